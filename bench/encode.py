@@ -84,8 +84,8 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
         (announced_at, "announcement_finished"),
         (announced_at, "bridged"),
     ):
-        layout.append_mark(take, Marker(at, kind))
-    layout.append_mark(take, Marker(end, "hangup"))
+        layout.append_marker(take, Marker(at, kind))
+    layout.append_marker(take, Marker(end, "hangup"))
     layout.close_take(take, CallEnd("recorded", None, end, None))
     return layout.read_take(take), sentence.path
 

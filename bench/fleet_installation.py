@@ -45,7 +45,7 @@ from recorder.processes.duties import Duties
 from recorder.processes.mail_delivery import MailDelivery
 from recorder.processes.services import Context
 from recorder.services import Services
-from recorder.spool.layout import CallStart, append_mark, close_take, open_take
+from recorder.spool.layout import CallStart, append_marker, close_take, open_take
 from tests.recovery.many import TEXT
 
 COLUMNS = "customer,number,label,recorded,address,person,role\n"
@@ -144,7 +144,7 @@ class Calls:
         start = self.start("node-0")
         end = call_end(start, self.count)
         folder = open_take(self.services.spool, start)
-        append_mark(folder, Marker(end.ended_at, "hangup", {"cause": "NORMAL_CLEARING"}))
+        append_marker(folder, Marker(end.ended_at, "hangup", {"cause": "NORMAL_CLEARING"}))
         close_take(folder, end)
         plain = {each.name: each for each in self.sounds}
         for name, each in plain.items():
@@ -170,7 +170,7 @@ class Node:
         own = replace(self.services, spool=spool, owner=os.urandom(8).hex())
         for _ in range(self.live):
             folder = open_take(spool, self.calls.start(self.name))
-            append_mark(folder, Marker(utc_now(), "announcement_finished", {}))
+            append_marker(folder, Marker(utc_now(), "announcement_finished", {}))
         self.relay = LiveCallRelay(self.name, spool, own.root, revoked=own.revoked)
         self.mail = MailDelivery(own, None)
         self.duties = Duties(own, CheckpointWitnesses(), ClockGuard(spool / NAME, {}), node=self.name)

@@ -130,7 +130,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     definition = metafunc.definition
     listed = {definition.path, definition.path.parent} & ON_BOTH
     asks = listed and "catalogue_kind" in metafunc.fixturenames
-    if asks and not any(mark.args[0] == "catalogue_kind" for mark in definition.iter_markers("parametrize")):
+    if asks and not any(
+        marker.args[0] == "catalogue_kind" for marker in definition.iter_markers("parametrize")
+    ):
         later = () if definition.get_closest_marker("postgresql") else (pytest.mark.long,)
         metafunc.parametrize(
             "catalogue_kind", ("sqlite", pytest.param("postgresql", marks=(*SERVED, *later)))

@@ -256,7 +256,7 @@ class House:
     ) -> str:
         """Record a call of ``times`` conversations and take it from spool to bucket; returns its id.
         ``asked`` are the answers to keep questions (the data of ``keep_question_answered``, with ``voice_…``
-        counted from the question's end); ``dialled`` are marks of a colleague's codes: milliseconds, kind,
+        counted from the question's end); ``dialled`` are markers of a colleague's codes: milliseconds, kind,
         data."""
         folder, end = self.finished(
             customer,
@@ -304,15 +304,15 @@ class House:
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = start + timedelta(seconds=6)
-            layout.append_mark(
+            layout.append_marker(
                 folder, Marker(answered_at, "question_answered", {"question": "recording", **yes})
             )
         for answer in questions:
-            sound, marks = _with_question(language, sound, answer)
-            for ms, kind, data in marks:
-                layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
+            sound, markers = _with_question(language, sound, answer)
+            for ms, kind, data in markers:
+                layout.append_marker(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
         for ms, kind, data in events:
-            layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
+            layout.append_marker(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
         (folder / layout.AUDIO).write_bytes(sound)
         end_of_announcement, lasts = announcement_ms(language), length_ms(sound)
         for ms, kind in (
@@ -323,7 +323,7 @@ class House:
             (lasts, "hangup"),
             (lasts, "recording_stopped"),
         ):
-            layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind))
+            layout.append_marker(folder, Marker(start + timedelta(milliseconds=ms), kind))
         end = start + timedelta(milliseconds=lasts)
         self._end(folder, "recorded", None, end)
         return folder, end
@@ -463,19 +463,21 @@ class Bakery(House):
         right = np.concatenate([prompt if announced else prompt * 0, _tone(talk, 440)])
         left = np.concatenate([_tone(np.arange(len(prompt)), 1000), _tone(talk, 660)])
         (folder / layout.AUDIO).write_bytes(wav_of(np.stack([left, right], axis=1)))
-        marks = [
+        markers = [
             Marker(at, "recording_started"),
             Marker(at, "announcement_started"),
             Marker(at + announcement_length, "announcement_finished"),
         ]
         if bridged:
-            marks.append(Marker(at + announcement_length, "bridged", {"party": "extension", "value": "1001"}))
+            markers.append(
+                Marker(at + announcement_length, "bridged", {"party": "extension", "value": "1001"})
+            )
         if question is not None:
             by = {} if question == "none" else {"by": "internal", "how": "own_words"}
             if question == "yes":
                 voice_ms = announcement_length // timedelta(milliseconds=1) + 1200
                 by |= {"voice_from_ms": str(voice_ms), "voice_to_ms": str(voice_ms + 500)}
-            marks.append(
+            markers.append(
                 Marker(
                     at + announcement_length + timedelta(seconds=1),
                     "keep_question_asked",
@@ -483,13 +485,13 @@ class Bakery(House):
                 )
             )
             answer = {"answer": question, **by}
-            marks.append(
+            markers.append(
                 Marker(at + announcement_length + timedelta(seconds=2), "keep_question_answered", answer)
             )
         ended = at + announcement_length + timedelta(milliseconds=talk_ms)
-        marks += [Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Marker(ended, "recording_stopped")]
-        for mark in marks:
-            layout.append_mark(folder, mark)
+        markers += [Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Marker(ended, "recording_stopped")]
+        for marker in markers:
+            layout.append_marker(folder, marker)
         internal_party = Party("extension", "1001") if bridged else None
         layout.close_take(folder, CallEnd("recorded", None, ended, internal_party))
         return folder
@@ -572,13 +574,13 @@ def _with_question(
         name: str(answer_ms + int(value)) if name.startswith("voice_") else value
         for name, value in answer.items()
     }
-    marks = [
+    markers = [
         (question_ms, "keep_question_asked", {"how": "question"}),
         (answer_ms, "keep_question_heard", {}),
         (answer_ms + 3500, "keep_question_answered", answer),
         (answer_ms + 4000 + len(clips[1]) * 1000 // RATE, "keep_answer_confirmed", {}),
     ]
-    return wav_of(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), marks
+    return wav_of(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), markers
 
 
 def _clips(language: str, names: Sequence[str]) -> np.ndarray:

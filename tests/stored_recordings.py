@@ -63,10 +63,10 @@ def put_small(
     if names:
         encoded = replace(encoded, sounds=tuple(each for each in encoded.sounds if each.name in names))
     if answer is not None:
-        answer_mark = Marker(
+        answer_marker = Marker(
             start.started_at, "question_answered", {"question": "recording", "answer": answer}
         )
-        encoded = replace(encoded, take=replace(encoded.take, marks=(answer_mark, *encoded.take.marks)))
+        encoded = replace(encoded, take=replace(encoded.take, markers=(answer_marker, *encoded.take.markers)))
     key = WrappedKey.from_bytes((tenant_queries.tenant_wrapped_key(house.tenant) or "").encode())
     stages._put_tenant_key(key, means.store)
     house.clock.forward(seconds=65)

@@ -99,11 +99,11 @@ def _listen(path: Path) -> RecordedCall:
 
 
 def _write_delay(path: Path) -> float | None:
-    marks = path.with_name(path.name.removesuffix(layout.AUDIO) + layout.EVENTS)
-    if not marks.exists():
+    markers = path.with_name(path.name.removesuffix(layout.AUDIO) + layout.EVENTS)
+    if not markers.exists():
         return None
-    last = json.loads(marks.read_text("utf-8").splitlines()[-1])
-    return marks.stat().st_mtime - from_iso(last["at"]).timestamp()
+    last = json.loads(markers.read_text("utf-8").splitlines()[-1])
+    return markers.stat().st_mtime - from_iso(last["at"]).timestamp()
 
 
 def look_up(context: Context, customer: str, callers: int) -> LookUp:

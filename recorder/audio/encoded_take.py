@@ -69,7 +69,7 @@ class Gap:
 class Prompt:
     """A prompt that both parties heard whole, located in the audio, in milliseconds. It belongs to keep
     question ``number`` (from 0, see ``keep_answers.py``); ``which`` is its sound: ``question``, or the
-    outcome (``yes``, ``no``, ``none``). ``at`` is the time of the mark at its end."""
+    outcome (``yes``, ``no``, ``none``). ``at`` is the time of the marker at its end."""
 
     __pydantic_config__ = STRICT
 

@@ -119,8 +119,8 @@ def encode(take: Take, prompt: Path) -> Encoded:
 def encode_import(take: Take) -> Encoded:
     """Encode an imported recording, without a search and without a redaction, and with its note
     (:data:`NOTE`)."""
-    marks = (mark for mark in take.marks if mark.kind == "imported")
-    markers = tuple(LocatedMarker(mark.at, mark.kind, mark.data, 0) for mark in marks)
+    imported = (marker for marker in take.markers if marker.kind == "imported")
+    markers = tuple(LocatedMarker(marker.at, marker.kind, marker.data, 0) for marker in imported)
     return _write_objects(take, wav.inspect(take.audio), redaction.RedactionPlan(0, (), (), markers, 0))
 
 
@@ -165,7 +165,7 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
 def _find_announcement(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | None:
     signal = prompt_match.load_prompt(prompt, sound.sample_rate)
     clock = timeline.locate_times(take, sound, None)
-    # The expected end, by the last mark that gives one.
+    # The expected end, by the last marker that gives one.
     due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
     until = max(due) + SEARCH_MARGIN_MS if due else None
     match = prompt_match.find_last_playing(signal, sound, channel=1, until_ms=until)

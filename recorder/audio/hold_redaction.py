@@ -1,6 +1,6 @@
 """Finds when the external party waited during a call: on a colleague's hold, or with nobody connected.
 
-They then talk to nobody and hear music or ringing, so it is not part of the conversation. Marks are read in
+They then talk to nobody and hear music or ringing, so it is not part of the conversation. Markers are read in
 the order in which the daemon wrote them: sorted by time, an arrival and a departure at the same moment could
 swap.
 """
@@ -32,19 +32,19 @@ def find_holds(take: Take, ended: datetime) -> Iterator[Stretch]:
     without a bridge."""
     hold_start: datetime | None = None
     alone: datetime | None = None
-    for mark in take.marks:
-        kind = mark.kind
+    for marker in take.markers:
+        kind = marker.kind
         if kind == "internal_hold":
-            hold_start = mark.at if hold_start is None else hold_start
+            hold_start = marker.at if hold_start is None else hold_start
         elif hold_start is not None and (
             kind in _UNSEEN or kind in ("internal_unhold", "bridged", "unbridged")
         ):
-            yield from _stretch(hold_start, mark.at, HOLD)
+            yield from _stretch(hold_start, marker.at, HOLD)
             hold_start = None
         if kind == "unbridged":
-            alone = mark.at
+            alone = marker.at
         elif kind == "bridged" and alone is not None:
-            yield from _stretch(alone, mark.at, WAITING)
+            yield from _stretch(alone, marker.at, WAITING)
             alone = None
         elif kind in _UNSEEN or kind in _IN_CONFERENCE:
             alone = None

@@ -1,6 +1,6 @@
-"""Reads the keep questions of a call and their answers from its marks.
+"""Reads the keep questions of a call and their answers from its markers.
 
-The daemon writes the marks as they happen (``call/keep_question.py``), so a killed one leaves a question
+The daemon writes the markers as they happen (``call/keep_question.py``), so a killed one leaves a question
 without an answer. A no counts at once, even before the question ends and while a yes is being confirmed; a
 yes counts only after the question. An answer without a question is ignored.
 """
@@ -37,9 +37,9 @@ M = TypeVar("M", bound=Marker)
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
-    """One keep question, by its marks: ``sound_end`` is the end of its sound, ``interruption`` ends it
+    """One keep question, by its markers: ``sound_end`` is the end of its sound, ``interruption`` ends it
     without an answer, ``confirmed`` is the end of the outcome's sound, and ``unheard`` a colleague's yes
-    without the external party's voice. Each is ``None`` if there is no such mark."""
+    without the external party's voice. Each is ``None`` if there is no such marker."""
 
     start: M
     sound_end: M | None = None
@@ -55,31 +55,31 @@ class Question(Generic[M]):
 
     @property
     def answer(self) -> str | None:
-        """The answer; ``None`` if there is no mark of it: the daemon was away, or the question was
+        """The answer; ``None`` if there is no marker of it: the daemon was away, or the question was
         repeated."""
         if self.answered is not None:
             return self.answered.data["answer"]
         return None if self.interruption is None else BROKEN
 
-    def then(self, mark: M) -> Question[M]:
-        """The question with the next mark; unchanged if that mark does not follow from it."""
+    def then(self, marker: M) -> Question[M]:
+        """The question with the next marker; unchanged if that marker does not follow from it."""
         over = self.answered is not None or self.interruption is not None
-        if mark.kind == "keep_answer_confirmed":
-            return replace(self, confirmed=mark) if self.answered and not self.confirmed else self
-        no = _is_answer(mark) and mark.data["answer"] == NO
+        if marker.kind == "keep_answer_confirmed":
+            return replace(self, confirmed=marker) if self.answered and not self.confirmed else self
+        no = _is_answer(marker) and marker.data["answer"] == NO
         if over:
             # During the confirmation.
             is_unconfirmed = self.answer in (YES, NONE) and not self.confirmed
-            return replace(self, answered=mark) if no and is_unconfirmed else self
-        if self.unheard is not None and mark.data.get("answer") != NONE:
+            return replace(self, answered=marker) if no and is_unconfirmed else self
+        if self.unheard is not None and marker.data.get("answer") != NONE:
             return self  # repeated: a new question
-        if mark.kind == "keep_question_interrupted":
-            return replace(self, interruption=mark)
+        if marker.kind == "keep_question_interrupted":
+            return replace(self, interruption=marker)
         if self.how == QUESTION and self.sound_end is None and not no:
-            return replace(self, sound_end=mark) if mark.kind == "keep_question_heard" else self
-        if mark.kind == "keep_answer_unheard" and self.unheard is None:
-            return replace(self, unheard=mark)
-        return replace(self, answered=mark) if _is_answer(mark) else self
+            return replace(self, sound_end=marker) if marker.kind == "keep_question_heard" else self
+        if marker.kind == "keep_answer_unheard" and self.unheard is None:
+            return replace(self, unheard=marker)
+        return replace(self, answered=marker) if _is_answer(marker) else self
 
     @property
     def voice_ms(self) -> tuple[int, int] | None:
@@ -94,20 +94,20 @@ class Question(Generic[M]):
         return (int(first), int(end)) if int(first) < int(end) else None
 
 
-def questions(marks: Iterable[M]) -> tuple[Question[M], ...]:
-    """The questions of a call, in the order of its marks."""
+def questions(markers: Iterable[M]) -> tuple[Question[M], ...]:
+    """The questions of a call, in the order of its markers."""
     found: list[Question[M]] = []
-    for mark in marks:
-        if mark.kind == "keep_question_asked" and mark.data.get("how") in (QUESTION, OWN_WORDS):
-            found.append(Question(mark))
-        elif found and mark.kind.startswith("keep_"):
-            found[-1] = found[-1].then(mark)
+    for marker in markers:
+        if marker.kind == "keep_question_asked" and marker.data.get("how") in (QUESTION, OWN_WORDS):
+            found.append(Question(marker))
+        elif found and marker.kind.startswith("keep_"):
+            found[-1] = found[-1].then(marker)
     return tuple(found)
 
 
-def _is_answer(mark: Marker) -> bool:
-    """Whether a mark is a complete answer: silence has no author, a yes or no has one."""
-    answer, by, how = (mark.data.get(name) for name in ("answer", "by", "how"))
-    if mark.kind != "keep_question_answered":
+def _is_answer(marker: Marker) -> bool:
+    """Whether a marker is a complete answer: silence has no author, a yes or no has one."""
+    answer, by, how = (marker.data.get(name) for name in ("answer", "by", "how"))
+    if marker.kind != "keep_question_answered":
         return False
     return (by is None and how is None) if answer == NONE else answer in (YES, NO) and by in BY and how in HOW

@@ -1,7 +1,7 @@
-"""Locates a take's pauses in its audio, where the switch wrote zeros into both channels, near the marks.
+"""Locates a take's pauses in its audio, where the switch wrote zeros into both channels, near the markers.
 
-Zeros and marks are both needed: key presses and gaps in hold music leave zeros too, though in the right
-channel only, and the times of events are some tenths of a second off. If the zeros do not match the marks,
+Zeros and markers are both needed: key presses and gaps in hold music leave zeros too, though in the right
+channel only, and the times of events are some tenths of a second off. If the zeros do not match the markers,
 the switch did not mask the pause, and all of it is redacted.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from recorder.audio import wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.timeline import Times, locate_times, sort_marks
+from recorder.audio.timeline import Times, locate_times, sort_markers
 from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
 
@@ -59,34 +59,34 @@ def locate_pauses(
     informed = 0 if found is None else found.end_ms
     return tuple(
         _locate_pause(pause, sound, clock, informed)
-        for pause in read_pauses(sort_marks(take, clock), clock.ended)
+        for pause in read_pauses(sort_markers(take, clock), clock.ended)
     )
 
 
-def read_pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
-    """The pauses by the marks. A pause ends by the colleague's code, by itself after the number of seconds
+def read_pauses(markers: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
+    """The pauses by the markers. A pause ends by the colleague's code, by itself after the number of seconds
     that the switch stated, or with the call; pausing again restarts it."""
     open_: Pause | None = None
     unwatched: datetime | None = None
-    for mark in marks:
-        if mark.kind == "unobserved_from":
-            unwatched = mark.at
-        elif mark.kind == "paused":
-            latest = mark.at + _time_limit(mark) if "seconds" in mark.data else ended
-            if open_ is not None and mark.at <= open_.latest:
+    for marker in markers:
+        if marker.kind == "unobserved_from":
+            unwatched = marker.at
+        elif marker.kind == "paused":
+            latest = marker.at + _time_limit(marker) if "seconds" in marker.data else ended
+            if open_ is not None and marker.at <= open_.latest:
                 open_ = replace(open_, end=min(latest, ended), latest=min(latest, ended))
                 continue
             if open_ is not None:
                 yield open_
             # It is only known that it was paused, not since when.
-            unseen = mark.data.get("began") == "unknown" or (
-                mark.data.get("seen") == "later" and "seconds" not in mark.data
+            unseen = marker.data.get("began") == "unknown" or (
+                marker.data.get("seen") == "later" and "seconds" not in marker.data
             )
-            earliest = min(unwatched, mark.at) if unseen and unwatched else mark.at
-            open_ = Pause(earliest, mark.at, min(latest, ended), min(latest, ended))
-        elif mark.kind == "resumed" and open_ is not None:
-            end = latest = min(mark.at, open_.latest)
-            if mark.data.get("seen") == "later" and unwatched is not None:
+            earliest = min(unwatched, marker.at) if unseen and unwatched else marker.at
+            open_ = Pause(earliest, marker.at, min(latest, ended), min(latest, ended))
+        elif marker.kind == "resumed" and open_ is not None:
+            end = latest = min(marker.at, open_.latest)
+            if marker.data.get("seen") == "later" and unwatched is not None:
                 end = max(open_.begin, min(unwatched, end))
             yield replace(open_, end=end, latest=latest)
             open_ = None
@@ -94,8 +94,8 @@ def read_pauses(marks: Iterable[Marker], ended: datetime) -> Iterator[Pause]:
         yield open_
 
 
-def _time_limit(mark: Marker) -> timedelta:
-    text = mark.data["seconds"]
+def _time_limit(marker: Marker) -> timedelta:
+    text = marker.data["seconds"]
     return timedelta(seconds=int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0)
 
 

@@ -1,8 +1,8 @@
 """Locates the prompts that both parties heard during the call, in the right channel: keep questions and their
 outcomes.
 
-The announcement is searched for in the whole call, but these only near the marks of their ends. Each located
-prompt makes the places of the next ones more exact.
+The announcement is searched for in the whole call, but these only near the markers of their ends. Each
+located prompt makes the places of the next ones more exact.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import structlog
 from recorder.audio import prompt_match, wav
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import NO, YES, Question, questions
-from recorder.audio.timeline import Times, locate_times, sort_marks
+from recorder.audio.timeline import Times, locate_times, sort_markers
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
 from recorder.errors import TakeError
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class ExpectedPrompt:
     """A prompt that both heard whole: of question ``number``, ``which`` of its sounds (``question``, ``yes``,
-    ``no``, ``none``), its SHA-256, and its start and end by the marks."""
+    ``no``, ``none``), its SHA-256, and its start and end by the markers."""
 
     number: int
     which: str
@@ -53,7 +53,7 @@ def find_prompts(
     if keep is None:
         return ()
     found: list[Prompt] = []
-    order = sort_marks(take, locate_times(take, sound, announced))
+    order = sort_markers(take, locate_times(take, sound, announced))
     for prompt in expected_prompts(questions(order), keep):
         signal = _load_signal(folder, prompt.sha256, sound.sample_rate)
         clock = locate_times(take, sound, announced, tuple(found))
@@ -66,7 +66,7 @@ def find_prompts(
 
 
 def expected_prompts(questions: tuple[Question[Marker], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
-    """The prompts that both parties heard, by the marks."""
+    """The prompts that both parties heard, by the markers."""
     outcomes = {YES: keep.yes, NO: keep.no}
     for number, question in enumerate(questions):
         if keep.question is not None and question.sound_end is not None:
@@ -90,7 +90,7 @@ def expected_sounds(take: Take) -> frozenset[str]:
     return (
         frozenset()
         if keep is None
-        else frozenset(each.sha256 for each in expected_prompts(questions(take.marks), keep))
+        else frozenset(each.sha256 for each in expected_prompts(questions(take.markers), keep))
     )
 
 

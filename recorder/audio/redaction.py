@@ -1,4 +1,4 @@
-"""Plans a take's redaction and explains its gaps, from its marks and from the announcement's place.
+"""Plans a take's redaction and explains its gaps, from its markers and from the announcement's place.
 
 No object may contain what the external party said before the announcement or while it rang; on hold they talk
 to nobody. Each such stretch becomes a gap with a reason, and so does audio that is missing from the file.
@@ -24,7 +24,7 @@ from recorder.audio.timeline import (
     end_seen,
     find_spans,
     locate_times,
-    sort_marks,
+    sort_markers,
     to_ms,
 )
 from recorder.audio.transfer_redaction import find_unconsented
@@ -141,7 +141,7 @@ def silence(samples: Samples, start: int, sample_rate: int, plan: RedactionPlan)
 
 def _became_fax(take: Take) -> bool:
     """Whether the call became a fax: the switch passes that through, and none of it reaches the recording."""
-    return any(mark.kind == "recording_stopped" and "fax" in mark.data for mark in take.marks)
+    return any(marker.kind == "recording_stopped" and "fax" in marker.data for marker in take.markers)
 
 
 def _informed_at(take: Take, clock: Times, found: LocatedAnnouncement | None) -> int:
@@ -173,10 +173,14 @@ def _conversation_start(clock: Times, bridged_at: datetime, informed: int) -> in
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
     """The external party's holds. If the end of one was not observed, its length is unknown."""
-    late = {mark.at for mark in take.marks if mark.kind == "unhold" and "seen" in mark.data}
+    late = {marker.at for marker in take.markers if marker.kind == "unhold" and "seen" in marker.data}
     for begin, end in clock.holds:
-        unseen = [mark.at for mark in take.marks if mark.kind == "unobserved_from" and begin <= mark.at < end]
-        # It continued if later marks show it.
+        unseen = [
+            marker.at
+            for marker in take.markers
+            if marker.kind == "unobserved_from" and begin <= marker.at < end
+        ]
+        # It continued if later markers show it.
         if unseen and end in late:
             yield begin, unseen[-1], HOLD
         elif unseen and end == clock.ended:
@@ -242,19 +246,19 @@ _NOTICE_ENDS = frozenset(
         *("unbridged", "bridged", "hangup", "unobserved_from"),
     }
 )
-"""Marks that end a transfer notice at the latest."""
+"""Markers that end a transfer notice at the latest."""
 
 
 def _transfer_notices(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """The transfer notices to participants, by the marks, since they are not in the audio. In a conference
+    """The transfer notices to participants, by the markers, since they are not in the audio. In a conference
     the others are heard meanwhile."""
     since: datetime | None = None
-    for mark in take.marks:
-        if since is not None and mark.kind in _NOTICE_ENDS:
-            yield clock.place(since), clock.place(mark.at)
+    for marker in take.markers:
+        if since is not None and marker.kind in _NOTICE_ENDS:
+            yield clock.place(since), clock.place(marker.at)
             since = None
-        if mark.kind == "transfer_notice_started" and "in" not in mark.data:
-            since = mark.at
+        if marker.kind == "transfer_notice_started" and "in" not in marker.data:
+            since = marker.at
 
 
 def _without_consent(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
@@ -272,37 +276,38 @@ def _transferred_externally(take: Take, clock: Times) -> Iterator[tuple[int, int
     """The end of a take whose external party was connected with another external party, by a transfer or in a
     conference: from that moment on, because it was not announced to the other one."""
     since: datetime | None = None
-    for mark in take.marks:
-        if mark.kind == "bridged" or (
-            mark.kind == "participant_joined" and mark.data.get("who") == "external"
+    for marker in take.markers:
+        if marker.kind == "bridged" or (
+            marker.kind == "participant_joined" and marker.data.get("who") == "external"
         ):
-            since = mark.at
-        elif mark.kind == "transferred_externally":
-            begin = clock.earliest(mark.at if since is None else since) - clock.margin_ms
+            since = marker.at
+        elif marker.kind == "transferred_externally":
+            begin = clock.earliest(marker.at if since is None else since) - clock.margin_ms
             yield max(0, begin), clock.duration_ms
             return
 
 
 def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[LocatedMarker]:
-    """The marks with their offsets, by their times, or in the order of writing if a clock was set back; then
-    marks after a located prompt are placed relative to it. No offset is smaller than the one before."""
+    """The markers with their offsets, by their times, or in the order of writing if a clock was set back;
+    then markers after a located prompt are placed relative to it. No offset is smaller than the one
+    before."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
     latest = moved = 0
-    for mark in sort_marks(take, clock):
-        if mark.kind in PLAYED and mark.at in known:
-            moved = known[mark.at] - clock.unbounded(mark.at)
-        at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
-        latest = max(latest, ends.get(mark.kind, at))
-        yield LocatedMarker(mark.at, mark.kind, mark.data, latest)
+    for marker in sort_markers(take, clock):
+        if marker.kind in PLAYED and marker.at in known:
+            moved = known[marker.at] - clock.unbounded(marker.at)
+        at = min(max(clock.unbounded(marker.at) + moved, 0), clock.duration_ms)
+        latest = max(latest, ends.get(marker.kind, at))
+        yield LocatedMarker(marker.at, marker.kind, marker.data, latest)
 
 
 def _unobserved(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """When nobody watched the call: by the marks, and after the last mark if the end was not observed."""
+    """When nobody watched the call: by the markers, and after the last marker if the end was not observed."""
     for since, until in find_spans(take, "unobserved_from", "unobserved_to", clock.ended):
         yield clock.place(since), clock.place(until)
     if not end_seen(take):
-        yield max((clock.place(mark.at) for mark in take.marks), default=0), clock.duration_ms
+        yield max((clock.place(marker.at) for marker in take.markers), default=0), clock.duration_ms
 
 
 def _labelled(stretches: Iterable[tuple[int, int]], reason: str) -> list[tuple[int, int, str]]:

@@ -1,7 +1,7 @@
 """Locates the call's times in its audio.
 
 Both advance at the same pace, but a recording shrinks while the switch writes nothing: while a telephone on
-hold sends nothing, while a call is parked without music, under load. Therefore each mark comes with the
+hold sends nothing, while a call is parked without music, under load. Therefore each marker comes with the
 length that the file had then (``spool/layout.py``), and a time is placed relative to the nearest of these
 points. Audio that is missing between two of them is attributed to the holds and waits between them, and
 silence is inserted there (``missing_audio.py``).
@@ -30,7 +30,7 @@ from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
 
 MOST_APART = timedelta(seconds=3)
-"""How far apart a mark and its sound may be (0.3 s observed, more after holds)."""
+"""How far apart a marker and its sound may be (0.3 s observed, more after holds)."""
 
 TAIL_MS, TAIL_SHARE = 2000, 0.03
 """Audio that is shorter than the call by more than this (holds aside) ended early, or has a hole. A smaller
@@ -256,7 +256,7 @@ def locate_times(
 
 
 def _measured_points(take: Take, sound: Wav) -> Iterator[Point]:
-    """The lengths that the file had at the marks, by their times."""
+    """The lengths that the file had at the markers, by their times."""
     for length in sorted(take.lengths, key=lambda each: each.at):
         frames = max(0, length.bytes - sound.data_offset) // FRAME_BYTES
         yield length.at, frames * 1000 // sound.sample_rate
@@ -280,7 +280,7 @@ def end_seen(take: Take) -> bool:
 
 def was_cut(take: Take) -> bool:
     """Whether its recording was ended for lack of disk space while the call continued."""
-    return any(mark.kind == "recording_stopped" and "full" in mark.data for mark in take.marks)
+    return any(marker.kind == "recording_stopped" and "full" in marker.data for marker in take.markers)
 
 
 def _stopped_at(take: Take) -> datetime | None:
@@ -288,22 +288,22 @@ def _stopped_at(take: Take) -> datetime | None:
     return None if was_cut(take) else take.last("recording_stopped")
 
 
-def sort_marks(take: Take, clock: Times) -> Sequence[Marker]:
-    """The marks by their times, or in the order in which they were written if a clock was set back."""
-    return take.marks if clock.set_back_ms else sorted(take.marks, key=lambda mark: mark.at)
+def sort_markers(take: Take, clock: Times) -> Sequence[Marker]:
+    """The markers by their times, or in the order in which they were written if a clock was set back."""
+    return take.markers if clock.set_back_ms else sorted(take.markers, key=lambda marker: marker.at)
 
 
 def find_spans(take: Take, opens: str, closes: str, ended: datetime) -> Iterator[Span]:
-    """From each ``opens`` mark to its ``closes`` mark, or to the end. Two phones may hold at once."""
+    """From each ``opens`` marker to its ``closes`` marker, or to the end. Two phones may hold at once."""
     depth, since = 0, ended
-    for mark in take.marks:
-        if mark.kind == opens:
-            since = since if depth else mark.at
+    for marker in take.markers:
+        if marker.kind == opens:
+            since = since if depth else marker.at
             depth += 1
-        elif mark.kind == closes and depth:
+        elif marker.kind == closes and depth:
             depth -= 1
-            if not depth and mark.at > since:
-                yield since, mark.at
+            if not depth and marker.at > since:
+                yield since, marker.at
     if depth and ended > since:
         yield since, ended
 
@@ -314,12 +314,14 @@ def to_ms(length: timedelta) -> int:
 
 
 def _announcement_points(take: Take, started: datetime, found: LocatedAnnouncement) -> Iterator[Point]:
-    """The marks of the playing that was found, as reference points: of several pairs the last one that is as
-    far apart as the sound is long, or else the marks nearest to it by the clock. After a reconciliation the
-    daemon notes the end late ("seen": "later"): such a mark is no reference point."""
+    """The markers of the playing that was found, as reference points: of several pairs the last one that is
+    as far apart as the sound is long, or else the markers nearest to it by the clock. After a reconciliation
+    the daemon notes the end late ("seen": "later"): such a marker is no reference point."""
     length = timedelta(milliseconds=found.end_ms - found.offset_ms)
-    ends = [mark.at for mark in take.marks if mark.kind == "announcement_finished" and not mark.data]
-    begins = [mark.at for mark in take.marks if mark.kind == "announcement_started"]
+    ends = [
+        marker.at for marker in take.markers if marker.kind == "announcement_finished" and not marker.data
+    ]
+    begins = [marker.at for marker in take.markers if marker.kind == "announcement_started"]
     pairs = [
         (begin, end)
         for begin in begins

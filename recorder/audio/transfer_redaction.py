@@ -38,37 +38,37 @@ def find_unconsented(take: Take) -> Iterator[UnconsentedStretch]:
         return
     known: frozenset[str] = frozenset()
     present: dict[str, _Joiner] = {}
-    offboarded_at: datetime | None = None
+    left_at: datetime | None = None
     unobserved_since: datetime | None = None
-    for mark in take.marks:
-        data = mark.data
+    for marker in take.markers:
+        data = marker.data
         # The internal party has no leg id here; other participants have one.
         leg = (
             data.get("leg", "")
-            if mark.kind.startswith("participant_") or data.get("in") == "conference"
+            if marker.kind.startswith("participant_") or data.get("in") == "conference"
             else ""
         )
-        if mark.kind == "transfer_question_answered" and leg in present:
+        if marker.kind == "transfer_question_answered" and leg in present:
             joiner = present.pop(leg)
             known |= joiner.names
             if mode == OPT_IN:
-                yield joiner.since, mark.at
-        if mark.kind in _DEPARTURES and leg in present:
-            yield present.pop(leg).since, mark.at
-        if mark.kind in _ARRIVALS and data.get("who") != "external":
+                yield joiner.since, marker.at
+        if marker.kind in _DEPARTURES and leg in present:
+            yield present.pop(leg).since, marker.at
+        if marker.kind in _ARRIVALS and data.get("who") != "external":
             identity = names(data.get("leg", ""), party_of(data))
             if not known or known & identity:
                 known |= identity
             else:
                 present[leg] = _Joiner(
-                    leg, identity, offboarded_at if offboarded_at is not None and not leg else mark.at
+                    leg, identity, left_at if left_at is not None and not leg else marker.at
                 )
-        if mark.kind in ("bridged", "unbridged"):
-            offboarded_at = mark.at if mark.kind == "unbridged" else None
-        if mode == OPT_IN and mark.kind == "unobserved_from":
-            unobserved_since = mark.at
-        elif mark.kind == "unobserved_to" and unobserved_since is not None:
-            yield unobserved_since, mark.at
+        if marker.kind in ("bridged", "unbridged"):
+            left_at = marker.at if marker.kind == "unbridged" else None
+        if mode == OPT_IN and marker.kind == "unobserved_from":
+            unobserved_since = marker.at
+        elif marker.kind == "unobserved_to" and unobserved_since is not None:
+            yield unobserved_since, marker.at
             unobserved_since = None
     for joiner in present.values():
         yield joiner.since, None

@@ -5,7 +5,7 @@ keep    asks the keep question (``keep_question.py``)
 pause   the switch pauses the recording, also without the daemon, and resumes it after a time that it
         reports
 resume  resumes the recording
-note    marks the moment; the colleague hears a tone once the mark is written
+note    marks the moment; the colleague hears a tone once the marker is written
 delete  on a line that allows it: the colleague alone is asked to confirm. 1 stops the recording, destroys
         it and plays that to both. Any other key, silence, a hold or another party: nothing happens
 ======  ============================================================================================

@@ -292,20 +292,20 @@ class CallController:
         self._disk_full = True
         self._stop()
 
-    def _mark(self, mark: Marker) -> None:
-        if self._disk_full and mark.kind == "recording_stopped":
-            mark = replace(mark, data={**mark.data, "full": "disk"})
+    def _mark(self, marker: Marker) -> None:
+        if self._disk_full and marker.kind == "recording_stopped":
+            marker = replace(marker, data={**marker.data, "full": "disk"})
         if self._unwritten is not None:
-            self._unwritten.append(mark)  # the folder does not exist yet
+            self._unwritten.append(marker)  # the folder does not exist yet
         else:
-            self.writer.mark(mark)
+            self.writer.mark(marker)
 
     def _open(self) -> None:
         self.start = self._starts[self.state.consent.language]
         self.writer.open(self.start)
-        marks, self._unwritten = self._unwritten or [], None
-        for mark in marks:
-            self.writer.mark(mark)
+        markers, self._unwritten = self._unwritten or [], None
+        for marker in markers:
+            self.writer.mark(marker)
 
     def _count(self, marker: Marker) -> None:
         if marker.kind == "announcement_started" and self._announced_at is None:
@@ -514,7 +514,7 @@ class CallController:
         self.feed(LegChecked(self._now(), leg, external, announced=state == "announced"))
 
     def _is_external(self, leg: str) -> bool:
-        """Whether a leg is external, by the dialplan's mark. Without one, a leg is external if the called
+        """Whether a leg is external, by the dialplan's variable. Without it, a leg is external if the called
         telephone redirected the call to another system (302), or if a transfer target's leg is an inbound
         call from outside. The first party is no transfer target: a queue's agent may have dialled in."""
         marked = self._ask(commands.get_variable(leg, EXTERNAL_LEG))

@@ -63,7 +63,7 @@ ARRIVAL_QUERIES: Final = (0.05, 0.3, 0.8, 2.0)
 (observed), and the internal party may be bridged with the external party again only after them."""
 
 DEPARTURE_QUERIES: Final = (0.0, 0.5)
-"""Seconds before each query for offboarding_progress: a leg that was just released may not report it yet."""
+"""Seconds before each query for departures: a leg that was just released may not report it yet."""
 
 NOTICE_DELAY: Final = 0.5
 """Seconds from joining to the notice: a telephone that was just answered misses the first moments
@@ -335,7 +335,7 @@ class Conferences:
                 call.channel, "accord_state", "announced", conference.name, sound, number
             )
         except SwitchError as error:
-            # No command can name this conference: the marks say that the participant was not notified.
+            # No command can name this conference: the markers say that the participant was not notified.
             call.log.warning("call.conference_notice_failed", error=error.message)
             return
         self._send_later(command)
@@ -461,8 +461,8 @@ def _legs_of(state: CallState, channel: str) -> tuple[str, ...]:
 
 
 def _was_informed(before: CallState, after: CallState, leg: str) -> bool:
-    mark = f"leg:{leg}"
-    return mark in after.transfer.informed and mark not in before.transfer.informed
+    key = f"leg:{leg}"
+    return key in after.transfer.informed and key not in before.transfer.informed
 
 
 def _sound_event(started: bool, at: datetime, sound: str, other: str = "") -> SoundStarted | SoundEnded:

@@ -3,7 +3,7 @@ disk is full.
 
 A recording that a full disk cuts loses its end, and one that is cut in its announcement loses all its
 purposes. So no recording starts unless the current ones can continue for two minutes (``disk_space.AHEAD``)
-and all can be finished: their marks and ends written, and the largest one encoded, encrypted and stored,
+and all can be finished: their markers and ends written, and the largest one encoded, encrypted and stored,
 which frees room. If the recordings outlast the disk, the longest stops first, while there is still room to
 finish all.
 """

@@ -4,8 +4,8 @@ When a daemon starts, it takes over the open folders in its spool (``reconciliat
 later are found here. A folder is taken up if this daemon did not create it, if nothing in it has changed for
 :data:`QUIET` seconds (it is not being copied, and no switch writes to it), if this daemon does not handle its
 call, and if its switch does not know the call's channel. Such a call is over: its take is ended for the
-worker, unobserved since its last mark. No command is sent to the switch, and every other folder is left as it
-is.
+worker, unobserved since its last marker. No command is sent to the switch, and every other folder is left as
+it is.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class MovedSpool:
 
     def _take_up(self, folder: Path) -> None:
         try:
-            start, marks = in_thread(lambda: read_open_take(folder))
+            start, markers = in_thread(lambda: read_open_take(folder))
             if start.recording != folder.name:
                 raise TakeError(
                     "take.foreign",
@@ -130,7 +130,7 @@ class MovedSpool:
                 self._report(folder, "its call continues on this switch")
             elif folder.name not in self._own_since_check:
                 self._faults.recover("spool.reconcile_failed", folder.name, folder=folder.name)
-                self._reconciliation.end_call(folder, start, marks)
+                self._reconciliation.end_call(folder, start, markers)
 
     def _is_live(self, channel: str) -> bool:
         return commands.addressable(channel) and self._exists(channel)

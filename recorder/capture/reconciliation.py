@@ -71,7 +71,7 @@ class Reconciliation:
 
     ``adopt`` creates the controller of a call that an earlier daemon began, ``script`` returns its sounds,
     and ``conferences`` knows its participants. ``own`` is this node's name: a call of another node was moved
-    here with its spool, and has been unwatched since its last mark."""
+    here with its spool, and has been unwatched since its last marker."""
 
     def __init__(
         self,
@@ -116,12 +116,12 @@ class Reconciliation:
         """The names of the folders that are still to be taken over."""
         return {folder.name for folder in self._open_folders}
 
-    def end_call(self, folder: Path, start: CallStart, marks: tuple[Marker, ...]) -> None:
+    def end_call(self, folder: Path, start: CallStart, markers: tuple[Marker, ...]) -> None:
         """Take over and end a call that is over, without any command for it."""
-        since = _last_mark(start, marks)
-        call = self._adopt(start, self._state(start, marks, since))
+        since = _last_marker(start, markers)
+        call = self._adopt(start, self._state(start, markers, since))
         metrics.CALLS_RECONCILED.inc()
-        call.log.info("call.reconciled", marks=len(marks), node=start.node)
+        call.log.info("call.reconciled", markers=len(markers), node=start.node)
         self._end(call, min(since, self._now()))
 
     def defer_to_worker(self, folder: Path, error: TakeError) -> None:
@@ -252,23 +252,23 @@ class Reconciliation:
         """Raises ``OSError`` if the folder cannot be read or written now; nothing is changed then."""
         since = self._since or self._now()
         try:
-            start, marks = in_thread(lambda: read_open_take(folder))
+            start, markers = in_thread(lambda: read_open_take(folder))
         except TakeError as error:
             self._close_broken(folder, live, error, since)
             return
         if self._own is not None and start.node != self._own:
-            since = min(_last_mark(start, marks), self._now())
-        call = self._adopt(start, self._state(start, marks, since))
+            since = min(_last_marker(start, markers), self._now())
+        call = self._adopt(start, self._state(start, markers, since))
         self._adopted.append((call, max(since, start.started_at)))
         metrics.CALLS_RECONCILED.inc()
-        call.log.info("call.reconciled", marks=len(marks))
+        call.log.info("call.reconciled", markers=len(markers))
 
-    def _state(self, start: CallStart, marks: tuple[Marker, ...], since: datetime) -> CallState:
+    def _state(self, start: CallStart, markers: tuple[Marker, ...], since: datetime) -> CallState:
         script = self._script(start)
         if start.refused is not None or script is None:
             return initial.refuse(start.refused or "no_line")[0]
         plan = CallPlan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
-        return initial.resume(plan, marks, since)
+        return initial.resume(plan, markers, since)
 
     def _feed_adopted(self) -> None:
         """Feed the calls that were just taken over, which may have been unwatched for longer than the
@@ -326,16 +326,16 @@ class Reconciliation:
         self._node.send_later(command)
 
 
-def _last_mark(start: CallStart, marks: tuple[Marker, ...]) -> datetime:
-    """Return the time of the last mark of a call."""
-    return max([start.started_at, *(mark.at for mark in marks)])
+def _last_marker(start: CallStart, markers: tuple[Marker, ...]) -> datetime:
+    """Return the time of the last marker of a call."""
+    return max([start.started_at, *(marker.at for marker in markers)])
 
 
 def read_open_take(folder: Path) -> tuple[CallStart, tuple[Marker, ...]]:
     """Read a call that has not ended. Raises :class:`TakeError` if its files are missing or broken,
     ``OSError`` for a condition that may pass."""
     try:
-        return layout.read_start(folder), layout.read_marks(folder)
+        return layout.read_start(folder), layout.read_markers(folder)
     except TakeError as error:
         if (cause := layout.read_failure(error)) is not None:
             raise cause from None
@@ -366,11 +366,11 @@ def _continued_after_announcement(folder: Path) -> bool:
     """Whether a recording continued after its announcement. A daemon may have died, or lost its connection,
     between the announcement's end and its confirmation to the switch, which then stopped the recording."""
     try:
-        marks = layout.read_marks(folder)
-        times = {mark.kind: mark.at for mark in marks}
+        markers = layout.read_markers(folder)
+        times = {marker.kind: marker.at for marker in markers}
         if layout.read_start(folder).mode == OPT_OUT:
             # In opt-out it continued only if the time to refuse passed without a refusal.
-            if initial.consent_answer(marks) != "none":
+            if initial.consent_answer(markers) != "none":
                 return False
             times["announcement_finished"] = times["answered"]
         audio = folder / layout.AUDIO

@@ -110,8 +110,8 @@ class SpoolWriter:
 
         self._add(job)
 
-    def mark(self, mark: Marker) -> None:
-        """Queue writing a mark with the audio's present length, which is measured at once: what is queued
+    def mark(self, marker: Marker) -> None:
+        """Queue writing a marker with the audio's present length, which is measured at once: what is queued
         before may take its time."""
         length = gevent.spawn(self._measure)
 
@@ -120,12 +120,12 @@ class SpoolWriter:
                 return True  # its folder does not exist
             measured = length.get()
             try:
-                in_thread(lambda: layout.append_mark(self.folder, mark, measured))
+                in_thread(lambda: layout.append_marker(self.folder, marker, measured))
             except FileNotFoundError as error:
-                metrics.SPOOL_ERRORS.labels("mark").inc()
-                self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
+                metrics.SPOOL_ERRORS.labels("marker").inc()
+                self._log.error("spool.marker_lost", kind=marker.kind, error=str(error))
             except OSError as error:
-                return self._retry("mark", error)
+                return self._retry("marker", error)
             return True
 
         self._add(job)
@@ -205,7 +205,7 @@ class SpoolWriter:
         try:
             return in_thread(lambda: layout.measure_audio(self.folder, self._now))
         except OSError:
-            return None  # the mark is placed by its neighbours
+            return None  # the marker is placed by its neighbours
 
     def _make(self) -> None:
         self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)

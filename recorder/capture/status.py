@@ -74,7 +74,7 @@ class StatusSources:
         metrics.expose_zero(metrics.SWITCH_COMMAND_FAILURES, metrics.COMMAND_FAILURES)
         metrics.expose_zero(metrics.PEERS_REFUSED, admission.REASONS)
         metrics.expose_zero(metrics.EVENTS_LOST, ("backlog", "failed"))
-        metrics.expose_zero(metrics.SPOOL_ERRORS, ("folder", "mark", "end", "discard", "sound"))
+        metrics.expose_zero(metrics.SPOOL_ERRORS, ("folder", "marker", "end", "discard", "sound"))
 
     def _is(self, room: DiskLevel) -> bool:
         return self.config.room is room

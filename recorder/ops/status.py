@@ -22,7 +22,7 @@ from recorder.ops.doctor.findings import OK, WARNING, WRONG, Check, DoctorFindin
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import CALL, QueueDepth
 from recorder.spool.disk_space import Disk, measure_disk
-from recorder.spool.layout import AUDIO, open_takes, read_marks, read_start
+from recorder.spool.layout import AUDIO, open_takes, read_markers, read_start
 
 SILENT = timedelta(seconds=10)
 """A recording whose file has not grown for so long is not being written: the switch writes several times a
@@ -160,8 +160,8 @@ def call_state(folder: Path) -> str:
     start = read_start(folder)
     if start.announcement is None:
         return "no line"
-    kinds = [mark.kind for mark in read_marks(folder)]
-    hold_marks = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
+    kinds = [marker.kind for marker in read_markers(folder)]
+    hold_markers = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
     bridged = [kind for kind in kinds if kind in {"bridged", "unbridged"}][-1:] == ["bridged"]
     bridged = bridged or kinds.count("participant_joined") > kinds.count("participant_left")
     if "announcement_finished" not in kinds:
@@ -170,7 +170,7 @@ def call_state(folder: Path) -> str:
         return "announcing" if "recording_started" in kinds else "arriving"
     if "recording_stopped" in kinds:
         return "stopped"
-    if hold_marks:
+    if hold_markers:
         return "on hold"
     return "connected" if bridged else "ringing"
 

@@ -160,8 +160,8 @@ def consent(encoded: Encoded) -> Consent:
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
     question = None if start.question is None else SealedSentence(start.question.text, start.question.sha256)
-    answers = [mark for mark in encoded.take.marks if mark.kind == "question_answered"]
-    last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
+    answers = [marker for marker in encoded.take.markers if marker.kind == "question_answered"]
+    last = next((marker for marker in reversed(answers) if marker.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
         return Consent(start.mode, None, None, None, question)
     return Consent(start.mode, last.data["answer"], last.data.get("key"), truncate(last.at), question)

@@ -35,11 +35,11 @@ def unexplained_ms(body: Mapping[str, Any]) -> int:
 def _held_ms(markers: Iterable[Mapping[str, Any]], end: datetime) -> int:
     """Return the total hold time in milliseconds; both parties' holds may overlap."""
     depth, since, total = 0, end, timedelta(0)
-    for mark in markers:
-        at = from_iso(mark["at"])
-        if mark["kind"] == "hold":
+    for marker in markers:
+        at = from_iso(marker["at"])
+        if marker["kind"] == "hold":
             since, depth = (since if depth else at), depth + 1
-        elif mark["kind"] == "unhold" and depth:
+        elif marker["kind"] == "unhold" and depth:
             depth -= 1
             total += max(at - since, timedelta(0)) if not depth else timedelta(0)
     if depth:

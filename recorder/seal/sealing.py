@@ -217,7 +217,7 @@ def _manifest(
         keep_consent=consent_record.keep_consent(
             announced is not None, questions, start.keep, when.kept_from
         ),
-        markers=tuple(_marker(mark) for mark in encoded.markers),
+        markers=tuple(_marker(marker) for marker in encoded.markers),
         gaps=encoded.gaps,
         objects=tuple(objects),
         parties=encrypt_parties(parties, start.recording, data_key, entropy),
@@ -266,18 +266,18 @@ _OF_SUPERVISORS = ("supervisor_heard", "supervisor_left")
 _OF_PARTIES = (*_ARRIVALS, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_TRANSFER)
 
 
-def _marker(mark: LocatedMarker) -> LocatedMarker:
+def _marker(marker: LocatedMarker) -> LocatedMarker:
     # The people in a marker are parties, and parties are encrypted.
-    private = ("party", "value", "leg") if mark.kind in _OF_PARTIES else ()
-    data = {name: value for name, value in mark.data.items() if name not in private}
-    return LocatedMarker(truncate(mark.at), mark.kind, data, mark.offset_ms)
+    private = ("party", "value", "leg") if marker.kind in _OF_PARTIES else ()
+    data = {name: value for name, value in marker.data.items() if name not in private}
+    return LocatedMarker(truncate(marker.at), marker.kind, data, marker.offset_ms)
 
 
 def _joined(encoded: Encoded) -> tuple[JoinedParty, ...]:
     return tuple(
-        JoinedParty(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
-        for mark in encoded.markers
-        if mark.kind in _ARRIVALS and "in" not in mark.data and {"party", "value"} <= set(mark.data)
+        JoinedParty(marker.offset_ms, Party(marker.data["party"], marker.data["value"]))
+        for marker in encoded.markers
+        if marker.kind in _ARRIVALS and "in" not in marker.data and {"party", "value"} <= set(marker.data)
     )
 
 

@@ -161,12 +161,12 @@ _LENGTH: Final = Form[AudioLength](AudioLength)
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A finished call in the spool, as read from its files. ``lengths`` are the audio's at the marks, in
+    """A finished call in the spool, as read from its files. ``lengths`` are the audio's at the markers, in
     their order; empty in the takes of older daemons."""
 
     folder: Path
     start: CallStart
-    marks: tuple[Marker, ...]
+    markers: tuple[Marker, ...]
     end: CallEnd
     lengths: tuple[AudioLength, ...] = ()
 
@@ -175,12 +175,12 @@ class Take:
         return self.folder / AUDIO
 
     def first(self, kind: str) -> datetime | None:
-        """The time of the first mark of this kind; ``None`` if there is none."""
-        return next((mark.at for mark in self.marks if mark.kind == kind), None)
+        """The time of the first marker of this kind; ``None`` if there is none."""
+        return next((marker.at for marker in self.markers if marker.kind == kind), None)
 
     def last(self, kind: str) -> datetime | None:
-        """The time of the last mark of this kind; ``None`` if there is none."""
-        return next((mark.at for mark in reversed(self.marks) if mark.kind == kind), None)
+        """The time of the last marker of this kind; ``None`` if there is none."""
+        return next((marker.at for marker in reversed(self.markers) if marker.kind == kind), None)
 
 
 def open_take(spool: Path, start: CallStart) -> Path:
@@ -201,13 +201,15 @@ def measure_audio(folder: Path, now: Now) -> AudioLength | None:
     return AudioLength(now(), length)
 
 
-def append_mark(folder: Path, mark: Marker, length: AudioLength | None = None) -> None:
+def append_marker(folder: Path, marker: Marker, length: AudioLength | None = None) -> None:
     """Append a line to ``events.jsonl``, and fsync it. Raises ``OSError`` (for example, a full disk) and then
     adds nothing; ``ValueError`` for an unknown kind."""
-    if mark.kind not in MARKER_KINDS or _LINE_FIELDS & set(mark.data):
-        raise ValueError(f"unknown mark {mark.kind!r}, or data named as one of {sorted(_LINE_FIELDS)}")
+    if marker.kind not in MARKER_KINDS or _LINE_FIELDS & set(marker.data):
+        raise ValueError(f"unknown marker {marker.kind!r}, or data named as one of {sorted(_LINE_FIELDS)}")
     audio = {} if length is None else {"audio": _LENGTH.write(length)}
-    line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **audio, **mark.data}, ensure_ascii=False)
+    line = json.dumps(
+        {"at": to_iso(marker.at), "kind": marker.kind, **audio, **marker.data}, ensure_ascii=False
+    )
     append_line(folder / EVENTS, line.encode())
 
 
@@ -248,10 +250,10 @@ def parse_start(body: Mapping[str, Any]) -> CallStart:
     return _START.read(_fields(body))
 
 
-def read_marks(folder: Path) -> tuple[Marker, ...]:
-    """The marks of a folder in the order in which they were written, without a last line that a crash cut.
+def read_markers(folder: Path) -> tuple[Marker, ...]:
+    """The markers of a folder in the order in which they were written, without a last line that a crash cut.
     Raises :class:`TakeError` (``spool.broken``)."""
-    return tuple(mark for mark, _ in _read_events(folder))
+    return tuple(marker for marker, _ in _read_events(folder))
 
 
 def _read_events(folder: Path) -> Iterator[tuple[Marker, AudioLength | None]]:
@@ -285,7 +287,7 @@ def read_take(folder: Path) -> Take:
     """Read a finished call. Raises :class:`TakeError` (``spool.broken``)."""
     events = tuple(_read_events(folder))
     lengths = tuple(length for _, length in events if length is not None)
-    return Take(folder, read_start(folder), tuple(mark for mark, _ in events), read_end(folder), lengths)
+    return Take(folder, read_start(folder), tuple(marker for marker, _ in events), read_end(folder), lengths)
 
 
 def read_failure(error: TakeError) -> OSError | None:

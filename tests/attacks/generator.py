@@ -177,8 +177,8 @@ def _insert_of(table: str, how: str) -> Callable[[Installation], set[str]]:
         else:
             row = {column: _made_up(installation, table, column) for column in _columns(table)}
         names = ", ".join(f'"{each}"' for each in row)
-        marks = ", ".join("?" * len(row))
-        sql = f'INSERT INTO "{table}" ({names}) VALUES ({marks})'
+        placeholders = ", ".join("?" * len(row))
+        sql = f'INSERT INTO "{table}" ({names}) VALUES ({placeholders})'
         _execute(installation, sql, list(row.values()))
         return _hit(table, row)
 

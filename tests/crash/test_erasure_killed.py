@@ -128,7 +128,7 @@ def agreed_to(house) -> str:
     """A recording by opt-in."""
     folder = house.take(talk_ms=300, mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Marker(house.clock(), "question_answered", yes))
+    layout.append_marker(folder, Marker(house.clock(), "question_answered", yes))
     house.work(folder)
     house.clock.forward(minutes=2)
     return folder.name

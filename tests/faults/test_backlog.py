@@ -143,7 +143,7 @@ class Crowd:
         start = template.started_at
         ended = start + timedelta(seconds=(ANNOUNCEMENT + TALK) / RATE)
         (folder / layout.CALL).write_text(json.dumps(body))
-        marks = [
+        markers = [
             Marker(start, "recording_started", {}),
             Marker(start, "announcement_started", {}),
             Marker(start + timedelta(seconds=ANNOUNCEMENT / RATE), "announcement_finished", {}),
@@ -156,9 +156,9 @@ class Crowd:
             Marker(ended, "recording_stopped", {}),
         ]
         with open(folder / layout.EVENTS, "w") as events:
-            for mark in marks:
-                at_ = mark.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-                events.write(json.dumps({"at": at_, "kind": mark.kind, **mark.data}) + "\n")
+            for marker in markers:
+                at_ = marker.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                events.write(json.dumps({"at": at_, "kind": marker.kind, **marker.data}) + "\n")
         self._link(self._sound, folder / layout.AUDIO)
         end = CallEnd("recorded", None, ended, Party("extension", "1"))
         (folder / layout.END).write_text(json.dumps(layout.end_body(end)))

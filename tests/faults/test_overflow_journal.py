@@ -108,12 +108,12 @@ def test_marks_wait_for_space_in_order(disk: SmallDisk, monkeypatch: pytest.Monk
     writer.close(CallEnd("recorded", None, AT, None), lambda: None)
     gevent.sleep(0.3)
     assert not writer.ended
-    readable = layout.read_marks(writer.folder)  # at no moment a partial line
-    assert [mark.data["n"] for mark in readable] == [str(number) for number in range(len(readable))]
+    readable = layout.read_markers(writer.folder)  # at no moment a partial line
+    assert [marker.data["n"] for marker in readable] == [str(number) for number in range(len(readable))]
     disk.free()
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
-    assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(40)]
+    assert [marker.data["n"] for marker in take.markers] == [str(number) for number in range(40)]
     assert take.end.outcome == "recorded"
 
 
@@ -132,7 +132,7 @@ def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.Mon
     writer.discard()
     start_time = time.monotonic()
     while writer.audio.exists():
-        assert time.monotonic() - start_time < 20, "it does not wait for earlier marks"
+        assert time.monotonic() - start_time < 20, "it does not wait for earlier markers"
         gevent.sleep(0.01)
 
 

@@ -117,14 +117,14 @@ class Talk:
     rig: Rig
     call: CallUnderTest
 
-    def marks(self, kind: str = "") -> list[Marker]:
-        """Return the marks so far, of one kind or all."""
+    def markers(self, kind: str = "") -> list[Marker]:
+        """Return the markers so far, of one kind or all."""
         folder = self.call.take()
-        found = [] if folder is None else layout.read_marks(folder)
-        return [mark for mark in found if kind in ("", mark.kind)]
+        found = [] if folder is None else layout.read_markers(folder)
+        return [marker for marker in found if kind in ("", marker.kind)]
 
     def until_marked(self, kind: str, times: int = 1, seconds: float = 20) -> None:
-        until(f"{kind} {times}", lambda: len(self.marks(kind)) >= times, seconds)
+        until(f"{kind} {times}", lambda: len(self.markers(kind)) >= times, seconds)
 
     def switch(self, command: str) -> str:
         return self.rig.switch.esl.api(command)
@@ -198,23 +198,23 @@ def consult(talk: Talk, dial: str = "") -> None:
     talk.switch(f"uuid_broadcast {talk.inside} att_xfer::{dial} aleg")
     talk.phone(dial.rpartition("/")[2].partition("@")[0])
     time.sleep(1.5)
-    assert len(talk.marks("bridged")) == 1, "what they say to each other is none of the call's business"
+    assert len(talk.markers("bridged")) == 1, "what they say to each other is none of the call's business"
 
 
-def bridge_marks(take: layout.Take) -> list[str]:
+def bridge_markers(take: layout.Take) -> list[str]:
     """Return who came (+) and left (-), by the last two digits."""
     return [
-        ("+" if mark.kind == "bridged" else "-") + mark.data.get("value", "?")[-2:]
-        for mark in take.marks
-        if mark.kind in ("bridged", "unbridged")
+        ("+" if marker.kind == "bridged" else "-") + marker.data.get("value", "?")[-2:]
+        for marker in take.markers
+        if marker.kind in ("bridged", "unbridged")
     ]
 
 
 def assert_one_recording(take: layout.Take, *voices: str, left: str = "caller") -> None:
-    """Check that there is one recording of the whole call: as long as its marks say, with the external party
-    up to its end and the other voices one after the other."""
+    """Check that there is one recording of the whole call: as long as its markers say, with the external
+    party up to its end and the other voices one after the other."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert kinds.count("recording_started") == kinds.count("recording_stopped") == 1
     start, at = take.first("recording_started"), take.first("recording_stopped")
     assert start is not None
@@ -235,7 +235,7 @@ def assert_notified_once(
 ) -> None:
     """Check that the transfer target heard the sentence once; the external party heard it only if it plays to
     both."""
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert kinds.count("transfer_notice_started") == kinds.count("transfer_notice_finished") == 1
     assert "transfer_notice_interrupted" not in kinds
     theirs = [*talk.rig.phones_folder.glob(f"callee-{number}-{talk.call.caller}.wav")]
@@ -245,14 +245,14 @@ def assert_notified_once(
     assert heard_whole(later, SENTENCE) == together
 
 
-def conference_marks(take: layout.Take) -> list[str]:
+def conference_markers(take: layout.Take) -> list[str]:
     """Return who joined (+) and left (-) a conference, by the last two digits; ``!``: external, ``~``: seen
     later."""
     return [
-        ("+" if mark.kind == "participant_joined" else "-") + mark.data.get("value", "?")[-2:]
-        + ("!" if mark.data.get("who") == "external" else "") + ("~" if "seen" in mark.data else "")
-        for mark in take.marks
-        if mark.kind in ("participant_joined", "participant_left")
+        ("+" if marker.kind == "participant_joined" else "-") + marker.data.get("value", "?")[-2:]
+        + ("!" if marker.data.get("who") == "external" else "") + ("~" if "seen" in marker.data else "")
+        for marker in take.markers
+        if marker.kind in ("participant_joined", "participant_left")
     ]  # fmt: skip
 
 

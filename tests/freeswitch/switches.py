@@ -115,10 +115,10 @@ class CallUnderTest:
     def wait_bridged(self, seconds: float = 30) -> None:
         until(f"call {self.caller} is connected", lambda: self.answered, seconds, 0.05)
 
-    def marks_now(self) -> list[str]:
-        """Return the kinds of the marks so far."""
+    def markers_now(self) -> list[str]:
+        """Return the kinds of the markers so far."""
         folder = self.take()
-        return [] if folder is None else [mark.kind for mark in layout.read_marks(folder)]
+        return [] if folder is None else [marker.kind for marker in layout.read_markers(folder)]
 
     def alive(self) -> bool:
         return self.rig.phones.esl.api(f"uuid_exists {self.id}") == "true"

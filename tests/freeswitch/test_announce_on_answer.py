@@ -29,7 +29,7 @@ CALLS = 10
 
 
 def is_announced(call: CallUnderTest) -> bool:
-    return "announcement_finished" in call.marks_now()
+    return "announcement_finished" in call.markers_now()
 
 
 def silence_after(samples: np.ndarray, other: int) -> float:
@@ -89,7 +89,7 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
 def test_ending_daemon_finishes_its_announcements(daemon: Rig) -> None:
     set_every_line(daemon, "at_pickup")
     call = daemon.call()
-    until("it is announced", lambda: "announcement_started" in call.marks_now(), every=0.01)
+    until("it is announced", lambda: "announcement_started" in call.markers_now(), every=0.01)
     daemon.kill_daemon(signal.SIGTERM)
     assert call.variable("accord_state") == "announced"
     assert len(daemon.recorded_now()) == 1

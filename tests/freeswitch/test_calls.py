@@ -28,7 +28,7 @@ def test_twenty_calls_half_of_them_simultaneous(daemon: Rig) -> None:
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
         assert take.end.internal_party is not None
         assert take.end.internal_party.value == call.number
-        kinds = [mark.kind for mark in take.marks]
+        kinds = [marker.kind for marker in take.markers]
         assert (
             kinds.index("recording_started") < kinds.index("announcement_finished") < kinds.index("bridged")
         )
@@ -63,11 +63,11 @@ def test_no_key_skips_the_announcement(daemon: Rig) -> None:
         time.sleep(0.1)
     for key, call in calls.items():
         # The called phone answers a moment before the switch says that the two are connected.
-        until(f"{key} is connected", lambda call=call: "bridged" in call.marks_now())
+        until(f"{key} is connected", lambda call=call: "bridged" in call.markers_now())
         call.hang_up()
         take = call.wait_take()
         assert take.end.outcome == "recorded", key
-        assert [mark.kind for mark in take.marks].count("announcement_started") == 1, key
+        assert [marker.kind for marker in take.markers].count("announcement_started") == 1, key
         assert onset_of(read_wav(take.audio)[:, 1], daemon.prompt) is not None, key
 
 
@@ -84,9 +84,9 @@ def test_hold_restarts_the_announcement(daemon: Rig) -> None:
     call.hang_up()
     take = call.wait_take()
     assert take.end.outcome == "recorded"
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert kinds.count("announcement_started") == 2
-    assert dict(next(m.data for m in take.marks if m.kind == "announcement_interrupted")) == {
+    assert dict(next(m.data for m in take.markers if m.kind == "announcement_interrupted")) == {
         "reason": "hold"
     }
     assert (

@@ -1,5 +1,5 @@
 """More than two parties on a real switch: in a conference, and with a third party. One take each, with joins
-and offboarding_progress in its marks, and a notice for everybody who joined."""
+and leaves in its markers, and a notice for everybody who joined."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.freeswitch.internal_phones import (
     SECOND,
     THIRD,
     Talk,
-    bridge_marks,
-    conference_marks,
+    bridge_markers,
+    conference_markers,
     configuration,
     set_line,
     tones_in,
@@ -68,7 +68,7 @@ def start_talk(system: Rig, number: str = LINE) -> Talk:
 
 def move_to_conference(talk: Talk, room: str) -> None:
     """Transfer both parties to a conference."""
-    before = len(talk.marks("participant_joined"))
+    before = len(talk.markers("participant_joined"))
     talk.switch(f"uuid_transfer {talk.call.leg} -both {room} XML public")
     talk.until_marked("participant_joined", before + 1)
 
@@ -87,7 +87,7 @@ def voices(take: layout.Take) -> list[str]:
 
 
 def kinds(take: layout.Take) -> list[str]:
-    return [mark.kind for mark in take.marks]
+    return [marker.kind for marker in take.markers]
 
 
 def by_colleague(system: Rig, leg: str) -> bool:
@@ -96,7 +96,7 @@ def by_colleague(system: Rig, leg: str) -> bool:
 
 
 def test_conference(system: Rig) -> None:
-    """Everybody in one take; who comes is told alone, the first colleague is not, and all are in the marks.
+    """Everybody in one take; who comes is told alone, the first colleague is not, and all are in the markers.
     Another call comes into the same room: each take has both, and who was told is not told again."""
     set_line(system, "joining_alone")
     one, two = start_talk(system), start_talk(system)
@@ -110,8 +110,8 @@ def test_conference(system: Rig) -> None:
     move_to_conference(two, "meet-a")
     one.until_marked("participant_joined", 4)
     time.sleep(1.5)
-    assert len(one.marks("transfer_notice_started")) == 1
-    assert not two.marks("transfer_notice_started"), "told twice"
+    assert len(one.markers("transfer_notice_started")) == 1
+    assert not two.markers("transfer_notice_started"), "told twice"
     one.phones(f"uuid_kill {second}")
     one.until_marked("participant_left")
     time.sleep(1)
@@ -122,17 +122,17 @@ def test_conference(system: Rig) -> None:
     # A tone takes two tenths of a second; where a voice begins or ends, every pitch is in one of them.
     assert np.minimum(reminded[1:], reminded[:-1]).max() < 0.02, "no tone reminds of it"
     assert voices(first)[:3] == ["01", "01+91", "01+91+caller"]
-    assert bridge_marks(first) == ["+01", "-01"]
-    assert conference_marks(first)[:2] == ["+01", "+91"]
-    assert sorted(conference_marks(first)[2:4]) == sorted(
+    assert bridge_markers(first) == ["+01", "-01"]
+    assert conference_markers(first)[:2] == ["+01", "+91"]
+    assert sorted(conference_markers(first)[2:4]) == sorted(
         ["+01", f"+{two.call.caller[-2:]}!"]
     )  # both at once
-    assert conference_marks(first)[4] == "-91"
-    assert sorted(conference_marks(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
-    assert sorted(conference_marks(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
+    assert conference_markers(first)[4] == "-91"
+    assert sorted(conference_markers(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
+    assert sorted(conference_markers(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
     assert kinds(first).count("transfer_notice_finished") == 1
-    (notice_mark,) = (mark for mark in first.marks if mark.kind == "transfer_notice_finished")
-    assert notice_mark.data["in"] == "conference"
+    (notice_marker,) = (marker for marker in first.markers if marker.kind == "transfer_notice_finished")
+    assert notice_marker.data["in"] == "conference"
     assert by_colleague(system, second)
     for talk in (one, two):
         assert not heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
@@ -159,9 +159,9 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     assert by_colleague(system, third)
     assert heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
     assert heard_among(read_wav(Path(take.audio))[RATE * 3 // 2 :, 1], SENTENCE)
-    assert conference_marks(take)[0] == "+01"
-    assert sorted(conference_marks(take)[1:3]) == ["+91", "+92"]
-    assert conference_marks(take)[3:] == ["+98!"]
+    assert conference_markers(take)[0] == "+01"
+    assert sorted(conference_markers(take)[1:3]) == ["+91", "+92"]
+    assert conference_markers(take)[3:] == ["+98!"]
     assert kinds(take)[-2:] == ["transferred_externally", "recording_stopped"]
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
 
@@ -184,7 +184,7 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     system.start_daemon()
     system.wait_watching()
     one.until_marked("transfer_notice_finished")
-    assert one.marks("participant_joined")[-1].data["seen"] == "later"
+    assert one.markers("participant_joined")[-1].data["seen"] == "later"
     system.kill_daemon()
     one.phones(f"uuid_kill {second}")
     one.phones(f"uuid_kill {listener}")
@@ -196,10 +196,10 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     one.phones(f"uuid_kill {first}")
     hot.until_marked("participant_left")
     take, moved_take = one.end(), hot.end()
-    assert conference_marks(take) == ["+01", "+91~", "-91~", "-01"]
-    assert supervisor_marks(take) == ["+01~", "-01~"]
+    assert conference_markers(take) == ["+01", "+91~", "-91~", "-01"]
+    assert supervisor_markers(take) == ["+01~", "-01~"]
     assert by_colleague(system, second)
-    assert conference_marks(moved_take) == ["+92", "-92"]
+    assert conference_markers(moved_take) == ["+92", "-92"]
     assert (moved_take.end.outcome, moved_take.end.reason) == ("recorded", None)
     assert not by_colleague(system, first), "whom it was for is nobody who joins"
     assert "92" in voices(moved_take)
@@ -216,7 +216,7 @@ def test_three_way(system: Rig) -> None:
     # The codes are those of who is connected with the external party, and nobody else's.
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} *8")
     time.sleep(1)
-    assert not talk.marks("moment_marked")
+    assert not talk.markers("moment_marked")
     talk.phones(f"uuid_send_dtmf {talk.phone()} *6")
     talk.until_marked("paused")
     time.sleep(0.7)
@@ -231,8 +231,8 @@ def test_three_way(system: Rig) -> None:
     assert (heard_in_turn[:2], heard_in_turn[-1]) == (["01", "01+91"], "91")
     assert set(heard_in_turn) == {"01", "01+91", "91"}
     ((_start, _end),) = zeros(read_wav(Path(take.audio))[ANNOUNCED_BY:])
-    assert bridge_marks(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
-    assert conference_marks(take) == ["+91", "-91"]
+    assert bridge_markers(take)[:5] == ["+01", "-01", "+01", "-01", "+91"]
+    assert conference_markers(take) == ["+91", "-91"]
     assert kinds(take).count("transfer_notice_started") == kinds(take).count("transfer_notice_finished") == 1
     heard_by_third = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(heard_by_third)[:, 0], SENTENCE)
@@ -245,16 +245,16 @@ def consult(talk: Talk) -> None:
     time.sleep(1.5)
 
 
-def supervisor_marks(take: layout.Take) -> list[str]:
+def supervisor_markers(take: layout.Take) -> list[str]:
     """Return the supervisors by the last two digits, with who heard them and the channel that they are in."""
     options = {"supervisor_joined": "+", "supervisor_left": "-", "supervisor_heard": ""}
     return [
-        options[mark.kind] + mark.data.get("value", "?")[-2:]
-        + (f":{mark.data['heard_by']}" if "heard_by" in mark.data else "")
-        + (f"/{mark.data['channel']}" if "channel" in mark.data else "")
-        + ("~" if "seen" in mark.data else "")
-        for mark in take.marks
-        if mark.kind in options
+        options[marker.kind] + marker.data.get("value", "?")[-2:]
+        + (f":{marker.data['heard_by']}" if "heard_by" in marker.data else "")
+        + (f"/{marker.data['channel']}" if "channel" in marker.data else "")
+        + ("~" if "seen" in marker.data else "")
+        for marker in take.markers
+        if marker.kind in options
     ]  # fmt: skip
 
 
@@ -283,7 +283,7 @@ def test_supervisors(system: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {second} 3")
     for each in (one, two):
         each.until_marked("transfer_notice_finished")
-    assert not one.marks("transferred_externally")
+    assert not one.markers("transferred_externally")
     talk.phones(f"uuid_send_dtmf {second} 0")
     two.until_marked("participant_left")
     talk.phones(f"uuid_kill {second}")
@@ -296,14 +296,14 @@ def test_supervisors(system: Rig) -> None:
     one.until_marked("supervisor_left")
     time.sleep(0.7)
     take = one.end()
-    assert supervisor_marks(take) == ["+92", "92:internal", "92:external/right", "-92"]
-    assert conference_marks(take) == ["+92", "-92"]
+    assert supervisor_markers(take) == ["+92", "92:internal", "92:external/right", "-92"]
+    assert conference_markers(take) == ["+92", "-92"]
     assert voices(take)[:3] == ["01", "01+92", "01"], "not before the external party hears them"
     assert [name for name, *_ in tones_in(take, 0) if "92" in name] == []
     assert kinds(take).count("transfer_notice_finished") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert by_colleague(system, inside)
-    assert supervisor_marks(ended) == [
+    assert supervisor_markers(ended) == [
         "+91",
         "+98",
         "91:external",
@@ -312,7 +312,7 @@ def test_supervisors(system: Rig) -> None:
         "-91",
         "98:internal/left",
     ]
-    assert conference_marks(ended) == ["+91", "-91", "+98!"]
+    assert conference_markers(ended) == ["+91", "-91", "+98!"]
     assert "91+caller" in [name for name, *_ in tones_in(ended, 0)]
     assert kinds(ended)[-2:] == ["transferred_externally", "recording_stopped"]
     assert (ended.end.outcome, ended.end.reason) == ("recorded", None)

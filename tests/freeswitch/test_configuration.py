@@ -88,7 +88,7 @@ def test_vanilla_with_the_drop_ins_announces_and_records(dropped_in: Rig) -> Non
 def test_vanilla_with_the_outbound_drop_ins_announces_to_the_callee(dropped_in: Rig) -> None:
     set_every_line(dropped_in, "out")
     call = call_out(dropped_in, "3247888090101")
-    until("they are connected", lambda: "bridged" in call.marks_now(), 20)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 20)
     time.sleep(1)
     call.hang_up()
     take = call.wait_take()

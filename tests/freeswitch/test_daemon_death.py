@@ -87,7 +87,7 @@ def test_sigkill(rig: Rig, point: str) -> None:
     assert not outcomes or (take.end.reason or take.end.outcome) in outcomes
     rig.assert_only_announced_audio_is_kept()
     if take.end.outcome == "recorded":
-        kinds = [mark.kind for mark in take.marks]
+        kinds = [marker.kind for marker in take.markers]
         assert max(level(read_wav(take.audio)[:, 1], 1000)) > SPEAKS
         if point != "hung up":  # the hang-up may have been written before the kill
             assert kinds.index("unobserved_from") < kinds.index("unobserved_to")
@@ -156,7 +156,10 @@ def _stop_in_every_phase(rig: Rig, send: Callable[[int], object], *, killed: boo
         call.hang_up()
     for call in calls:
         take = call.wait_take()
-        assert (take.end.outcome == "recorded") == (call.caller in announced_callers), (take.end, take.marks)
+        assert (take.end.outcome == "recorded") == (call.caller in announced_callers), (
+            take.end,
+            take.markers,
+        )
         if call.caller in announced_callers:
             sound = read_wav(take.audio)
             assert onset_of(sound[:, 1], rig.prompt) is not None

@@ -76,12 +76,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
 def marked(pair: Pair, kind: str) -> bool:
     for path in pair.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
         if layout.read_start(path.parent).external_party.value.endswith(pair.caller):
-            return kind in [mark.kind for mark in layout.read_marks(path.parent)]
+            return kind in [marker.kind for marker in layout.read_markers(path.parent)]
     return False
 
 
 def each(pairs: dict[Pair, Callable[[str], object]], digits: str, kind: str) -> None:
-    """Have every internal phone dial, and wait for each call's mark."""
+    """Have every internal phone dial, and wait for each call's marker."""
     for dial in pairs.values():
         dial(digits)
     for pair in pairs:
@@ -142,7 +142,7 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
     place.talk(0.5, *ways.values())
     for name, pair in ways.items():
         take = pair.take()
-        kinds = [mark.kind for mark in take.marks]
+        kinds = [marker.kind for marker in take.markers]
         for kind in (
             "paused",
             "resumed",
@@ -152,7 +152,7 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
             "keep_question_answered",
         ):
             assert kinds.count(kind) == 1, (name, kind, kinds)
-        (answered,) = (mark for mark in take.marks if mark.kind == "keep_question_answered")
+        (answered,) = (marker for marker in take.markers if marker.kind == "keep_question_answered")
         assert (answered.data["answer"], answered.data["by"]) == ("no", "internal"), name
         assert pair.outside.ear is not None
         samples = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
@@ -210,7 +210,7 @@ def test_codes_of_an_outbound_caller_but_not_of_the_callee(place: PhoneRig) -> N
     place.talk(0.5, *pairs)
     for pair in pairs:
         take = pair.take()
-        kinds = [mark.kind for mark in take.marks]
+        kinds = [marker.kind for marker in take.markers]
         assert [kinds.count(kind) for kind in ("paused", "resumed", "moment_marked")] == [1, 1, 1], (
             pair.name,
             kinds,
@@ -236,7 +236,7 @@ def test_codes_as_tones_after_a_pickup(place: PhoneRig) -> None:
     each({pair: second.sings}, "*7", "resumed")
     place.talk(1, pair)
     take = pair.take()
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert kinds.count("bridged") == 2
     sound = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20)))[take_from(take) :]
     assert len(zeros(sound)) == 1

@@ -98,7 +98,7 @@ def place_of(samples: np.ndarray, sound: np.ndarray) -> int | None:
 def kinds(rig: Rig, number: str, before: set[Path]) -> list[str]:
     for path in rig.spool.glob(f"*/{layout.CALL}"):
         if path.parent not in before and layout.read_start(path.parent).number == number:
-            return [mark.kind for mark in layout.read_marks(path.parent)]
+            return [marker.kind for marker in layout.read_markers(path.parent)]
     return []
 
 
@@ -121,7 +121,7 @@ def test_each_of_two_lines_announces_in_turn(own: Rig, timing: str, outbound: st
     assert heard_among(read_wav(call.heard_by_callee)[:, 0], second), "the called party was not told"
     for number, other, name in ((OWN, second, FIRST), (LINE, first, SECOND)):
         take = ended[number]
-        assert (take.end.outcome, take.end.reason) == ("recorded", None), [m.kind for m in take.marks]
+        assert (take.end.outcome, take.end.reason) == ("recorded", None), [m.kind for m in take.markers]
         announced = encode(take, sounds.paths[name]).announced
         assert announced is not None
         start, stop = (ms * RATE // 1000 for ms in (announced.offset_ms, announced.end_ms))
@@ -173,14 +173,14 @@ def machine(own: Rig) -> Iterator[Rig]:
 def test_announcement_is_repeated_after_a_machine(machine: Rig) -> None:
     say(machine, speech(7.0, 20.0))
     call = machine.call()
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     call.hang_up()
     take = call.wait_take()
-    marks = [mark.kind for mark in take.marks]
-    assert marks.count("announcement_started") == 2, marks
-    assert [mark.data["reason"] for mark in take.marks if mark.kind == "announcement_interrupted"] == [
-        "talked_over"
-    ]
+    markers = [marker.kind for marker in take.markers]
+    assert markers.count("announcement_started") == 2, markers
+    assert [
+        marker.data["reason"] for marker in take.markers if marker.kind == "announcement_interrupted"
+    ] == ["talked_over"]
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     announced = encode(take, machine.snapshot / "prompts" / f"{take.start.announcement.sha256}.wav").announced  # type: ignore[union-attr]
     assert announced is not None
@@ -192,11 +192,11 @@ def test_announcement_is_repeated_after_a_machine(machine: Rig) -> None:
 def test_announcement_that_was_never_heard_in_the_clear_does_not_count(machine: Rig) -> None:
     say(machine, np.tile(speech(20.0, 0.0), 2))
     call = machine.call()
-    until("they are connected", lambda: "bridged" in call.marks_now(), 40)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 40)
     call.hang_up()
     take = call.wait_take()
-    marks = [mark.kind for mark in take.marks]
-    assert marks.count("announcement_started") == 2, marks
+    markers = [marker.kind for marker in take.markers]
+    assert markers.count("announcement_started") == 2, markers
     prompt = machine.snapshot / "prompts" / f"{take.start.announcement.sha256}.wav"  # type: ignore[union-attr]
     assert encode(take, prompt).announced is None
 
@@ -206,9 +206,9 @@ def test_person_who_says_hello_hears_it_once(machine: Rig) -> None:
     assert rate == RATE
     say(machine, np.concatenate([np.zeros(RATE // 2), hello, np.zeros(RATE), hello, np.zeros(20 * RATE)]))
     call = machine.call()
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     call.hang_up()
     take = call.wait_take()
-    assert [mark.kind for mark in take.marks].count("announcement_started") == 1
+    assert [marker.kind for marker in take.markers].count("announcement_started") == 1
     prompt = machine.snapshot / "prompts" / f"{take.start.announcement.sha256}.wav"  # type: ignore[union-attr]
     assert encode(take, prompt).announced is not None

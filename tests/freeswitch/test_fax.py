@@ -93,7 +93,7 @@ def test_call_switches_to_t38(place: PhoneRig) -> None:
             "nothing else is missing"
         )
         assert recording.left, "what was said before is there"
-        (stopped,) = (mark for mark in recording.take.marks if mark.kind == "recording_stopped")
+        (stopped,) = (marker for marker in recording.take.markers if marker.kind == "recording_stopped")
         assert stopped.data == {"fax": "t38"}
 
 

@@ -13,7 +13,7 @@ from recorder.audio.encoded_take import Encoded
 from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.sound import redact
 from tests.freeswitch.switches import NUMBER, PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_keep_question import internal_leg_of, marks
+from tests.freeswitch.test_keep_question import internal_leg_of, markers
 from tests.scenarios.files import Sounds
 
 CALLS = 5
@@ -28,14 +28,14 @@ def dial(rig: Rig, call: CallUnderTest, digits: str) -> None:
 def start_calls(rig: Rig, count: int = CALLS) -> list[CallUnderTest]:
     calls = [rig.call() for _ in range(count)]
     for call in calls:
-        until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
+        until(f"{call.caller} speaks", lambda call=call: markers(call, "bridged"), 60)
     time.sleep(1)
     return calls
 
 
 def each(calls: list[CallUnderTest], kind: str, seconds: float = 20) -> None:
     for call in calls:
-        until(f"{call.caller}: {kind}", lambda call=call: marks(call, kind), seconds)
+        until(f"{call.caller}: {kind}", lambda call=call: markers(call, kind), seconds)
 
 
 def zeros(samples: np.ndarray) -> list[tuple[int, int]]:
@@ -76,7 +76,7 @@ def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) ->
         encoded_take, raw, redacted = encoded(call, sounds)
         ((start, end),) = zeros(raw[RATE * 2 :])
         start, end = start + 2 * RATE, end + 2 * RATE
-        at = {mark.kind: mark.at for mark in encoded_take.take.marks}
+        at = {marker.kind: marker.at for marker in encoded_take.take.markers}
         assert abs((end - start) / RATE - (at["resumed"] - at["paused"]).total_seconds()) < 0.3
         (gap,) = (gap for gap in encoded_take.gaps if gap.reason == "paused")
         assert (gap.channel, gap.start_ms, gap.end_ms) == ("both", -(-start // 8), end // 8)
@@ -147,7 +147,7 @@ def transferred(rig: Rig, call: CallUnderTest) -> Path:
     """Transfer to another internal phone; return the file of what it hears."""
     rig.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}02 XML public")
     recording = rig.phones_folder / f"callee-{NUMBER}02-{call.caller}.wav"
-    until("they speak again", lambda: recording.exists() and call.marks_now().count("bridged") == 2, 20)
+    until("they speak again", lambda: recording.exists() and call.markers_now().count("bridged") == 2, 20)
     return recording
 
 

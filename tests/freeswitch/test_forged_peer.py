@@ -59,7 +59,7 @@ def assert_recorded(rig: Rig, call: CallUnderTest) -> None:
 def assert_kept(rig: Rig, call: CallUnderTest) -> None:
     call.hang_up()
     take = call.wait_take()
-    assert take.end.outcome == "recorded", (take.end, take.marks)
+    assert take.end.outcome == "recorded", (take.end, take.markers)
     rig.assert_only_announced_audio_is_kept()
 
 
@@ -107,8 +107,8 @@ def test_calls_are_recorded_without_the_standing_connection(rig: Rig, standing_p
     rig.start_daemon()
     assert_kept(rig, second)
     take = first.wait_take()
-    assert take.end.outcome == "recorded", (take.end, take.marks)
-    assert "unobserved_from" in [mark.kind for mark in take.marks]
+    assert take.end.outcome == "recorded", (take.end, take.markers)
+    assert "unobserved_from" in [marker.kind for marker in take.markers]
 
 
 def test_restarted_switch_is_admitted_at_once(rig: Rig, standing_proxy: Proxy) -> None:

@@ -61,7 +61,7 @@ def test_switchs_disk_fills_during_a_call(rig: Rig, disk: SmallDisk) -> None:
     take = call.wait_take()
     assert second.wait_take().end.reason == "full_disk"
     assert take.end.outcome == "recorded"
-    assert [mark.kind for mark in take.marks][-1] in ("recording_stopped", "hangup")
+    assert [marker.kind for marker in take.markers][-1] in ("recording_stopped", "hangup")
     # Nothing that was written is lost, and what is missing is told.
     samples = read_wav(take.audio)
     assert len(samples) >= len(samples_written)

@@ -162,8 +162,8 @@ def _arrive(rig: Rig, restart: Callable[[], None]) -> list[CallUnderTest]:
 
 
 def _unobserved(take: Take) -> list[float]:
-    starts = [mark.at for mark in take.marks if mark.kind == "unobserved_from"]
-    ended = [mark.at for mark in take.marks if mark.kind == "unobserved_to"]
+    starts = [marker.at for marker in take.markers if marker.kind == "unobserved_from"]
+    ended = [marker.at for marker in take.markers if marker.kind == "unobserved_to"]
     return [(end - begin).total_seconds() for begin, end in zip(starts, ended, strict=True)]
 
 

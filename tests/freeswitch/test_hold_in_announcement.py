@@ -101,9 +101,9 @@ def test_announcement_repeated_after_a_hold_is_found(tmp_path: Path, outbound: b
         for pair in pairs:
             recording = pair.listen()
             print(recording)
-            marks = [mark.kind for mark in recording.take.marks]
-            assert marks.count("announcement_started") == 2, (pair.name, marks)
-            assert "announcement_interrupted" in marks, (pair.name, marks)
+            markers = [marker.kind for marker in recording.take.markers]
+            assert markers.count("announcement_started") == 2, (pair.name, markers)
+            assert "announcement_interrupted" in markers, (pair.name, markers)
             found = recording.encoded.announced
             assert found is not None, pair.name
             sound = read_wav(recording.take.folder / WAV)[found.offset_ms * RATE // 1000 :, 1]
@@ -142,8 +142,8 @@ def test_announcement_to_both_is_repeated_after_a_hold(tmp_path: Path, outbound:
         for pair in pairs:
             recording = pair.listen()
             print(recording)
-            marks = [mark.kind for mark in recording.take.marks]
-            assert marks.count("announcement_started") == 2, (pair.name, marks)
+            markers = [marker.kind for marker in recording.take.markers]
+            assert markers.count("announcement_started") == 2, (pair.name, markers)
             found = recording.encoded.announced
             assert found is not None, pair.name
             sound = read_wav(recording.take.folder / WAV)
@@ -156,5 +156,5 @@ def test_announcement_to_both_is_repeated_after_a_hold(tmp_path: Path, outbound:
 def kinds(place: PhoneRig, pair: Pair) -> list[str]:
     for path in place.rig.spool.glob(f"*/{layout.CALL}"):
         if layout.read_start(path.parent).external_party.value.endswith(pair.caller):
-            return [mark.kind for mark in layout.read_marks(path.parent)]
+            return [marker.kind for marker in layout.read_markers(path.parent)]
     return []

@@ -62,7 +62,7 @@ def test_call_over_ipv6_is_announced_and_recorded(rig6: Rig) -> None:
     )
     assert "ERR" not in answer, answer
     call = CallUnderTest(rig6, phone, number, caller)
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     assert call.variable("remote_media_ip") == call.variable("local_media_ip") == "::1"
     time.sleep(2.0)
     call.hang_up()

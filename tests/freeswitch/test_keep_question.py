@@ -14,8 +14,8 @@ from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav,
 CALLS = 50
 
 
-def marks(call: CallUnderTest, kind: str) -> int:
-    return call.marks_now().count(kind)
+def markers(call: CallUnderTest, kind: str) -> int:
+    return call.markers_now().count(kind)
 
 
 def internal_leg_of(rig: Rig, call: CallUnderTest) -> str:
@@ -35,16 +35,16 @@ def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
     set_every_line(daemon, "keep")
     calls = [daemon.call() for _ in range(CALLS)]
     for call in calls:
-        until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
+        until(f"{call.caller} speaks", lambda call=call: markers(call, "bridged"), 60)
     colleagues = [internal_leg_of(daemon, call) for call in calls]
     for leg in colleagues:
         daemon.phones.esl.api(f"uuid_send_dtmf {leg} *5")
     time.sleep(5)
     for call, leg in zip(calls, colleagues, strict=True):
-        if not marks(call, "keep_question_asked"):  # a busy machine loses keys, and people press again
+        if not markers(call, "keep_question_asked"):  # a busy machine loses keys, and people press again
             daemon.phones.esl.api(f"uuid_send_dtmf {leg} *5")
     for call in calls:
-        until(f"{call.caller} heard the question", lambda call=call: marks(call, "keep_question_heard"), 30)
+        until(f"{call.caller} heard the question", lambda call=call: markers(call, "keep_question_heard"), 30)
     # Half of them say yes; of these, every other one aloud, and then they are heard to.
     for number, call in enumerate(calls):
         if number % 4 == 3:
@@ -58,7 +58,9 @@ def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
             daemon.phones.esl.api(f"uuid_send_dtmf {leg} {key}")
     for call in calls:
         until(
-            f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30
+            f"{call.caller} heard what came of it",
+            lambda call=call: markers(call, "keep_answer_confirmed"),
+            30,
         )
     time.sleep(1)
     for call in calls:
@@ -67,13 +69,13 @@ def test_fifty_simultaneous_keep_questions(daemon: Rig) -> None:
     for number, call in enumerate(calls):
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
-        answers = [dict(mark.data) for mark in take.marks if mark.kind == "keep_question_answered"]
+        answers = [dict(marker.data) for marker in take.markers if marker.kind == "keep_question_answered"]
         places = [int(answers[0].pop(name, 0)) for name in ("voice_from_ms", "voice_to_ms")]
         assert (0 < places[0] < places[1]) == (number % 4 == 3), "heard, or not heard"
         by, how = ("external", "key") if number % 4 < 2 else ("internal", "aloud")
         assert answers == [{"answer": "yes" if number % 2 else "no", "by": by, "how": how}]
         assert not {"keep_question_interrupted", "keep_answer_unconfirmed"} & {
-            mark.kind for mark in take.marks
+            marker.kind for marker in take.markers
         }
         assert_separated_during_the_question(take)
 

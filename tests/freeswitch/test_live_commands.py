@@ -143,7 +143,7 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
         encoded_take, raw, redacted = encoded(call, sounds)
         ((start, end),) = zeros(raw[RATE * 2 :])
         start, end = start + 2 * RATE, end + 2 * RATE
-        marked = {mark.kind: mark for mark in encoded_take.take.marks}
+        marked = {marker.kind: marker for marker in encoded_take.take.markers}
         by = {
             kind: marked[kind].data.get("by")
             for kind in ("paused", "resumed", "moment_marked")
@@ -183,4 +183,4 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
     assert not take.audio.exists()
     encoded_take, raw, _redacted = encoded(left, sounds)
     assert zeros(raw[RATE * 2 :]) == []
-    assert "paused" not in {mark.kind for mark in encoded_take.take.marks}
+    assert "paused" not in {marker.kind for marker in encoded_take.take.markers}

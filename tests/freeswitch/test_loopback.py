@@ -71,12 +71,12 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 @pytest.mark.parametrize("number", [BEFORE, BEHIND, OUT], ids=["before", "behind", "outbound"])
 def test_recording_continues_when_loopback_would_go(rig: Rig, number: str) -> None:
     call = call_out(rig, number) if number == OUT else rig.call(number)
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     time.sleep(TALK_S)
     call.hang_up()
     rig.switch.wait_empty()
     take = call.wait_take()
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert (take.end.outcome, take.end.reason) == ("recorded", None), kinds
     bridged = take.first("bridged")
     assert bridged is not None

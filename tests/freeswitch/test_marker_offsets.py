@@ -11,7 +11,7 @@ import soundfile
 from recorder.audio.encoding import encode
 from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav, until
-from tests.freeswitch.test_keep_question import internal_leg_of, marks
+from tests.freeswitch.test_keep_question import internal_leg_of, markers
 from tests.scenarios.files import LOWS, chirp
 
 CALLS = 8
@@ -28,17 +28,19 @@ def test_prompts_and_answers_are_located(daemon: Rig) -> None:
     soundfile.write(other, 0.3 * np.sin(2 * np.pi * 600 * np.arange(RATE * 30) / RATE), RATE)
     calls = [daemon.call() for _ in range(CALLS)]
     for call in calls:
-        until(f"{call.caller} speaks", lambda call=call: marks(call, "bridged"), 60)
+        until(f"{call.caller} speaks", lambda call=call: markers(call, "bridged"), 60)
     for call in calls:
         time.sleep(0.07)  # not all at one place of the audio
         daemon.phones.esl.api(f"uuid_send_dtmf {internal_leg_of(daemon, call)} *5")
     for call in calls:
-        until(f"{call.caller} heard the question", lambda call=call: marks(call, "keep_question_heard"), 30)
+        until(f"{call.caller} heard the question", lambda call=call: markers(call, "keep_question_heard"), 30)
         daemon.phones.esl.api(f"uuid_displace {call.id} start {other}")
         call.key("1")
     for call in calls:
         until(
-            f"{call.caller} heard what came of it", lambda call=call: marks(call, "keep_answer_confirmed"), 30
+            f"{call.caller} heard what came of it",
+            lambda call=call: markers(call, "keep_answer_confirmed"),
+            30,
         )
         call.hang_up()
     for call in calls:
@@ -59,7 +61,7 @@ def look(call: CallUnderTest, prompts: Path) -> None:
     for name, place in places.items():
         true = truth(samples[:, 1], name)
         assert abs(place - true) <= PROMPT_MS, (name, place, true)
-    answered = next(mark.offset_ms for mark in found.markers if mark.kind == "keep_question_answered")
+    answered = next(marker.offset_ms for marker in found.markers if marker.kind == "keep_question_answered")
     pressed = end_of_key(samples[:, 0])
     assert abs(answered - pressed) <= ANSWER_MS, (answered, pressed)
 

@@ -13,7 +13,7 @@ NATIONAL = LINE[2:]
 @pytest.mark.parametrize("number", [LINE, f"+{LINE}", f"00{LINE}", f"0{NATIONAL}"])
 def test_line_is_announced_and_listed_however_it_is_dialled(daemon: Rig, number: str) -> None:
     call = daemon.call(number)
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     until("the caller is connected", call.heard_by_caller.exists)
     call.hang_up()
     take = call.wait_take()

@@ -32,11 +32,11 @@ SOON, LATE, NEVER = f"{NUMBER}88", f"{NUMBER}78", f"{NUMBER}87"
 CALLS = 8
 
 
-def marks(call: CallUnderTest) -> list[str]:
-    return [kind for kind in call.marks_now() if kind in MARKS]
+def markers(call: CallUnderTest) -> list[str]:
+    return [kind for kind in call.markers_now() if kind in MARKERS]
 
 
-MARKS = ("announcement_finished", "bridged", "question_answered")
+MARKERS = ("announcement_finished", "bridged", "question_answered")
 
 
 def wait_ringing(call: CallUnderTest) -> None:
@@ -45,7 +45,7 @@ def wait_ringing(call: CallUnderTest) -> None:
 
 def wait_confirmed(*calls: CallUnderTest) -> None:
     for call in calls:
-        until(f"{call.caller} was not refused", lambda call=call: "question_answered" in marks(call), 20)
+        until(f"{call.caller} was not refused", lambda call=call: "question_answered" in markers(call), 20)
 
 
 def test_rings_as_soon_as_the_sentence_was_heard(daemon: Rig) -> None:
@@ -64,8 +64,8 @@ def test_rings_as_soon_as_the_sentence_was_heard(daemon: Rig) -> None:
     print("seconds from the end of the sentence to ringing:", sorted(waits))
     assert max(waits) < 0.5
     for call in calls:
-        until("they speak", lambda call=call: marks(call)[-1] == "bridged", 20)
-        assert marks(call) == ["announcement_finished", "question_answered", "bridged"]
+        until("they speak", lambda call=call: markers(call)[-1] == "bridged", 20)
+        assert markers(call) == ["announcement_finished", "question_answered", "bridged"]
         call.hang_up()
     assert {call.wait_take().end.outcome for call in calls} == {"recorded"}
 
@@ -82,10 +82,10 @@ def test_answered_call_without_a_key_is_kept_from_the_first_word(daemon: Rig) ->
     call.hang_up()
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert marks(call) == ["announcement_finished", "bridged", "question_answered"]
+    assert markers(call) == ["announcement_finished", "bridged", "question_answered"]
     found, redacted = redact(take, sounds.paths["announcement"])
     assert found.announced is not None
-    (bridged,) = (mark for mark in found.markers if mark.kind == "bridged")
+    (bridged,) = (marker for marker in found.markers if marker.kind == "bridged")
     raw = read_wav(take.audio)
     talk = bridged.offset_ms * RATE // 1000
     assert level(raw[:talk, 0], 440).max() > 0.2, "the caller spoke all the time"
@@ -144,7 +144,7 @@ def test_reminder_begins_the_time_to_refuse_again(daemon: Rig) -> None:
     time.sleep(3.5)
     call.key("5")
     time.sleep(3)
-    assert marks(call) == ["announcement_finished", "bridged"], "5 s after the announcement"
+    assert markers(call) == ["announcement_finished", "bridged"], "5 s after the announcement"
     wait_confirmed(call)
     until("the recording goes on", lambda: call.variable("accord_state") == "announced", 3)
     time.sleep(6)  # until the switch would have ended it
@@ -159,7 +159,7 @@ def test_unanswered_call_leaves_nothing(daemon: Rig) -> None:
     wait_confirmed(call)
     call.hang_up()
     take = call.wait_take()
-    assert "bridged" not in [mark.kind for mark in take.marks]
+    assert "bridged" not in [marker.kind for marker in take.markers]
 
 
 @pytest.mark.parametrize("returns", [False, True], ids=["away", "back"])
@@ -198,6 +198,6 @@ def test_ending_daemon_waits_for_the_time_to_refuse(daemon: Rig) -> None:
     call.hang_up()
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert [mark.data["answer"] for mark in layout.read_marks(take.folder) if mark.kind == MARKS[2]] == [
-        "none"
-    ]
+    assert [
+        marker.data["answer"] for marker in layout.read_markers(take.folder) if marker.kind == MARKERS[2]
+    ] == ["none"]

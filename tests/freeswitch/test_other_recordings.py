@@ -33,34 +33,38 @@ def recording_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield rig
 
 
-def marks(call: CallUnderTest) -> list[tuple[str, str]]:
+def markers(call: CallUnderTest) -> list[tuple[str, str]]:
     take = call.wait_take()
-    return [(mark.kind, mark.data["side"]) for mark in take.marks if mark.kind.startswith("other_recording")]
+    return [
+        (marker.kind, marker.data["side"])
+        for marker in take.markers
+        if marker.kind.startswith("other_recording")
+    ]
 
 
 @pytest.mark.parametrize("number", [BEFORE, BEHIND], ids=["before", "behind"])
 def test_call_that_the_dialplan_records_too_says_so(recording_rig: Rig, number: str) -> None:
     call = recording_rig.call(number)
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     leg = call.leg
     call.hang_up()
-    assert marks(call)[0] == ("other_recording_started", "external")
+    assert markers(call)[0] == ("other_recording_started", "external")
     assert b"call.recorded_elsewhere" in (recording_rig.folder / "daemon.log").read_bytes()
     assert len(read_wav(recording_rig.folder.parent / "pbx" / f"{leg}.wav")) > 0, "it was not recorded twice"
 
 
 def test_recording_of_the_colleagues_leg_is_marked(recording_rig: Rig, tmp_path: Path) -> None:
     call = recording_rig.call()
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     api = recording_rig.switch.esl.api
     inside = api(f"uuid_getvar {call.leg} bridge_uuid")
     path = tmp_path / "pbx.wav"
     assert api(f"uuid_record {inside} start {path}").startswith("+OK")
-    until("it is marked", lambda: "other_recording_started" in call.marks_now(), 5)
+    until("it is marked", lambda: "other_recording_started" in call.markers_now(), 5)
     api(f"uuid_record {inside} stop {path}")
-    until("its end is marked", lambda: "other_recording_stopped" in call.marks_now(), 5)
+    until("its end is marked", lambda: "other_recording_stopped" in call.markers_now(), 5)
     call.hang_up()
-    assert marks(call) == [("other_recording_started", "internal"), ("other_recording_stopped", "internal")]
+    assert markers(call) == [("other_recording_started", "internal"), ("other_recording_stopped", "internal")]
 
 
 @pytest.mark.parametrize("side", ["external", "internal"])
@@ -68,22 +72,22 @@ def test_recording_that_began_while_no_daemon_was_there_is_found(
     recording_rig: Rig, tmp_path: Path, side: str
 ) -> None:
     call = recording_rig.call()
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     api = recording_rig.switch.esl.api
     leg = call.leg if side == "external" else api(f"uuid_getvar {call.leg} bridge_uuid")
     recording_rig.kill_daemon()
     assert api(f"uuid_record {leg} start {tmp_path / 'pbx.wav'}").startswith("+OK")
     recording_rig.start_daemon()
-    until("it is found", lambda: "other_recording_started" in call.marks_now(), 10)
+    until("it is found", lambda: "other_recording_started" in call.markers_now(), 10)
     call.hang_up()
-    assert marks(call)[0] == ("other_recording_started", side)
+    assert markers(call)[0] == ("other_recording_started", side)
 
 
 def test_own_recording_is_none_of_these(recording_rig: Rig) -> None:
     call = recording_rig.call()
-    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    until("they are connected", lambda: "bridged" in call.markers_now(), 30)
     call.hang_up()
-    assert marks(call) == []
+    assert markers(call) == []
 
 
 def test_doctor_names_each_extension_that_records(recording_rig: Rig) -> None:

@@ -33,18 +33,18 @@ from tests.scenarios.files import LOWS, chirp
 ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 
 
-def marks(call: CallUnderTest) -> list[str]:
-    return call.marks_now()
+def markers(call: CallUnderTest) -> list[str]:
+    return call.markers_now()
 
 
 def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Rig) -> None:
     sounds = set_every_line(daemon, "out")
     call = call_out(daemon, "3247888000101")
-    until("the callee is told", lambda: "announcement_started" in marks(call), every=0.01)
-    while "announcement_finished" not in marks(call):
+    until("the callee is told", lambda: "announcement_started" in markers(call), every=0.01)
+    while "announcement_finished" not in markers(call):
         assert not call.heard_by_caller.exists(), "the caller hears something before the callee is told"
         time.sleep(0.02)
-    until("they are connected", lambda: "bridged" in marks(call), every=0.01)
+    until("they are connected", lambda: "bridged" in markers(call), every=0.01)
     time.sleep(1.5)
     call.hang_up()
     take = call.wait_take()
@@ -69,7 +69,7 @@ def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Ri
 def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
     sounds = set_every_line(daemon, "out_once")
     call = call_out(daemon, "3247888000201")
-    until("both are told", lambda: "announcement_finished" in marks(call), 20)
+    until("both are told", lambda: "announcement_finished" in markers(call), 20)
     time.sleep(1.5)
     call.hang_up()
     take = call.wait_take()
@@ -93,7 +93,7 @@ def test_early_media_is_no_answer(daemon: Rig) -> None:
     assert call.take() is None, "announced before the callee has answered"
     assert not call.heard_by_caller.exists(), "the caller is connected to it"
     assert daemon.recorded_now() == set()
-    until("they are connected", lambda: "bridged" in marks(call), 20)
+    until("they are connected", lambda: "bridged" in markers(call), 20)
     time.sleep(1.0)
     call.hang_up()
     assert (call.wait_take().end.outcome, call.wait_take().end.reason) == ("recorded", None)
@@ -164,7 +164,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def test_only_the_connected_one_of_several_callees_is_kept(routes: Rig) -> None:
     call = call_out(routes, "3247888000461")
-    until("they are connected", lambda: "bridged" in marks(call), 20)
+    until("they are connected", lambda: "bridged" in markers(call), 20)
     time.sleep(1.0)
     call.hang_up()
     assert call.wait_take().end.outcome == "recorded"
@@ -185,7 +185,7 @@ def test_only_one_of_two_simultaneous_answers_is_kept(routes: Rig) -> None:
     assert other.end.reason in ("hung_up_in_announcement", "never_connected")
     assert not [*other.folder.glob("*.wav")]
     assert other.first("announcement_started") is not None, "the test has nothing to find"
-    assert {mark.kind: mark.data.get("cause") for mark in other.marks}["hangup"] == "LOSE_RACE"
+    assert {marker.kind: marker.data.get("cause") for marker in other.markers}["hangup"] == "LOSE_RACE"
 
 
 def test_enterprise_originate_is_connected_unannounced(routes: Rig) -> None:
@@ -230,7 +230,7 @@ def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
 
 def test_early_media_can_be_passed_on(routes: Rig) -> None:
     call = call_out(routes, "3247888000865", "ignore_early_media=false")
-    until("they are connected", lambda: "bridged" in marks(call), 20)
+    until("they are connected", lambda: "bridged" in markers(call), 20)
     time.sleep(1.5)
     call.hang_up()
     assert call.wait_take().end.outcome == "recorded"

@@ -1,5 +1,5 @@
 """Changes of the internal party on a real switch: one take each, with every voice at its place, and with the
-parties in its marks."""
+parties in its markers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.freeswitch.internal_phones import (
     Talk,
     assert_notified_once,
     assert_one_recording,
-    bridge_marks,
+    bridge_markers,
     configuration,
     consult,
     set_line,
@@ -67,7 +67,7 @@ def test_uuid_transfer(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take) == [*MOVED, "-91"]
+    assert bridge_markers(take) == [*MOVED, "-91"]
 
 
 @pytest.mark.parametrize("talk", ["joining_both"], indirect=True)
@@ -88,7 +88,7 @@ def test_line_without_a_transfer_notice(talk: Talk) -> None:
     time.sleep(1.5)
     take = talk.end()
     assert_one_recording(take, "01", "91")
-    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
+    assert not [marker for marker in take.markers if marker.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_blind_refer(talk: Talk) -> None:
@@ -98,20 +98,20 @@ def test_blind_refer(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take) == [*MOVED, "-91"]
+    assert bridge_markers(take) == [*MOVED, "-91"]
 
 
 def test_refer_with_replaces(talk: Talk) -> None:
     own = talk.place_call(LINE, SECOND)
     time.sleep(2)
-    assert len(talk.marks("bridged")) == 1, "the other call of the same phone is none of this one"
+    assert len(talk.markers("bridged")) == 1, "the other call of the same phone is none of this one"
     talk.refer(talk.phone(), SECOND, own)
     talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take) == [*MOVED, "-91"]
+    assert bridge_markers(take) == [*MOVED, "-91"]
 
 
 def test_three_transfers_and_back(talk: Talk) -> None:
@@ -127,8 +127,9 @@ def test_three_transfers_and_back(talk: Talk) -> None:
     talk.until_marked("bridged", 5)
     time.sleep(2)
     take = talk.end()
-    assert bridge_marks(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
-    assert [mark.kind for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))] == [
+    assert bridge_markers(take) == [*MOVED, "-91", "+92", "-92", "+91", "-91", "+01", "-01"]
+    kinds = [marker.kind for marker in take.markers]
+    assert [kind for kind in kinds if kind.startswith(("transfer_", "participant_"))] == [
         "transfer_notice_started", "transfer_notice_finished", "transfer_notice_started",
         "transfer_notice_finished",
     ]  # fmt: skip
@@ -147,7 +148,7 @@ def test_att_xfer(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take)[:3] == MOVED
+    assert bridge_markers(take)[:3] == MOVED
 
 
 def test_cancelled_att_xfer(talk: Talk) -> None:
@@ -158,8 +159,8 @@ def test_cancelled_att_xfer(talk: Talk) -> None:
     time.sleep(2)
     take = talk.end()
     assert_one_recording(take, "01")
-    assert bridge_marks(take)[:3] == ["+01", "-01", "+01"]
-    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
+    assert bridge_markers(take)[:3] == ["+01", "-01", "+01"]
+    assert not [marker for marker in take.markers if marker.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_park_and_pick_up(talk: Talk) -> None:
@@ -172,7 +173,7 @@ def test_park_and_pick_up(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take)[:3] == MOVED
+    assert bridge_markers(take)[:3] == MOVED
 
 
 def test_park_and_uuid_bridge(talk: Talk) -> None:
@@ -185,7 +186,7 @@ def test_park_and_uuid_bridge(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take)[:3] == MOVED
+    assert bridge_markers(take)[:3] == MOVED
 
 
 def test_intercept(talk: Talk) -> None:
@@ -195,7 +196,7 @@ def test_intercept(talk: Talk) -> None:
     take = talk.end()
     assert_one_recording(take, "01", "91")
     assert_notified_once(talk, take)
-    assert bridge_marks(take)[:3] == MOVED
+    assert bridge_markers(take)[:3] == MOVED
 
 
 def test_hold_by_the_internal_party(talk: Talk) -> None:
@@ -208,8 +209,8 @@ def test_hold_by_the_internal_party(talk: Talk) -> None:
     time.sleep(1.5)
     take = talk.end()
     assert_one_recording(take, "01")
-    assert bridge_marks(take) == ["+01", "-01"]
-    assert not [mark for mark in take.marks if mark.kind.startswith(("transfer_", "participant_"))]
+    assert bridge_markers(take) == ["+01", "-01"]
+    assert not [marker for marker in take.markers if marker.kind.startswith(("transfer_", "participant_"))]
 
 
 def test_codec_change_during_the_call(talk: Talk) -> None:
@@ -222,7 +223,7 @@ def test_codec_change_during_the_call(talk: Talk) -> None:
     assert "Channel-Read-Codec-Name: PCMA" in after
     take = talk.end()
     assert_one_recording(take, "01")
-    assert bridge_marks(take) == ["+01", "-01"]
+    assert bridge_markers(take) == ["+01", "-01"]
 
 
 def test_transfer_to_an_external_number_ends_the_recording(talk: Talk) -> None:
@@ -233,7 +234,7 @@ def test_transfer_to_an_external_number_ends_the_recording(talk: Talk) -> None:
     assert talk.call.alive()
     assert talk.rig.recorded_now() == set()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    assert bridge_marks(take) == ["+01", "-01", "+98"]
+    assert bridge_markers(take) == ["+01", "-01", "+98"]
     assert [one[0] for one in tones_in(take) if one[0]] == ["01"]
     size = Path(take.audio).stat().st_size
     time.sleep(1)

@@ -128,12 +128,12 @@ class PhoneSystem:
         for name in names:
             self.calls[name] = self.rig.call(f"{NUMBER}{ROUTES[name][0]}")
 
-    def marks(self, name: str) -> list[str]:
-        return self.calls[name].marks_now()
+    def markers(self, name: str) -> list[str]:
+        return self.calls[name].markers_now()
 
     def until(self, kind: str, *names: str, times: int = 1) -> None:
         for name in names:
-            until(f"{name}: {kind}", lambda name=name: self.marks(name).count(kind) >= times, 40)
+            until(f"{name}: {kind}", lambda name=name: self.markers(name).count(kind) >= times, 40)
 
     def end(self, *names: str) -> dict[str, Take]:
         for name in names:
@@ -169,7 +169,7 @@ def phone_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneSyst
 
 def recorded(take: Take) -> Take:
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert kinds.count("recording_stopped") == 1
     assert kinds.count("announcement_finished") == 1
     return take
@@ -190,7 +190,7 @@ def test_forked_call_is_one_recording_of_the_answering_phone(phone_system: Phone
     phone_system.until("bridged", *answered)
     time.sleep(1.5)
     for name, take in phone_system.end(*answered).items():
-        assert [mark.kind for mark in recorded(take).marks].count("bridged") == 1, name
+        assert [marker.kind for marker in recorded(take).markers].count("bridged") == 1, name
         result = phone_system.analyse(take)
         assert result.loud(ANSWERED, 1) > 0.1, name
         assert result.loud(EARLY, 1) == 0, name
@@ -230,8 +230,8 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
         assert speech_start > 0, name
         assert not samples[: speech_start - 4].any(), f"{name}: what they said while they waited"
         assert samples[speech_start + 4 : -4].all(), name
-        assert "1379" not in str([mark.data for mark in take.marks])
-    answers = [mark.data for mark in takes["menu_before"].marks if mark.kind == "question_answered"]
+        assert "1379" not in str([marker.data for marker in take.markers])
+    answers = [marker.data for marker in takes["menu_before"].markers if marker.kind == "question_answered"]
     assert answers == [{"question": "recording", "answer": "none"}], "no key of the menu's is one of Accord's"
 
 

@@ -237,14 +237,14 @@ class Call:
     def _rings(self) -> None:
         self.ring_sample = self.outside.now
 
-    def marks(self, kind: str) -> int:
+    def markers(self, kind: str) -> int:
         for path in self.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
             if layout.read_start(path.parent).external_party.value.endswith(self.who):
-                return [mark.kind for mark in layout.read_marks(path.parent)].count(kind)
+                return [marker.kind for marker in layout.read_markers(path.parent)].count(kind)
         return 0
 
     def until(self, kind: str) -> None:
-        until(f"{self.who}: {kind}", lambda: self.marks(kind) > 0, 60, 0.05)
+        until(f"{self.who}: {kind}", lambda: self.markers(kind) > 0, 60, 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +361,7 @@ def early_yes(phone_rig: PhoneRig) -> str:
     call.outside.hears(2)
     early = call.outside.press("1")
     call.until("question_finished")
-    assert call.marks("question_answered") == 0
+    assert call.markers("question_answered") == 0
     pressed = call.outside.press("1")
     call.until("announcement_finished")
     audio = call.outside.sound_heard()

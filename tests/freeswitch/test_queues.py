@@ -152,7 +152,7 @@ def calls(system: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
 def encode_wav(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
     """Return the encoded take and its kept audio."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert kinds.count("recording_started") == kinds.count("announcement_finished") == 1
     encoded_take = encode(
         replace(take, start=replace(take.start, formats=("wav",))), sounds.paths["announcement"]
@@ -163,7 +163,7 @@ def encode_wav(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
 def is_whole(encoded_take: Encoded, redacted: np.ndarray, number: str, silent: tuple[str, ...]) -> None:
     """Check that nothing of the waiting is kept, and all of the talk with ``number`` except the ``silent``
     parts."""
-    first = next(mark for mark in encoded_take.markers if mark.kind == "bridged")
+    first = next(marker for marker in encoded_take.markers if marker.kind == "bridged")
     assert first.data["value"].endswith(number[-2:])
     assert encoded_take.announced is not None
     announcement_end = encoded_take.announced.end_ms * RATE // 1000
@@ -214,7 +214,7 @@ def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
     is_whole(encoded_take, samples, SECOND, ("paused", "waiting"))
     ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in encoded_take.gaps if gap.reason == "paused"]
     assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(samples))
-    assert [mark.data["value"][-2:] for mark in encoded_take.markers if mark.kind == "bridged"] == [
+    assert [marker.data["value"][-2:] for marker in encoded_take.markers if marker.kind == "bridged"] == [
         "91",
         "92",
     ]

@@ -54,7 +54,7 @@ def test_sigterm_lets_announcements_finish(daemon: Rig) -> None:
         assert gap[0] is not None
         assert gap[1] is not None
         assert gap[0] <= stopped_at < gap[1] <= watches
-        assert "bridged" in [mark.kind for mark in take.marks]
+        assert "bridged" in [marker.kind for marker in take.markers]
     assert alone.wait_take().end.reason == "daemon_away"
 
 
@@ -83,10 +83,10 @@ def test_call_answered_while_unwatched_is_not_redacted_as_ringing(
     time.sleep(1)
     daemon.start_daemon()
     daemon.wait_watching()
-    until("it is taken over", lambda: "bridged" in call.marks_now())
+    until("it is taken over", lambda: "bridged" in call.markers_now())
     time.sleep(1)
     how(daemon, call)
-    until("it is transferred", lambda: call.marks_now().count("bridged") == 2)
+    until("it is transferred", lambda: call.markers_now().count("bridged") == 2)
     time.sleep(1)
     call.hang_up()
     take = call.wait_take()
@@ -175,14 +175,14 @@ def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) ->
     daemon.wait_watching()
     observed, unseen, theirs, ended = calls = [daemon.call() for _ in range(4)]
     for call in calls:
-        until("they speak", lambda call=call: "bridged" in call.marks_now(), 30)
+        until("they speak", lambda call=call: "bridged" in call.markers_now(), 30)
     phone = {call.caller: internal_leg_of(daemon, call) for call in calls}
     hold = lambda call: daemon.phones.esl.api(f"uuid_hold {phone[call.caller]}")  # noqa: E731
     time.sleep(1)
     hold(observed)
     ended.hold()
     for call, kind in ((observed, "internal_hold"), (ended, "hold")):
-        until(kind, lambda call=call, kind=kind: kind in call.marks_now())
+        until(kind, lambda call=call, kind=kind: kind in call.markers_now())
     time.sleep(0.7)
     daemon.kill_daemon()
     killed = datetime.now(UTC)
@@ -203,8 +203,10 @@ def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) ->
     for call in calls:
         encoded_take, _raw, redacted = encoded(call, sounds)
         mine = "internal_hold" if call in (observed, unseen) else "hold"
-        start = next(mark for mark in reversed(encoded_take.take.marks) if mark.kind == mine)
-        over = next(mark for mark in encoded_take.take.marks if mark.kind == mine.replace("hold", "unhold"))
+        start = next(marker for marker in reversed(encoded_take.take.markers) if marker.kind == mine)
+        over = next(
+            marker for marker in encoded_take.take.markers if marker.kind == mine.replace("hold", "unhold")
+        )
         since = encoded_take.take.first("recording_started")
         assert since is not None
         assert (start.at < killed) == (call in (observed, ended))

@@ -28,7 +28,7 @@ from tests.freeswitch.internal_phones import (
 from tests.freeswitch.process import Esl
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
-from tests.freeswitch.test_conferences import conference_marks, consult, move_to_conference
+from tests.freeswitch.test_conferences import conference_markers, consult, move_to_conference
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 
@@ -87,8 +87,8 @@ def kept_audio(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndar
 
 
 def place(encoded_take: Encoded, kind: str, number: int = -1) -> int:
-    """Return the position of a mark in samples."""
-    return [mark.offset_ms for mark in encoded_take.markers if mark.kind == kind][number] * RATE // 1000
+    """Return the position of a marker in samples."""
+    return [marker.offset_ms for marker in encoded_take.markers if marker.kind == kind][number] * RATE // 1000
 
 
 def tone_level(samples: np.ndarray, number: str) -> float:
@@ -136,7 +136,7 @@ def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
     talk.until_marked("transfer_question_finished")
     talk.call.key("2")
     time.sleep(1)
-    assert not talk.marks("transfer_question_refused"), "the caller's key is none of theirs"
+    assert not talk.markers("transfer_question_refused"), "the caller's key is none of theirs"
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("transfer_question_refused")
     encoded_take, raw, redacted = kept_audio(talk, sounds)
@@ -195,7 +195,7 @@ def test_consent_in_a_conference(system: Rig) -> None:
         assert heard_among(sound, QUESTION)
     until("they hear that it is not", lambda: heard_among(
         read_wav(system.phones_folder / f"colleague-{third}.wav")[:, 0], REFUSED), 10)  # fmt: skip
-    assert conference_marks(encoded_take.take)[:3] == ["+01", "+91", "+92"]
+    assert conference_markers(encoded_take.take)[:3] == ["+01", "+91", "+92"]
 
 
 def add_third_party(talk: Talk) -> None:
@@ -299,7 +299,7 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
     assert np.array_equal(redacted[attended:yes, 0], raw[attended - filled : yes - filled, 0])
     assert tone_level(redacted[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert tone_level(redacted[yes + RATE // 2 :, 1], LINE) > 0.2
-    assert conference_marks(encoded_take.take) == ["+91"]
+    assert conference_markers(encoded_take.take) == ["+91"]
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(theirs)[:, 0], QUESTION)
     assert not heard_among(read_wav(talk.call.heard_by_caller)[before:, 0], QUESTION)
@@ -317,7 +317,7 @@ def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
         time.sleep(0.7)
     talk.until_marked("transfer_question_finished")
     talk.until_marked("transfer_question_answered")
-    assert not talk.marks("transfer_question_refused")
+    assert not talk.markers("transfer_question_refused")
 
 
 @pytest.mark.long
@@ -331,7 +331,7 @@ def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None
     arrival = place(encoded_take, "participant_joined")
     assert not redacted[arrival:, 1].any()
     assert np.array_equal(redacted[arrival:, 0], raw[arrival:, 0])
-    (refused,) = (mark for mark in encoded_take.markers if mark.kind == "transfer_question_refused")
+    (refused,) = (marker for marker in encoded_take.markers if marker.kind == "transfer_question_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 10)
     assert system.recorded_now() == set()
@@ -350,7 +350,9 @@ def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
     talk.call.hang_up()
     encoded_take, _raw, redacted = kept_audio(talk, sounds)
     untold = [
-        mark.data["reason"] for mark in encoded_take.markers if mark.kind == "transfer_notice_interrupted"
+        marker.data["reason"]
+        for marker in encoded_take.markers
+        if marker.kind == "transfer_notice_interrupted"
     ]
     assert untold[-1] == "left"
     arrival, left = place(encoded_take, "participant_joined"), place(encoded_take, "participant_left")

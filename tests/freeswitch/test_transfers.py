@@ -31,7 +31,7 @@ from tests.freeswitch.internal_phones import (
     Talk,
     assert_notified_once,
     assert_one_recording,
-    bridge_marks,
+    bridge_markers,
     configuration,
     consult,
     tones_in,
@@ -138,7 +138,7 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
     assert end - begin > 1000, "the test held for longer"
     rate = RATE // 1000
     assert not sound[begin * rate : end * rate].any()
-    arrival = [mark.offset_ms for mark in encoded_take.markers if mark.kind == "bridged"][1]
+    arrival = [marker.offset_ms for marker in encoded_take.markers if marker.kind == "bridged"][1]
     assert abs(arrival - end) < 500, (idle, encoded_take.markers)
     # The joiner is told alone at first: the right channel is silent then.
     notice_ends = [gap.end_ms for gap in encoded_take.gaps if gap.reason == "participant_notice"]
@@ -162,7 +162,7 @@ def test_hold_then_refer(system: TransferSystem, outbound: bool) -> None:
     assert_one_recording(take, first, "93", left=left)
     assert_notified_once(talk, take, SLOW)
     number = OWN if outbound else LINE
-    assert bridge_marks(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
+    assert bridge_markers(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
     heard_again(system, take, ["hold", "waiting"], TONES[LINE] if outbound else CALLER, TONES[SLOW])
 
 
@@ -198,7 +198,7 @@ def test_transfer_by_the_switch(system: TransferSystem, outbound: bool) -> None:
     first, left = ("caller", "01") if outbound else ("01", "caller")
     assert_one_recording(take, first, "91", left=left)
     assert_notified_once(talk, take)
-    assert bridge_marks(take)[:3] == ["+31", "-31", "+91"] if outbound else ["+01", "-01", "+91"]
+    assert bridge_markers(take)[:3] == ["+31", "-31", "+91"] if outbound else ["+01", "-01", "+91"]
     heard_again(system, take, ["hold"], TONES[LINE] if outbound else CALLER, TONES[SECOND])
 
 
@@ -224,7 +224,7 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
         assert take.first("transferred_externally") is not None
         encoded_take, sound = system.analyse(take)
         assert (level(sound[:, 1], TONES[LINE] if call is talk.call else CALLER) > 0.2).any()
-        bridge_ms = [mark.offset_ms for mark in encoded_take.markers if mark.kind == "bridged"][-1]
+        bridge_ms = [marker.offset_ms for marker in encoded_take.markers if marker.kind == "bridged"][-1]
         assert not sound[bridge_ms * RATE // 1000 :].any(), "what these two say to each other"
     assert talk.call.alive()
     assert system.rig.recorded_now() == set()
@@ -260,5 +260,5 @@ def test_bind_meta_app_keys(system: TransferSystem) -> None:
     talk.until_marked("transfer_notice_finished")
     time.sleep(1)
     take = talk.end()
-    assert bridge_marks(take) == ["+01", "-01", "+93", "-93"]
-    assert not [mark for mark in take.marks if mark.kind == "moment_marked"], "the docs may say more"
+    assert bridge_markers(take) == ["+01", "-01", "+93", "-93"]
+    assert not [marker for marker in take.markers if marker.kind == "moment_marked"], "the docs may say more"

@@ -94,7 +94,7 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     folder = call.take()
     assert folder is not None
     if layout.read_start(folder).refused is None:
-        until("they are connected", lambda: "bridged" in call.marks_now(), 20)
+        until("they are connected", lambda: "bridged" in call.markers_now(), 20)
         until("both have spoken", lambda: (folder / layout.AUDIO).stat().st_size > TWO_SECONDS, 20)
     call.hang_up()
     take = call.wait_take()

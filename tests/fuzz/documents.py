@@ -114,7 +114,7 @@ def _encoded(folder: Path, number: int, tenant: str) -> Any:
     from dataclasses import replace
 
     start = replace(encoded.take.start, recording=recording, tenant=tenant)
-    take = Take(folder, start, encoded.take.marks, encoded.take.end)
+    take = Take(folder, start, encoded.take.markers, encoded.take.end)
     return replace(encoded, take=take, sounds=tuple(sounds))
 
 

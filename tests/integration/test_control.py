@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recorder.spool.layout import read_marks
+from recorder.spool.layout import read_markers
 from tests.freeswitch.switches import read_wav
 from tests.integration.ending.conftest import Site, until
 
@@ -105,10 +105,10 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     page = panel.send(f"/live/{call}/resume", "/live")
     assert "Recording again." in page
     assert "That did not work: the recording was not paused." in panel.send(f"/live/{call}/resume", "/live")
-    marks = {mark.kind: mark for mark in read_marks(site.spool / call)}
+    markers = {marker.kind: marker for marker in read_markers(site.spool / call)}
     for kind in ("paused", "moment_marked", "resumed"):
-        assert marks[kind].data["by"] == "panel"
-    pause_length = (marks["resumed"].at - marks["paused"].at).total_seconds()
+        assert markers[kind].data["by"] == "panel"
+    pause_length = (markers["resumed"].at - markers["paused"].at).total_seconds()
     time.sleep(3)
     sound = read_wav(audio)
     assert masked_to - masked_from > 2 * 8000
@@ -124,4 +124,4 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     worker.popen.kill()
     page = panel.send(f"/live/{call}/note", "/live")
     assert "That did not work: the recorder did not answer." in page
-    assert [mark.kind for mark in read_marks(site.spool / call)].count("moment_marked") == 1
+    assert [marker.kind for marker in read_markers(site.spool / call)].count("moment_marked") == 1

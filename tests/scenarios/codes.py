@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Scenario, Step
 
 _START = ("recording_started", "announcement_started", "announcement_finished", "bridged")
-_CODE_MARKS = ("paused", "resumed", "moment_marked", "deletion_question_asked", "deleted")
+_CODE_MARKERS = ("paused", "resumed", "moment_marked", "deletion_question_asked", "deleted")
 
 
-def _recorded(*marks: str, absent: tuple[str, ...] = ()) -> Expected:
-    return Expected("recorded", marks=(*_START, *marks, "hangup"), absent=absent)
+def _recorded(*markers: str, absent: tuple[str, ...] = ()) -> Expected:
+    return Expected("recorded", markers=(*_START, *markers, "hangup"), absent=absent)
 
 
 _PAUSES = Step("bridged", 0.5, "callee_presses", "*6")
@@ -30,13 +30,13 @@ CODES = (
              steps=(Step("bridged", 0.5, "callee_presses", "*8"),
                     Step("mark moment_marked", 0.7, "callee_presses", "*8"),
                     Step("mark moment_marked 2", 0.7, "hang_up"))),
-    Scenario("resumed_without_a_pause", _recorded(absent=_CODE_MARKS),
+    Scenario("resumed_without_a_pause", _recorded(absent=_CODE_MARKERS),
              steps=(Step("bridged", 0.5, "callee_presses", "*7"), Step("bridged", 2.0, "hang_up"))),
-    Scenario("the_external_party_dials_codes", _recorded(absent=_CODE_MARKS), line="deletable",
+    Scenario("the_external_party_dials_codes", _recorded(absent=_CODE_MARKERS), line="deletable",
              steps=(Step("bridged", 0.5, "press", "*6*7*8*9"), Step("bridged", 4.5, "hang_up"))),
     Scenario("deleted",
-             Expected("not_recorded", "deleted", marks=(*_START, "deletion_question_asked", "deleted",
-                                                        "hangup"),
+             Expected("not_recorded", "deleted", markers=(*_START, "deletion_question_asked", "deleted",
+                                                          "hangup"),
                       state="unrecorded", recorded=False, sound=False),
              line="deletable",
              steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "callee_presses", "1"),
@@ -52,7 +52,7 @@ CODES = (
              line="deletable",
              steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "press", "1"),
                     Step("mark deletion_question_asked", 3.5, "hang_up"))),
-    Scenario("not_deletable", _recorded(absent=_CODE_MARKS),
+    Scenario("not_deletable", _recorded(absent=_CODE_MARKERS),
              steps=(_DELETES, Step("bridged", 2.5, "hang_up"))),
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ ROUGH_CODES = (
                     Step("mark paused", 1.0, "callee_presses", "*7"),
                     Step("mark paused", 2.0, "start_daemon"), Step("mark resumed", 1.0, "hang_up"))),
     Scenario("deleted_and_the_daemon_killed",
-             Expected("not_recorded", "deleted", marks=(*_START, "deletion_question_asked", "deleted"),
+             Expected("not_recorded", "deleted", markers=(*_START, "deletion_question_asked", "deleted"),
                       state="unrecorded", recorded=False, sound=False),
              line="deletable",
              steps=(_DELETES, Step("mark deletion_question_asked", 2.5, "callee_presses", "1"),

@@ -27,7 +27,7 @@ Callee = Literal["answers", "busy", "silent", "slow"]
 
 Phase = str
 """``asked``, ``announcing``, ``ringing``, ``bridged``; ``plays NAME`` (a sound of ``files.LOWS`` starts) and
-``mark KIND`` (the mark is on disk), followed by a number for another occurrence than the first."""
+``mark KIND`` (the marker is on disk), followed by a number for another occurrence than the first."""
 
 Action = Literal[
     "press", "speak", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
@@ -51,7 +51,7 @@ class Expected:
     """The expected result.
 
     ``outcome`` and ``reason`` are as in ``take.json``; ``outcome`` ``None``: there is no folder; two reasons
-    separated by ``|``: either of them.  ``marks`` occur in this order (others may be between them),
+    separated by ``|``: either of them.  ``markers`` occur in this order (others may be between them),
     ``absent`` do not occur, ``once`` occur exactly once.  ``bridged``: the two were connected.  ``state`` is
     the switch's ``accord_state`` while connected, or at the end; ``recorded``: the switch was recording then.
     ``sound``: an audio file is left in the spool.  ``plays``: how often the announcement was played.
@@ -61,7 +61,7 @@ class Expected:
 
     outcome: str | None
     reason: str | None = None
-    marks: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     bridged: bool = True
     state: str = "announced"
@@ -100,16 +100,16 @@ FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
 """A caller's name that would become a header in a client that decodes before it splits lines."""
 
 _WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
-_RECORDED = Expected("recorded", marks=_WHOLE, absent=("announcement_interrupted",))
+_RECORDED = Expected("recorded", markers=_WHOLE, absent=("announcement_interrupted",))
 _UNTOUCHED = Expected(
     "not_recorded", "never_record", state="never_record", recorded=False, sound=False, plays=0
 )
 
 
-def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", plays: int = 1
+def _unrecorded(reason: str, *markers: str, bridged: bool = True, state: str = "unrecorded", plays: int = 1
                 ) -> Expected:  # fmt: skip
-    return Expected("not_recorded", reason, marks, bridged=bridged, state=state, recorded=False, sound=False,
-                    plays=plays)  # fmt: skip
+    return Expected("not_recorded", reason, markers, bridged=bridged, state=state, recorded=False,
+                    sound=False, plays=plays)  # fmt: skip
 
 
 SCENARIOS = (
@@ -128,19 +128,21 @@ SCENARIOS = (
                          state="announced"),
              callee="busy", steps=()),
     Scenario("hold_in_announcement",
-             Expected("recorded", marks=("announcement_started", "hold", "announcement_interrupted", "unhold",
-                                         "announcement_started", "announcement_finished", "bridged"),
-                                   plays=2),
+             Expected("recorded", markers=("announcement_started", "hold", "announcement_interrupted",
+                                           "unhold", "announcement_started", "announcement_finished",
+                                           "bridged"),
+                      plays=2),
              steps=(Step("announcing", 0.3, "hold"), Step("announcing", 2.5, "unhold"),
                     Step("bridged", 1.0, "hang_up"))),
     Scenario("hold_and_back_in_announcement",
-             Expected("recorded", marks=("announcement_started", "hold", "unhold", "announcement_interrupted",
-                                         "announcement_started", "announcement_finished", "bridged"),
-                                   plays=2),
+             Expected("recorded", markers=("announcement_started", "hold", "unhold",
+                                           "announcement_interrupted", "announcement_started",
+                                           "announcement_finished", "bridged"),
+                      plays=2),
              steps=(Step("announcing", 0.3, "hold"), Step("announcing", 0.7, "unhold"),
                     Step("bridged", 1.0, "hang_up"))),
     Scenario("hold_in_conversation",
-             Expected("recorded", marks=(*_WHOLE[:4], "hold", "unhold", "hangup")),
+             Expected("recorded", markers=(*_WHOLE[:4], "hold", "unhold", "hangup")),
              steps=(Step("bridged", 0.5, "hold"), Step("bridged", 1.2, "unhold"),
                     Step("bridged", 2.0, "hang_up"))),
     Scenario("no_daemon",
@@ -149,7 +151,7 @@ SCENARIOS = (
              _unrecorded("daemon_away", "recording_started", "announcement_started"),
              steps=(Step("announcing", 0.4, "kill_daemon"), Step("bridged", 1.0, "hang_up"))),
     Scenario("daemon_killed_in_conversation",
-             Expected("recorded", marks=(*_WHOLE[:4], "unobserved_from")),
+             Expected("recorded", markers=(*_WHOLE[:4], "unobserved_from")),
              steps=(Step("bridged", 0.5, "kill_daemon"), Step("bridged", 1.5, "hang_up"))),
     Scenario("daemon_stalled_before_the_call",
              _unrecorded("daemon_late", plays=0),

@@ -8,8 +8,8 @@ OVER = Step("bridged", 1.0, "hang_up")
 _START = ("recording_started", "announcement_started", "announcement_finished")
 
 
-def _recorded(*marks: str, answers: tuple[str, ...], plays: int = 1) -> Expected:
-    return Expected("recorded", marks=(*marks, "bridged", "hangup"), answers=answers, plays=plays)
+def _recorded(*markers: str, answers: tuple[str, ...], plays: int = 1) -> Expected:
+    return Expected("recorded", markers=(*markers, "bridged", "hangup"), answers=answers, plays=plays)
 
 
 def _unrecorded(reason: str, *answers: str, plays: int = 0, absent: tuple[str, ...] = (),
@@ -62,7 +62,7 @@ BEFORE = (
              steps=(Step("plays question", 0.3, "hold"), Step("plays question", 2.0, "unhold"),
                     Step("mark question_finished", 0.3, "press", "1"), OVER)),
     Scenario("opt_out_silence",
-             Expected("recorded", marks=(*_START, "bridged", "question_answered"), answers=("none",)),
+             Expected("recorded", markers=(*_START, "bridged", "question_answered"), answers=("none",)),
              line="opt_out", steps=(Step("mark question_answered", 1.0, "hang_up"),)),
     Scenario("opt_out_silence_while_it_rings", _recorded(*_START, "question_answered", answers=("none",)),
              line="opt_out", callee="slow"),
@@ -83,7 +83,7 @@ BEFORE = (
              steps=(Step("mark announcement_finished", 0.5, "press", "5"),
                     Step("mark announcement_finished", 2.5, "press", "9"), _LATER)),
     Scenario("opt_out_hang_up",
-             Expected("not_recorded", "hung_up_in_announcement", marks=(*_START, "bridged"),
+             Expected("not_recorded", "hung_up_in_announcement", markers=(*_START, "bridged"),
                       state="refusable", sound=False),
              line="opt_out", steps=(Step("mark announcement_finished", 1.5, "hang_up"),)),
     Scenario("opt_out_hang_up_while_it_rings",
@@ -122,11 +122,13 @@ def _agreement(
     name: str,
     line: Line,
     answers: tuple[str, ...],
-    *marks: str,
+    *markers: str,
     steps: tuple[Step, ...],
     once: tuple[str, ...] = (),
 ) -> Scenario:
-    expected = Expected("recorded", marks=(*_START, "bridged", *marks, "hangup"), answers=answers, once=once)
+    expected = Expected(
+        "recorded", markers=(*_START, "bridged", *markers, "hangup"), answers=answers, once=once
+    )
     return Scenario(name, expected, line=line, steps=steps)
 
 
@@ -203,8 +205,8 @@ IN_TALK = (
     _agreement("the_external_party_dials_the_code", "keep", (),
                steps=(Step("bridged", 0.5, "press", "*5"), Step("bridged", 2.0, "hang_up"))),
     Scenario("not_agreed_and_destroyed",
-             Expected("not_recorded", "not_kept", marks=(*_START, "bridged", *_WHOLE, "hangup"), sound=False,
-                      answers=("no external key",)),
+             Expected("not_recorded", "not_kept", markers=(*_START, "bridged", *_WHOLE, "hangup"),
+                      sound=False, answers=("no external key",)),
              line="keep_or_destroy", steps=(ASKS, Step(_QUESTION, 0.4, "press", "2"), _END)),
     # Nothing is asked during a pause, and a pause before the answer breaks the question off.
     _agreement("asked_while_paused_and_paused_while_asked", "keep", (), "paused", "resumed",

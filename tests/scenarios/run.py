@@ -64,8 +64,8 @@ def _wait(phase: str, call: Call, driver: Driver) -> None:
 
         def is_written() -> bool:
             folder = folder_of(call.caller, driver)
-            marks = layout.read_marks(folder) if folder is not None else ()
-            return sum(mark.kind == name for mark in marks) >= times
+            markers = layout.read_markers(folder) if folder is not None else ()
+            return sum(marker.kind == name for marker in markers) >= times
 
         driver.until(f"{phase}", is_written, LONGEST)
     else:
@@ -112,11 +112,11 @@ def _caller(folder: Path) -> str:
     return layout.read_start(folder).external_party.value.lstrip("+")
 
 
-def _who(mark: Marker, driver: Driver) -> str:
+def _who(marker: Marker, driver: Driver) -> str:
     """The participant who joined or left, by the name of their number."""
-    value = mark.data.get("value", "").lstrip("+")
+    value = marker.data.get("value", "").lstrip("+")
     names = [name for name, number in driver.numbers.items() if number.lstrip("+") == value]
-    return ("+" if mark.kind == "bridged" else "-") + (names[0] if names else value)
+    return ("+" if marker.kind == "bridged" else "-") + (names[0] if names else value)
 
 
 def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
@@ -132,21 +132,21 @@ def _check_spool(call: Call, expected: Expected, driver: Driver) -> None:
     folder = folder_of(call.caller, driver)
     assert folder is not None
     take = layout.read_take(folder)
-    kinds = [mark.kind for mark in take.marks]
+    kinds = [marker.kind for marker in take.markers]
     assert take.end.outcome == expected.outcome, kinds
     assert (take.end.reason or "") in (expected.reason or "").split("|"), (take.end.reason, kinds)
     rest = iter(kinds)
-    for kind in expected.marks:
+    for kind in expected.markers:
         assert kind in rest, f"{kind} is not where it must be in {kinds}"
     assert not set(expected.absent) & set(kinds), kinds
     for kind in expected.once:
         assert kinds.count(kind) == 1, f"{kind} is not there once in {kinds}"
     answers = [
-        " ".join(mark.data[name] for name in ("answer", "by", "how") if name in mark.data)
-        for mark in take.marks
-        if mark.kind in ("question_answered", "keep_question_answered")
+        " ".join(marker.data[name] for name in ("answer", "by", "how") if name in marker.data)
+        for marker in take.markers
+        if marker.kind in ("question_answered", "keep_question_answered")
     ]
     assert answers == list(expected.answers), kinds
-    there = [_who(mark, driver) for mark in take.marks if mark.kind in ("bridged", "unbridged")]
+    there = [_who(marker, driver) for marker in take.markers if marker.kind in ("bridged", "unbridged")]
     assert not expected.there or there == list(expected.there), there
     driver.until(f"sound in the spool: {expected.sound}", lambda: take.audio.exists() == expected.sound, 5.0)

@@ -54,7 +54,7 @@ class TestCall:
 
     @property
     def announced(self) -> bool:
-        """Whether the caller was told, by the call's marks or by the audio."""
+        """Whether the caller was told, by the call's markers or by the audio."""
         return bool(self.live and self.live.announced) or bool(self.recording and self.recording.announced)
 
 

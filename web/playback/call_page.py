@@ -165,8 +165,8 @@ def _timeline(view: RecordingView, call_notes: Iterable[NoteRow]) -> list[Timeli
         for each in call_notes
         if each.at_ms is not None
     ]
-    mark_entries = (each for each in view.marks if each.reason != "prompt")
-    return sorted((*mark_entries, *note_entries), key=entry_order)
+    entries = (each for each in view.entries if each.reason != "prompt")
+    return sorted((*entries, *note_entries), key=entry_order)
 
 
 def _downloads(view: RecordingView) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from web.text import eavesdrop
 ANNOUNCEMENT_END: Final = "announcement_end"
 KEEP_QUESTION: Final = "keep_question"
 SPOKEN_ANSWER: Final = "spoken_answer"
-NOTE: Final = "moment_marked"
+MOMENT_MARKED: Final = "moment_marked"
 WRITTEN_NOTE: Final = "note"
 PARTICIPANT_KINDS: Final = (
     "transfer_question_finished",
@@ -38,9 +38,9 @@ class TimelineEntry:
 
     ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
     :data:`KEEP_QUESTION`, with the question in ``question``; :data:`SPOKEN_ANSWER`, where a spoken answer
-    begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
-    since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
-    with their side as ``answer``; one of :data:`OTHER_RECORDING_KINDS`; or one of
+    begins; :data:`MOMENT_MARKED`, a moment marked by a colleague in the call; :data:`WRITTEN_NOTE`,
+    a ``note`` written since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of
+    :data:`JOINED_KINDS`, with their side as ``answer``; one of :data:`OTHER_RECORDING_KINDS`; or one of
     :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the supervisor as ``answer``."""
 
     start_ms: int
@@ -62,7 +62,7 @@ class AnnouncedUse:
 
 @dataclass(frozen=True, slots=True)
 class RecordingView:
-    """A recording as the player shows it.  Milliseconds are of audio, times are UTC.  ``marks`` holds the
+    """A recording as the player shows it.  Milliseconds are of audio, times are UTC.  ``entries`` holds the
     gaps and markers in playback order.  ``missing_ms`` is by how much the audio is shorter than the call
     (negative: longer) beyond the explained ``gaps``."""
 
@@ -77,7 +77,7 @@ class RecordingView:
     announcement_end_ms: int
     announced_purposes: tuple[AnnouncedUse, ...]
     gaps: tuple[TimelineEntry, ...]
-    marks: tuple[TimelineEntry, ...]
+    entries: tuple[TimelineEntry, ...]
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
     consented: ConsentView | None
@@ -106,7 +106,7 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
         for each in questions
         if each.question is not None and each.question.voice_ms is not None
     )
-    note_marks = tuple(
+    markers = tuple(
         TimelineEntry(
             each["offset_ms"],
             each["offset_ms"],
@@ -115,7 +115,8 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
             answer=_answer(each),
         )
         for each in body["markers"]
-        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *OTHER_RECORDING_KINDS, *eavesdrop.KINDS)
+        if each["kind"]
+        in (MOMENT_MARKED, *PARTICIPANT_KINDS, *JOINED_KINDS, *OTHER_RECORDING_KINDS, *eavesdrop.KINDS)
     )
     return RecordingView(
         recording=body["recording"],
@@ -132,7 +133,7 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
             for each in (announcement["purposes"] if announcement else ())
         ),
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions, *prompts, *note_marks), key=entry_order)),
+        entries=tuple(sorted((*gaps, *end, *questions, *prompts, *markers), key=entry_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=consent_view.consent(body),
@@ -148,6 +149,6 @@ def _answer(marker: Mapping[str, Any]) -> str:
     return str(marker["data"].get("who" if marker["kind"] in JOINED_KINDS else "answer", ""))
 
 
-def entry_order(mark: TimelineEntry) -> tuple[int, bool]:
+def entry_order(entry: TimelineEntry) -> tuple[int, bool]:
     """Order by end; only prompts by start, so that a prompt's gap follows its question."""
-    return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != KEEP_QUESTION
+    return entry.start_ms if entry.reason == "prompt" else entry.end_ms, entry.reason != KEEP_QUESTION

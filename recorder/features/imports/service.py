@@ -156,7 +156,7 @@ class Importer:
         )
         layout.open_take(folder.parent, start)
         data = {"sha256": sha256, "channels": str(decoded.channels)}
-        layout.append_mark(folder, Marker(each.began_at, "imported", data))
+        layout.append_marker(folder, Marker(each.began_at, "imported", data))
         end = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
         layout.close_take(folder, CallEnd("recorded", None, end, None))
 

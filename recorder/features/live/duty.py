@@ -31,7 +31,7 @@ from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
 from recorder.seal.revocation import Revoked, none_revoked
 from recorder.spool.command_socket import send_request
-from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start, read_take
+from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_markers, read_start, read_take
 
 MOST_ENDED: Final = 200
 """Calls that are listed as being stored, the newest: while the store is away, ten thousand may be waiting."""
@@ -163,11 +163,11 @@ class LiveCallRelay(DutyThread):
         rows = []
         for folder in self._open():
             try:
-                start, marks = self._read(folder)
+                start, markers = self._read(folder)
             except (TakeError, OSError):
                 continue  # it began or ended just now, or is unreadable
-            row = live_row(start, marks, self.now())
-            if row is None and (take := hung_up_take(folder, start, marks)) is not None:
+            row = live_row(start, markers, self.now())
+            if row is None and (take := hung_up_take(folder, start, markers)) is not None:
                 row = ended_row(take)
             if row is not None:
                 rows.append(row)
@@ -194,7 +194,7 @@ class LiveCallRelay(DutyThread):
         return [self.spool / name for name in sorted(names - self._finished)]
 
     def _read(self, folder: Path) -> tuple[CallStart, tuple[Marker, ...]]:
-        """A call's start and marks, read again when there are more."""
+        """A call's start and markers, read again when there are more."""
         try:
             size = (folder / EVENTS).stat().st_size
         except FileNotFoundError:
@@ -202,7 +202,7 @@ class LiveCallRelay(DutyThread):
         known = self._confirmed.get(folder.name)
         if known is None or known[0] != size:
             start = known[1] if known else read_start(folder)  # never changes
-            known = self._confirmed[folder.name] = size, start, read_marks(folder)
+            known = self._confirmed[folder.name] = size, start, read_markers(folder)
         return known[1], known[2]
 
 

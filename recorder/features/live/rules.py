@@ -31,24 +31,24 @@ _LONG: Final = timedelta(days=7)
 """When a pause ends at the latest, if its length is unknown."""
 
 
-def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> LiveRow | None:
+def live_row(start: CallStart, markers: tuple[Marker, ...], now: datetime) -> LiveRow | None:
     """A call that is, or is about to be, recorded; ``None`` for any other."""
-    if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
+    if start.tenant is None or start.announcement is None or start.refused or _is_over(start, markers):
         return None
-    open_pauses = [pause for pause in read_pauses(marks, start.started_at + _LONG) if now < pause.latest]
+    open_pauses = [pause for pause in read_pauses(markers, start.started_at + _LONG) if now < pause.latest]
     paused_until = open_pauses[-1].latest if open_pauses else None
     return replace(
-        _row(start, marks, start.tenant), paused_until=paused_until, deletable=start.delete is not None
+        _row(start, markers, start.tenant), paused_until=paused_until, deletable=start.delete is not None
     )
 
 
-def hung_up_take(folder: Path, start: CallStart, marks: tuple[Marker, ...]) -> Take | None:
+def hung_up_take(folder: Path, start: CallStart, markers: tuple[Marker, ...]) -> Take | None:
     """The take of a call whose hang-up the daemon has noted, and whose end it is about to write; ``None`` for
     any other."""
-    hung_up = next((mark.at for mark in marks if mark.kind == "hangup"), None)
-    if hung_up is None or _is_refused(start, marks):
+    hung_up = next((marker.at for marker in markers if marker.kind == "hangup"), None)
+    if hung_up is None or _is_refused(start, markers):
         return None
-    return Take(folder, start, marks, CallEnd("recorded", None, hung_up, None))
+    return Take(folder, start, markers, CallEnd("recorded", None, hung_up, None))
 
 
 def ended_row(take: Take) -> LiveRow | None:
@@ -56,10 +56,10 @@ def ended_row(take: Take) -> LiveRow | None:
     start = take.start
     if start.tenant is None or start.announcement is None or reason_not_kept(take) is not None:
         return None
-    return replace(_row(start, take.marks, start.tenant), ended_at=take.end.ended_at)
+    return replace(_row(start, take.markers, start.tenant), ended_at=take.end.ended_at)
 
 
-def _row(start: CallStart, marks: tuple[Marker, ...], tenant: str) -> LiveRow:
+def _row(start: CallStart, markers: tuple[Marker, ...], tenant: str) -> LiveRow:
     return LiveRow(
         id=start.recording,
         tenant=tenant,
@@ -69,16 +69,16 @@ def _row(start: CallStart, marks: tuple[Marker, ...], tenant: str) -> LiveRow:
         direction=start.direction,
         external_party=start.external_party,
         started_at=start.started_at,
-        announced=any(mark.kind == "announcement_finished" for mark in marks),
+        announced=any(marker.kind == "announcement_finished" for marker in markers),
         paused_until=None,
         deletable=False,
     )
 
 
-def _is_over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
-    """Whether a call was refused, erased, or has ended, by its latest marks."""
-    kinds = [mark.kind for mark in marks]
-    if "hangup" in kinds or _is_refused(start, marks):
+def _is_over(start: CallStart, markers: tuple[Marker, ...]) -> bool:
+    """Whether a call was refused, erased, or has ended, by its latest markers."""
+    kinds = [marker.kind for marker in markers]
+    if "hangup" in kinds or _is_refused(start, markers):
         return True
     stopped = [kind for kind in kinds if kind in ("recording_started", "recording_stopped")][-1:]
     announced = "announcement_finished" in kinds
@@ -86,14 +86,14 @@ def _is_over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
     return stopped == ["recording_stopped"] and (announced or not start.at_pickup)
 
 
-def _is_refused(start: CallStart, marks: tuple[Marker, ...]) -> bool:
+def _is_refused(start: CallStart, markers: tuple[Marker, ...]) -> bool:
     """Whether the recording was refused, erased or ended in the call."""
-    if any(mark.kind in ("deleted", "transferred_externally") for mark in marks):
+    if any(marker.kind in ("deleted", "transferred_externally") for marker in markers):
         return True
     answers = [
-        mark.data.get("answer")
-        for mark in marks
-        if mark.kind == "question_answered" and mark.data.get("question") == "recording"
+        marker.data.get("answer")
+        for marker in markers
+        if marker.kind == "question_answered" and marker.data.get("question") == "recording"
     ]
     no = ("no", "none", "unclear") if start.mode == OPT_IN else ("no",)
     return bool(answers) and answers[-1] in no

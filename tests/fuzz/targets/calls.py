@@ -52,10 +52,10 @@ def check(data: bytes) -> None:
     facts = Facts()
     plan = initial.notice_plan(PROMPT, length)
     if begun_anew:
-        marks = [kind for kind in sorted(MARKER_KINDS) if kind != "question_answered" and choices.below(2)]
-        state = initial.resume(plan, [Marker(at, kind) for kind in marks], at)
-        facts.confirmed = facts.announced = "announcement_finished" in marks
-        facts.disk, facts.captured = True, "recording_started" in marks
+        markers = [kind for kind in sorted(MARKER_KINDS) if kind != "question_answered" and choices.below(2)]
+        state = initial.resume(plan, [Marker(at, kind) for kind in markers], at)
+        facts.confirmed = facts.announced = "announcement_finished" in markers
+        facts.disk, facts.captured = True, "recording_started" in markers
         actions: Actions = ()
     else:
         state, actions = initial.arrive(plan, at)

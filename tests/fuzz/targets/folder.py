@@ -31,8 +31,8 @@ _root = scratch()
 def _genuine_files() -> dict[str, bytes]:
     encoded = make_encoded(_root / "made")
     folder = layout.open_take(_root, encoded.take.start)
-    for mark in encoded.take.marks:
-        layout.append_mark(folder, mark)
+    for marker in encoded.take.markers:
+        layout.append_marker(folder, marker)
     layout.close_take(folder, encoded.take.end)
     for sound in encoded.sounds:
         os.link(sound.path, folder / sound.name)
@@ -60,7 +60,7 @@ FILES = (layout.CALL, layout.END, ENCODED)
 
 
 def _at(encoded: Encoded, folder: Path) -> Take:
-    return Take(folder, encoded.take.start, encoded.take.marks, encoded.take.end)
+    return Take(folder, encoded.take.start, encoded.take.markers, encoded.take.end)
 
 
 GENUINE = _genuine_files()
@@ -115,9 +115,9 @@ def a_folder() -> None:
         assert error.error_id == "spool.broken"
         assert len(str(error)) < 20_000
         return
-    for mark in take.marks:
-        assert isinstance(mark, Marker)
-        json.dumps(dict(mark.data)).encode()
+    for marker in take.markers:
+        assert isinstance(marker, Marker)
+        json.dumps(dict(marker.data)).encode()
     unrecorded_call.reason_not_kept(take)
     try:
         encoded = read_encoded(FOLDER)

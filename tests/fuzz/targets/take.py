@@ -1,4 +1,4 @@
-"""A take of any audio, marks and times through detection, redaction, encoding and sealing: the result
+"""A take of any audio, markers and times through detection, redaction, encoding and sealing: the result
 verifies and explains its gaps, or the take is refused; nothing else is raised, and nothing hangs."""
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def check(data: bytes) -> None:
         has_question = has_question or kind in QUESTIONS
         data_ = {"party": "extension", "value": choices.text(6)} if kind == "bridged" else {}
         data_ = choices.pick(QUESTIONS[kind]) if kind in QUESTIONS else data_
-        layout.append_mark(folder, Marker(_time(choices), kind, data_))
+        layout.append_marker(folder, Marker(_time(choices), kind, data_))
     layout.close_take(
         folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x"))))
     )
@@ -132,7 +132,7 @@ def check(data: bytes) -> None:
     if manifest.keep_consent is not None:
         assert encoded.announced is not None, "kept by agreement, and nobody was told"
         answers = [
-            mark.data.get("answer") for mark in encoded.markers if mark.kind == "keep_question_answered"
+            marker.data.get("answer") for marker in encoded.markers if marker.kind == "keep_question_answered"
         ]
         assert "yes" in answers, "kept by agreement without a yes"
 
@@ -172,9 +172,9 @@ def _tenant_keys():
     return [key for key in wrapped_keys().values() if key.kind == "tenant"]
 
 
-def _seed(*marks: tuple[str, int], ended: int = 3000) -> bytes:
-    out = bytes([0, 2, 0, len(marks)])
-    for kind, at in marks:
+def _seed(*markers: tuple[str, int], ended: int = 3000) -> bytes:
+    out = bytes([0, 2, 0, len(markers)])
+    for kind, at in markers:
         more = [3, 0x31, 0x30, 0x30] if kind == "bridged" else [0] if kind in QUESTIONS else []
         out += bytes([_kinds.index(kind), *more, TIMES.index(at)])
     return out + bytes([TIMES.index(ended), 1, 0, 1, 3, 0, 1, 1, 0, 0, 0])

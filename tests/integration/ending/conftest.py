@@ -139,7 +139,7 @@ class Site:
             f"--daemon=127.0.0.1:{self.call_port}", f"--call={NUMBER}:en", "--stay",
         )  # fmt: skip
 
-    def marks(self) -> str:
+    def markers(self) -> str:
         return "".join(path.read_text() for path in self.spool.glob("*/events.jsonl"))
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.processes.supervisor import HURRY, Program, Supervisor
-from recorder.spool.layout import AUDIO, CallEnd, CallStart, append_mark, close_take, open_take
+from recorder.spool.layout import AUDIO, CallEnd, CallStart, append_marker, close_take, open_take
 from recorder.spool.snapshot import read_snapshot
 from tests.house import LEAD_MS, RATE, conversation
 from tests.integration.ending.conftest import Site, until
@@ -40,11 +40,11 @@ def listens(port: int) -> bool:
 def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")
-    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    until("the call is announced to", lambda: "announcement_started" in site.markers())
     daemon.end()
     until("nobody listens for calls", lambda: not listens(site.call_port), 2)
     assert daemon.wait(18) > 1, "the announcement has seconds to go"
-    assert "announcement_finished" in site.marks()
+    assert "announcement_finished" in site.markers()
     switch.wait_for_log("is connected")
     audio = next(site.spool.glob("*/audio.wav"))
     before = audio.stat().st_size
@@ -58,12 +58,12 @@ def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site)
 def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")
-    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    until("the call is announced to", lambda: "announcement_started" in site.markers())
     daemon.end()
     until("it drains", lambda: "daemon.draining" in daemon.log_text())
     daemon.end()
     assert daemon.wait(5) < 4
-    assert "announcement_finished" not in site.marks()
+    assert "announcement_finished" not in site.markers()
     switch.wait_for_log("is connected")
     sizes = [path.stat().st_size for path in site.spool.glob("*/audio.wav")]
     time.sleep(0.5)  # half a second of sound would be there
@@ -247,13 +247,13 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
     until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 40)
     until("the daemon is there", lambda: listens(site.call_port))
     site.call()
-    until("the call is announced to", lambda: "announcement_started" in site.marks(), 40)
+    until("the call is announced to", lambda: "announcement_started" in site.markers(), 40)
     run.end()
     run.wait(25)
     log_text = log.read_text()
     for word in ("daemon.ended", "worker.stopped", "web.stopped"):
         assert word in log_text, log_text
-    assert "announcement_finished" in site.marks()
+    assert "announcement_finished" in site.markers()
 
 
 def finished_take(site: Site) -> None:
@@ -276,7 +276,7 @@ def finished_take(site: Site) -> None:
         (announcement_end, "bridged"),
         (ended, "recording_stopped"),
     ):
-        append_mark(folder, Marker(when, kind))
+        append_marker(folder, Marker(when, kind))
     close_take(folder, CallEnd("recorded", None, ended, Party("extension", "1001")))
 
 

@@ -26,7 +26,7 @@ def start_announcement(site: Site) -> tuple[Process, Process]:
     """A daemon that is announcing to a call, and the switch."""
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")
-    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    until("the call is announced to", lambda: "announcement_started" in site.markers())
     return daemon, switch
 
 
@@ -43,12 +43,12 @@ def test_announcement_finishes_and_the_successor_takes_over(site: Site) -> None:
     after = next_daemon(site)
     daemon.wait_for_log("daemon.handover_started")
     after.wait_for_log("daemon.ready")
-    assert "announcement_finished" not in site.marks(), "both are there"
+    assert "announcement_finished" not in site.markers(), "both are there"
     daemon.wait(30)
-    assert "announcement_finished" in site.marks()
+    assert "announcement_finished" in site.markers()
     after.wait_for_log("call.reconciled")
     after.wait_for_log("daemon.takeover_finished")
-    until("it is written down", lambda: "unobserved_to" in site.marks())
+    until("it is written down", lambda: "unobserved_to" in site.markers())
     switch.wait_for_log("is connected")
     assert grows(site)
     # A further call belongs to the successor.
@@ -107,7 +107,7 @@ def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
     daemon.popen.wait()
     after.wait_for_log("daemon.takeover_finished")
     switch.wait_for_log("is connected")
-    until("the call is written down", lambda: "unobserved_to" in site.marks())
+    until("the call is written down", lambda: "unobserved_to" in site.markers())
 
 
 def test_second_daemon_without_replace_is_refused(site: Site) -> None:
@@ -130,7 +130,7 @@ def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
     after.wait_for_log("daemon.ready")
     daemon.wait(30)
     after.wait_for_log("daemon.takeover_finished")
-    assert "announcement_finished" in site.marks()
+    assert "announcement_finished" in site.markers()
 
 
 @pytest.mark.long
@@ -211,12 +211,12 @@ def test_daemon_of_another_container_takes_over(site: Site, container: tuple[str
     daemon = site.start("daemon", *container, *DAEMON, NOTIFY_SOCKET="")
     switch = site.call()
     daemon.wait_for_log("snapshot.read")
-    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    until("the call is announced to", lambda: "announcement_started" in site.markers())
     after = site.start("next", *container, *DAEMON, "--replace", NOTIFY_SOCKET="")
     after.wait_for_log("daemon.takeover_started")
     daemon.wait_for_log("daemon.handover_started")
     daemon.wait(30)
-    assert "announcement_finished" in site.marks()
+    assert "announcement_finished" in site.markers()
     after.wait_for_log("daemon.takeover_finished")
     switch.wait_for_log("is connected")
     assert grows(site)

@@ -73,13 +73,13 @@ def sound_of(announced: AnnouncementFile) -> Sound:
 
 @dataclass
 class Call:
-    """A call of which a take is made: ``left`` and ``right`` start at the same moment; marks are in
+    """A call of which a take is made: ``left`` and ``right`` start at the same moment; markers are in
     milliseconds of the call's clock."""
 
     left: Sound
     right: Sound
     announced: AnnouncementFile
-    marks: list[tuple[int, str]] = field(default_factory=list)
+    markers: list[tuple[int, str]] = field(default_factory=list)
     rate: int = RATE
     formats: tuple[str, ...] = ("opus", "wav")
     law: str = "ULAW"
@@ -115,9 +115,12 @@ class Call:
         folder = layout.open_take(spool_folder, start)
         soundfile.write(folder / layout.AUDIO, stereo, self.rate, subtype="PCM_16")
         length_ms = length * 1000 // self.rate
-        marks = self.marks or [(0, "recording_started")]
-        for ms, kind in [*marks, *([] if any(k == "hangup" for _, k in marks) else [(length_ms, "hangup")])]:
-            layout.append_mark(folder, Marker(START + timedelta(milliseconds=ms), kind))
+        markers = self.markers or [(0, "recording_started")]
+        for ms, kind in [
+            *markers,
+            *([] if any(k == "hangup" for _, k in markers) else [(length_ms, "hangup")]),
+        ]:
+            layout.append_marker(folder, Marker(START + timedelta(milliseconds=ms), kind))
         end = CallEnd("recorded", None, START + timedelta(milliseconds=length_ms), None)
         layout.close_take(folder, end)
         return layout.read_take(folder)

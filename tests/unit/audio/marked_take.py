@@ -1,4 +1,4 @@
-"""Takes that consist of marks only, without audio: enough to plan a redaction."""
+"""Takes that consist of markers only, without audio: enough to plan a redaction."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ margin of a time that no length of the file places."""
 RINGING_SPAN = (10_300, TALK_MS)
 
 
-def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, end_seen: bool = True) -> Take:
+def take(markers: list[tuple[int, str]], ended_ms: int = LENGTH_MS, end_seen: bool = True) -> Take:
     start = CallStart("r", "t", "l", "1", "inbound", "n", "c", Party("withheld", ""), START, ("opus",), None)
-    if end_seen and not {"hangup", "recording_stopped"} & {kind for _, kind in marks}:
-        marks = [*marks, (ended_ms, "hangup")]
+    if end_seen and not {"hangup", "recording_stopped"} & {kind for _, kind in markers}:
+        markers = [*markers, (ended_ms, "hangup")]
     return Take(
         Path("/nowhere"),
         start,
@@ -39,7 +39,7 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, end_seen: bool
             Marker(
                 START + timedelta(milliseconds=ms), kind.split()[0], {"seen": "later"} if " " in kind else {}
             )
-            for ms, kind in marks
+            for ms, kind in markers
         ),
         CallEnd("recorded", None, START + timedelta(milliseconds=ended_ms), None),
     )
@@ -62,7 +62,10 @@ def gaps(plan: redaction.RedactionPlan) -> list[tuple[int, int, str, str]]:
 
 
 def with_data(source: Take, kind: str, **data: str) -> Take:
-    """The take with this data in all its marks of a kind."""
+    """The take with this data in all its markers of a kind."""
     return replace(
-        source, marks=tuple(replace(mark, data=data) if mark.kind == kind else mark for mark in source.marks)
+        source,
+        markers=tuple(
+            replace(marker, data=data) if marker.kind == kind else marker for marker in source.markers
+        ),
     )

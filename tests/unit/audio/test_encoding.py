@@ -151,9 +151,9 @@ def test_without_announcement_redacts_left_until_a_second_after_the_playback(
     call = lab.ordinary(announced)
     middle = lab.LEAD_MS * 8 + len(lab.sound_of(announced)) // 2
     call.right[middle : middle + 7200] = -1  # a hold removed 0.9 s of it
-    finished = {kind: ms for ms, kind in call.marks}["announcement_finished"]
-    call.marks = [(ms, kind) for ms, kind in call.marks if kind != "bridged"]
-    call.marks.append((finished + 200, "bridged"))
+    finished = {kind: ms for ms, kind in call.markers}["announcement_finished"]
+    call.markers = [(ms, kind) for ms, kind in call.markers if kind != "bridged"]
+    call.markers.append((finished + 200, "bridged"))
     encoded = encode(call.make(tmp_path), announced.path)
     assert encoded.announced is None
     assert [(g.start_ms, g.end_ms, g.channel, g.reason) for g in encoded.gaps] == [
@@ -167,16 +167,16 @@ def test_without_announcement_redacts_left_until_a_second_after_the_playback(
 
 
 @pytest.mark.parametrize(
-    "marks", [["announcement_started"], [], ["announcement_finished", "announcement_started"]]
+    "markers", [["announcement_started"], [], ["announcement_finished", "announcement_started"]]
 )
 def test_without_finished_playback_redacts_all_of_left(
-    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, marks: list[str]
+    tmp_path: Path, lab: ModuleType, english: AnnouncementFile, markers: list[str]
 ) -> None:
     call = lab.ordinary(english)
     call.right[:] = lab.speech("en", "callee").repeat(2)[: len(call.right)]
-    call.marks = [
+    call.markers = [
         (0, "recording_started"),
-        *((1000 * i, kind) for i, kind in enumerate(marks, 1)),
+        *((1000 * i, kind) for i, kind in enumerate(markers, 1)),
         (9000, "bridged"),
     ]
     encoded = encode(call.make(tmp_path), english.path)
@@ -191,7 +191,7 @@ def test_without_finished_playback_redacts_all_of_left(
 
 def test_redacts_hold_in_both_channels(tmp_path: Path, lab: ModuleType, english: AnnouncementFile) -> None:
     call = lab.ordinary(english)
-    call.marks += [(20_000, "hold"), (22_000, "unhold")]
+    call.markers += [(20_000, "hold"), (22_000, "unhold")]
     encoded = encode(call.make(tmp_path), english.path)
     hold = [gap for gap in encoded.gaps if gap.reason == "hold"]
     assert [gap.channel for gap in hold] == ["both"]
@@ -211,8 +211,8 @@ def test_inserts_silence_for_a_hold_that_was_not_written(
     call = lab.ordinary(english)
     length = max(len(call.left), len(call.right)) // 8
     begin, hold_ms = length if to_the_end else 20_000, 2800
-    call.marks += [(begin, "hold"), *([] if to_the_end else [(begin + hold_ms, "unhold")])]
-    call.marks += [(length + hold_ms, "hangup")]
+    call.markers += [(begin, "hold"), *([] if to_the_end else [(begin + hold_ms, "unhold")])]
+    call.markers += [(length + hold_ms, "hangup")]
     take = call.make(tmp_path)
     encoded = encode(take, english.path)
     original, _ = soundfile.read(take.audio, dtype="int16")
@@ -238,7 +238,7 @@ def test_inserts_nothing_if_a_clock_is_set_ahead_in_a_hold(
 ) -> None:
     call = lab.ordinary(english)
     length, years = -(-max(len(call.left), len(call.right)) // 8), 10 * 365 * 86_400_000
-    call.marks += [(20_000, "hold"), (years + 22_000, "unhold"), (years + length, "hangup")]
+    call.markers += [(20_000, "hold"), (years + 22_000, "unhold"), (years + length, "hangup")]
     encoded = encode(call.make(tmp_path), english.path)
     assert encoded.duration_ms == length
     assert encoded.drift_ms == years

@@ -35,8 +35,8 @@ def test_simultaneous_holds_are_one_gap() -> None:
 def test_hold_missing_in_the_audio_redacts_only_its_edges() -> None:
     """A telephone that sends nothing on hold: in the audio, the conversation follows at once, and events may
     be early or late."""
-    marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
-    plan = redaction.plan(take(marks), sound(), FOUND)
+    markers = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
+    plan = redaction.plan(take(markers), sound(), FOUND)
     assert plan.both == (RINGING_SPAN, (19_800, 20_400))
     hold = next(gap for gap in plan.gaps if gap.reason == "hold")
     assert (hold.start_ms, hold.end_ms) == (19_800, 20_400)
@@ -54,8 +54,8 @@ def fill_missing(take: Take, sound: Wav, found: LocatedAnnouncement) -> tuple[Wa
 
 
 def test_inserted_hold_has_its_length_and_keeps_later_offsets() -> None:
-    marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
-    call = take(marks)
+    markers = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
+    call = take(markers)
     whole, found = fill_missing(call, sound(), FOUND)
     plan = redaction.plan(call, whole, found)
     hold = next(gap for gap in plan.gaps if gap.reason == "hold")
@@ -104,9 +104,9 @@ def test_missing_hold_does_not_prevent_other_redactions() -> None:
 
 def test_measured_lengths_tell_a_park_without_music_from_a_hold() -> None:
     """Nothing was written while the call was parked; the later hold is in the audio."""
-    marks = [(20_000, "unbridged"), (25_700, "bridged"), (40_000, "hold"), (46_000, "unhold")]
+    markers = [(20_000, "unbridged"), (25_700, "bridged"), (40_000, "hold"), (46_000, "unhold")]
     call = measured(
-        take([*NORMAL, *marks, (65_700, "hangup")]),
+        take([*NORMAL, *markers, (65_700, "hangup")]),
         (20_020, 20_000), (25_740, 20_020), (40_010, 34_290), (46_030, 40_310),
     )  # fmt: skip
     clock = timeline.locate_times(call, sound(), FOUND)
@@ -123,9 +123,9 @@ def test_measured_lengths_tell_a_park_without_music_from_a_hold() -> None:
 
 def test_measured_hold_that_is_missing_in_part() -> None:
     """The phone sent something for two of its six seconds."""
-    marks = [(20_000, "hold"), (26_000, "unhold"), (40_000, "internal_hold"), (45_000, "internal_unhold")]
+    markers = [(20_000, "hold"), (26_000, "unhold"), (40_000, "internal_hold"), (45_000, "internal_unhold")]
     call = measured(
-        take([*NORMAL, *marks, (64_000, "hangup")]),
+        take([*NORMAL, *markers, (64_000, "hangup")]),
         (20_000, 20_000), (26_000, 22_000), (40_000, 36_000), (45_000, 41_000),
     )  # fmt: skip
     clock = timeline.locate_times(call, sound(), FOUND)
@@ -137,22 +137,22 @@ def test_measured_hold_that_is_missing_in_part() -> None:
 
 def test_measured_hold_at_an_unknown_place_is_redacted_generously() -> None:
     """Two seconds are missing, more than the hold explains, and nobody watched from 15 s to 30 s."""
-    marks = [
+    markers = [
         (15_000, "unobserved_from"),
         (20_000, "hold"),
         (21_000, "unhold later"),
         (30_000, "unobserved_to"),
     ]
-    call = measured(take([*NORMAL, *marks, (62_000, "hangup")]), (15_000, 15_000), (30_000, 28_000))
+    call = measured(take([*NORMAL, *markers, (62_000, "hangup")]), (15_000, 15_000), (30_000, 28_000))
     plan = redaction.plan(call, sound(), FOUND)
     assert [gap[:2] for gap in gaps(plan) if gap[3] == "hold"] == [(17_950, 21_050)]
 
 
 def test_audio_that_nothing_explains_is_a_gap_between_its_neighbours() -> None:
     """The switch wrote nothing for five seconds of the conversation."""
-    marks = [(20_000, "moment_marked"), (40_000, "moment_marked"), (50_000, "hold"), (52_000, "unhold")]
+    markers = [(20_000, "moment_marked"), (40_000, "moment_marked"), (50_000, "hold"), (52_000, "unhold")]
     call = measured(
-        take([*NORMAL, *marks, (65_000, "hangup")]),
+        take([*NORMAL, *markers, (65_000, "hangup")]),
         (20_000, 20_000), (40_000, 35_000), (50_000, 45_000), (52_000, 47_000),
     )  # fmt: skip
     clock = timeline.locate_times(call, sound(), FOUND)
@@ -166,16 +166,16 @@ def test_audio_that_nothing_explains_is_a_gap_between_its_neighbours() -> None:
 
 
 def test_lengths_are_no_points_if_a_clock_was_set_back() -> None:
-    marks = [(20_000, "hold"), (25_000, "unhold")]
-    call = measured(take([*NORMAL, *marks], 40_000), (20_000, 40_000), (25_000, 45_000))
+    markers = [(20_000, "hold"), (25_000, "unhold")]
+    call = measured(take([*NORMAL, *markers], 40_000), (20_000, 40_000), (25_000, 45_000))
     clock = timeline.locate_times(call, sound(), FOUND)
     assert clock.set_back_ms == 20_000
     assert not clock.measured
 
 
 def test_missing_hold_is_still_a_gap() -> None:
-    marks = [*NORMAL, (20_000, "hold"), (30_000, "unhold"), (69_900, "hangup")]
-    plan = redaction.plan(take(marks), sound(), FOUND)
+    markers = [*NORMAL, (20_000, "hold"), (30_000, "unhold"), (69_900, "hangup")]
+    plan = redaction.plan(take(markers), sound(), FOUND)
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [(19_800, 20_400)]
 
 
@@ -240,7 +240,7 @@ WAITING_SCENARIOS = {
     "parked": (
         [(20_000, "unbridged"), (25_000, "bridged")],
         [(19_800, 25_400, "waiting")]),
-    "marks in the wrong order": (
+    "markers in the wrong order": (
         [(20_000, "unbridged"), (19_990, "bridged")],
         []),
     "unbridged to the end": (
@@ -266,11 +266,11 @@ WAITING_SCENARIOS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("marks", "silent"), WAITING_SCENARIOS.values(), ids=WAITING_SCENARIOS)
+@pytest.mark.parametrize(("markers", "silent"), WAITING_SCENARIOS.values(), ids=WAITING_SCENARIOS)
 def test_redacts_the_external_party_while_they_wait(
-    marks: list[tuple[int, str]], silent: list[tuple[int, int, str]]
+    markers: list[tuple[int, str]], silent: list[tuple[int, int, str]]
 ) -> None:
-    plan = redaction.plan(take([*NORMAL, *marks]), sound(), FOUND)
+    plan = redaction.plan(take([*NORMAL, *markers]), sound(), FOUND)
     found = [gap for gap in gaps(plan) if gap[3] in ("hold", "waiting")]
     assert found == [(start, end, "both", reason) for start, end, reason in silent]
     redacted = redaction.silence(np.ones((LENGTH_MS * 8, 2), np.int16), 0, 8000, plan)
@@ -282,8 +282,8 @@ def test_redacts_the_external_party_while_they_wait(
 
 
 def test_hold_within_an_unobserved_stretch() -> None:
-    marks = [(20_000, "unobserved_from"), (22_000, "hold"), (23_000, "unhold"), (30_000, "unobserved_to")]
-    plan = redaction.plan(take([*NORMAL, *marks]), sound(), FOUND)
+    markers = [(20_000, "unobserved_from"), (22_000, "hold"), (23_000, "unhold"), (30_000, "unobserved_to")]
+    plan = redaction.plan(take([*NORMAL, *markers]), sound(), FOUND)
     assert gaps(plan)[2:] == [
         (20_100, 21_800, "both", "unobserved"),
         (21_800, 23_400, "both", "hold"),

@@ -30,20 +30,20 @@ def sound(folder: Path, *zeros: tuple[int, int], channels: tuple[int, ...] = (0,
     return wav.inspect(folder / "audio.wav")
 
 
-def mark(ms: int, kind: str, **data: str) -> Marker:
+def marker(ms: int, kind: str, **data: str) -> Marker:
     return Marker(START + timedelta(milliseconds=ms), kind, data)
 
 
-def paused(*marks: Marker) -> Take:
+def paused(*markers: Marker) -> Take:
     original = take(NORMAL)
-    return replace(original, marks=tuple(sorted((*original.marks, *marks), key=lambda each: each.at)))
+    return replace(original, markers=tuple(sorted((*original.markers, *markers), key=lambda each: each.at)))
 
 
-PAUSE = mark(20_000, "paused", seconds="120")
+PAUSE = marker(20_000, "paused", seconds="120")
 
 
 def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
-    pauses, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
+    pauses, file = paused(PAUSE, marker(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
     assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
     plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
     assert (20_350, 25_210, "both", "paused") in gaps(plan)
@@ -53,7 +53,7 @@ def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [(), (1,), (0,)])
 def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) -> None:
     pauses, file = (
-        paused(PAUSE, mark(25_000, "resumed")),
+        paused(PAUSE, marker(25_000, "resumed")),
         sound(tmp_path, (20_350, 25_210), channels=channels),
     )
     (found,) = locate_pauses(pauses, file, FOUND)
@@ -69,13 +69,13 @@ def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) 
 @pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
 def test_redacts_all_of_a_partially_masked_pause(tmp_path: Path, zeros: tuple[int, int]) -> None:
     """The rest may contain the card number."""
-    pauses = paused(PAUSE, mark(50_000, "resumed"))
+    pauses = paused(PAUSE, marker(50_000, "resumed"))
     file = sound(tmp_path, zeros)
     assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
 
 
 def test_pause_ends_after_its_time_limit(tmp_path: Path) -> None:
-    pauses = paused(mark(20_000, "paused", seconds="10"))
+    pauses = paused(marker(20_000, "paused", seconds="10"))
     assert locate_pauses(pauses, sound(tmp_path, (20_100, 30_400)), FOUND) == (
         LocatedPause(20_100, 30_400, silent=True),
     )
@@ -87,14 +87,18 @@ def test_pause_ends_with_the_call(tmp_path: Path) -> None:
 
 
 def test_pausing_again_restarts_the_time_limit() -> None:
-    marks = [mark(0, "paused", seconds="10"), mark(6000, "paused", seconds="10"), mark(15_500, "resumed")]
-    (found,) = read_pauses(marks, START + timedelta(seconds=60))
-    assert (found.begin, found.end) == (marks[0].at, marks[2].at)
+    markers = [
+        marker(0, "paused", seconds="10"),
+        marker(6000, "paused", seconds="10"),
+        marker(15_500, "resumed"),
+    ]
+    (found,) = read_pauses(markers, START + timedelta(seconds=60))
+    assert (found.begin, found.end) == (markers[0].at, markers[2].at)
 
 
 def test_locates_two_pauses(tmp_path: Path) -> None:
     pauses = paused(
-        PAUSE, mark(25_000, "resumed"), mark(30_000, "paused", seconds="120"), mark(33_000, "resumed")
+        PAUSE, marker(25_000, "resumed"), marker(30_000, "paused", seconds="120"), marker(33_000, "resumed")
     )
     file = sound(tmp_path, (20_100, 25_100), (30_100, 33_100))
     assert [(each.start_ms, each.end_ms) for each in locate_pauses(pauses, file, FOUND)] == [
@@ -104,27 +108,27 @@ def test_locates_two_pauses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "zeros"),
+    ("markers", "zeros"),
     [
         # Paused while unobserved, seen after the reconciliation, then ended by the code.
-        ([mark(18_000, "unobserved_from"), mark(30_000, "unobserved_to"),
-          mark(30_000, "paused", seen="later"), mark(35_000, "resumed")], (20_200, 35_100)),
+        ([marker(18_000, "unobserved_from"), marker(30_000, "unobserved_to"),
+          marker(30_000, "paused", seen="later"), marker(35_000, "resumed")], (20_200, 35_100)),
         # Paused, and over at the reconciliation.
-        ([PAUSE, mark(22_000, "unobserved_from"), mark(40_000, "unobserved_to"),
-          mark(40_000, "resumed", seen="later")], (20_100, 31_000)),
+        ([PAUSE, marker(22_000, "unobserved_from"), marker(40_000, "unobserved_to"),
+          marker(40_000, "resumed", seen="later")], (20_100, 31_000)),
     ],
 )  # fmt: skip
-def test_locates_pause_seen_later(tmp_path: Path, marks: list[Marker], zeros: tuple[int, int]) -> None:
-    assert locate_pauses(paused(*marks), sound(tmp_path, zeros), FOUND) == (
+def test_locates_pause_seen_later(tmp_path: Path, markers: list[Marker], zeros: tuple[int, int]) -> None:
+    assert locate_pauses(paused(*markers), sound(tmp_path, zeros), FOUND) == (
         LocatedPause(*zeros, silent=True),
     )
 
 
-AWAY = (mark(18_000, "unobserved_from"), mark(24_000, "unobserved_to"))
+AWAY = (marker(18_000, "unobserved_from"), marker(24_000, "unobserved_to"))
 
 
 def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
-    pauses = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
+    pauses = paused(*AWAY, marker(20_000, "paused", seconds="12", seen="later"))
     file = sound(tmp_path, (20_600, 32_400))
     (found,) = locate_pauses(pauses, file, FOUND)
     assert found == LocatedPause(20_600, 32_400, silent=True)
@@ -137,7 +141,7 @@ def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
 def test_redacts_partial_pause_seen_later_to_its_latest_end(tmp_path: Path, zeros: tuple[int, int]) -> None:
-    pauses = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
+    pauses = paused(*AWAY, marker(20_000, "paused", seconds="12", seen="later"))
     assert locate_pauses(pauses, sound(tmp_path, zeros), FOUND) == (
         LocatedPause(20_100, 32_100, silent=False),
     )
@@ -145,7 +149,7 @@ def test_redacts_partial_pause_seen_later_to_its_latest_end(tmp_path: Path, zero
 
 def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
     """The zeros may cover only part of it; it ends after its time limit in any case."""
-    pauses = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
+    pauses = paused(*AWAY, marker(24_000, "paused", seconds="12", began="unknown", seen="later"))
     assert locate_pauses(pauses, sound(tmp_path, (20_600, 32_400)), FOUND) == (
         LocatedPause(18_100, 36_000, silent=False),
     )
@@ -153,8 +157,8 @@ def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> No
 
 def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> None:
     pauses = paused(
-        mark(15_000, "unobserved_from"), mark(31_000, "unobserved_to"),
-        mark(30_000, "paused", seconds="10", seen="later"), mark(33_000, "resumed"),
+        marker(15_000, "unobserved_from"), marker(31_000, "unobserved_to"),
+        marker(30_000, "paused", seconds="10", seen="later"), marker(33_000, "resumed"),
     )  # fmt: skip
     assert locate_pauses(pauses, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
         LocatedPause(30_500, 33_100, silent=True),
@@ -162,7 +166,7 @@ def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> Non
 
 
 def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
-    pauses, file = paused(mark(20_000, "moment_marked")), sound(tmp_path)
+    pauses, file = paused(marker(20_000, "moment_marked")), sound(tmp_path)
     plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= TALK_MS] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "moment_marked"] == [20_100]
@@ -171,7 +175,7 @@ def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
 def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:
     """At the reconciliation it was paused, and nobody had watched since the announcement began: the redaction
     must leave the announcement whole."""
-    unwatched = mark(FOUND.end_ms - 800, "unobserved_from")
-    pauses = paused(unwatched, mark(20_000, "unobserved_to"), mark(20_000, "paused", seen="later"))
+    unwatched = marker(FOUND.end_ms - 800, "unobserved_from")
+    pauses = paused(unwatched, marker(20_000, "unobserved_to"), marker(20_000, "paused", seen="later"))
     (found,) = locate_pauses(pauses, sound(tmp_path, (5_000, 6_500)), FOUND)
     assert found == LocatedPause(FOUND.end_ms, 60_000, silent=False)

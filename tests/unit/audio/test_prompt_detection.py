@@ -57,14 +57,14 @@ class Talk:
     sounds: dict[str, Sound] = field(default_factory=dict)
     truth: list[tuple[str, float, float]] = field(default_factory=list)
     answers: list[float] = field(default_factory=list)
-    marks: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
+    markers: list[tuple[float, str, dict[str, str]]] = field(default_factory=list)
     shift_ms: float = 0
 
     def __post_init__(self) -> None:
         self.sounds = {name: clip(self.announced.language, words) for name, words in WORDS.items()}
         call = self.lab.ordinary(self.announced)
         self.right, self.left = [call.right], [call.left]
-        self.marks = [(float(at), kind, {}) for at, kind in call.marks]
+        self.markers = [(float(at), kind, {}) for at, kind in call.markers]
         self.call = call
         (self.folder / "prompts").mkdir()
         self.announcement = self.folder / "prompts" / "announcement.wav"
@@ -83,7 +83,7 @@ class Talk:
         return sum(map(len, self.right)) / 8
 
     def mark(self, kind: str, late_ms: float, **data: str) -> None:
-        self.marks.append((self.now + late_ms + self.shift_ms, kind, data))
+        self.markers.append((self.now + late_ms + self.shift_ms, kind, data))
 
     def play(self, name: str, gap_ms: int = 300) -> None:
         self.talk(gap_ms)
@@ -112,20 +112,20 @@ class Talk:
 
     def make(self) -> Take:
         call = replace(self.call, left=np.concatenate(self.left), right=np.concatenate(self.right))
-        call = replace(call, marks=[(0, "recording_started")])
+        call = replace(call, markers=[(0, "recording_started")])
         take = call.make(self.folder / "spool")
         start = replace(take.start, keep=self.keep)
-        end = next(mark for mark in take.marks if mark.kind == "hangup")
+        end = next(marker for marker in take.markers if marker.kind == "hangup")
         end = replace(end, at=end.at + timedelta(milliseconds=self.shift_ms))
-        marks = [
+        markers = [
             Marker(take.start.started_at + timedelta(milliseconds=at), kind, data)
-            for at, kind, data in self.marks
+            for at, kind, data in self.markers
         ]
         (take.folder / layout.CALL).unlink()
         layout.open_take(self.folder / "spool", start)
         (take.folder / layout.EVENTS).unlink()
-        for mark in (*marks, end):
-            layout.append_mark(take.folder, mark)
+        for marker in (*markers, end):
+            layout.append_marker(take.folder, marker)
         return layout.read_take(take.folder)
 
     def encode(self) -> Encoded:
@@ -280,25 +280,29 @@ KINDS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(KINDS), max_size=12))
-def test_answer_always_follows_its_question(marks_seen: list[tuple[str, dict[str, str]]]) -> None:
+def test_answer_always_follows_its_question(markers_seen: list[tuple[str, dict[str, str]]]) -> None:
     from .conftest import START
 
-    marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(marks_seen)]
-    found = questions(marks)
-    assert len(found) == sum(mark.kind == "keep_question_asked" and "how" in mark.data for mark in marks)
+    markers = [
+        Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(markers_seen)
+    ]
+    found = questions(markers)
+    assert len(found) == sum(
+        marker.kind == "keep_question_asked" and "how" in marker.data for marker in markers
+    )
     for one, after in zip(found, [each.start for each in found[1:]] + [None] * bool(found), strict=True):
         if one.answered is not None:
-            before = marks[marks.index(one.start) : marks.index(one.answered)]
+            before = markers[markers.index(one.start) : markers.index(one.answered)]
             assert one.answer in ("yes", "no", "none")
             assert one.interruption is None
-            was_heard = any(mark.kind == "keep_question_heard" for mark in before)
+            was_heard = any(marker.kind == "keep_question_heard" for marker in before)
             assert one.how == "own_words" or was_heard or one.answer == "no"
-            kinds = [mark.kind for mark in [*before, one.answered]]
+            kinds = [marker.kind for marker in [*before, one.answered]]
             assert "keep_question_interrupted" not in kinds[: kinds.index("keep_question_answered")]
             assert (one.answered.data.get("by") is None) == (one.answer == "none")
         times = [
-            mark.at
-            for mark in (one.start, one.sound_end, one.answered, one.confirmed, after)
-            if mark is not None
+            marker.at
+            for marker in (one.start, one.sound_end, one.answered, one.confirmed, after)
+            if marker is not None
         ]
         assert times == sorted(times)

@@ -48,7 +48,7 @@ def test_nothing_from_before_a_measured_bridge_is_kept() -> None:
     assert plan.left_until_ms == 14_180 + EXACT_MS
     assert plan.both == ((10_300, plan.left_until_ms),)
     assert gaps(plan)[-1] == (10_300, plan.left_until_ms, "both", "ringing")
-    assert next(mark.offset_ms for mark in plan.markers if mark.kind == "bridged") == 14_180
+    assert next(marker.offset_ms for marker in plan.markers if marker.kind == "bridged") == 14_180
 
 
 def test_bridge_at_an_uncertain_place_is_the_latest_one() -> None:
@@ -59,8 +59,8 @@ def test_bridge_at_an_uncertain_place_is_the_latest_one() -> None:
 
 
 def test_hold_that_ends_as_they_are_connected_has_its_margin() -> None:
-    marks = [*NORMAL, (14_220, "internal_hold"), (14_240, "internal_unhold")]
-    call = measured(take(marks), (14_200, 14_200), (14_240, 14_240))
+    markers = [*NORMAL, (14_220, "internal_hold"), (14_240, "internal_unhold")]
+    call = measured(take(markers), (14_200, 14_200), (14_240, 14_240))
     plan = redaction.plan(call, sound(), FOUND)
     assert gaps(plan)[-2:] == [(10_300, 14_250, "both", "ringing"), (14_250, 14_290, "both", "hold")]
 
@@ -73,8 +73,8 @@ AT_PICKUP = [
 ]
 
 
-def at_pickup(marks: list[tuple[int, str]]) -> Take:
-    original = take(marks)
+def at_pickup(markers: list[tuple[int, str]]) -> Take:
+    original = take(markers)
     return replace(original, start=replace(original.start, at_pickup=True))
 
 
@@ -104,7 +104,7 @@ def test_times_count_from_a_restarted_recording() -> None:
     plan = redaction.plan(call, sound(), FOUND)
     assert gaps(plan) == gaps(redaction.plan(at_pickup(AT_PICKUP), sound(), FOUND))
     assert plan.drift_ms == 0
-    assert [mark.offset_ms for mark in plan.markers][:-2] == [0] * 7 + [300]
+    assert [marker.offset_ms for marker in plan.markers][:-2] == [0] * 7 + [300]
 
 
 def test_markers_are_placed_from_the_nearest_located_prompt() -> None:
@@ -120,19 +120,19 @@ def test_markers_are_placed_from_the_nearest_located_prompt() -> None:
 
 
 def test_late_end_of_announcement_is_no_reference_point() -> None:
-    """The mark of a daemon that reconciled the call while it rang."""
+    """The marker of a daemon that reconciled the call while it rang."""
     late = [NORMAL[0], NORMAL[1], (14_200, "bridged"), (16_000, "announcement_finished")]
     assert redaction.plan(take(late), sound(), FOUND).left_until_ms == TALK_MS
 
 
 @pytest.mark.parametrize("late_ms", [1600, 3000])
 def test_end_of_announcement_seen_later_is_no_reference_point(late_ms: int) -> None:
-    """The daemon was away for seconds: its late mark is near enough to be taken for the end of the playing.
+    """The daemon was away for seconds: its late marker is near enough to be taken for the end of the playing.
     The bridge would then be placed within the announcement, and speech while it rang would be kept."""
-    marks = [Marker(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
+    markers = [Marker(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
     note_time = START + timedelta(milliseconds=10_200 + late_ms)
     later = replace(
-        take(NORMAL), marks=(*marks, Marker(note_time, "announcement_finished", {"seen": "later"}))
+        take(NORMAL), markers=(*markers, Marker(note_time, "announcement_finished", {"seen": "later"}))
     )
     assert redaction.plan(later, sound(), FOUND).left_until_ms == TALK_MS
 
@@ -144,7 +144,7 @@ def test_announcement_located_after_the_bridge_counts() -> None:
 
 
 def test_announcement_that_started_twice() -> None:
-    marks = [
+    markers = [
         (0, "recording_started"),
         (200, "announcement_started"),
         (3000, "hold"),
@@ -154,7 +154,7 @@ def test_announcement_that_started_twice() -> None:
         (15_100, "announcement_finished"),
         (16_000, "bridged"),
     ]
-    plan = redaction.plan(take(marks), sound(), LocatedAnnouncement(5300, 15_300, 1.0))
+    plan = redaction.plan(take(markers), sound(), LocatedAnnouncement(5300, 15_300, 1.0))
     assert gaps(plan) == [
         (0, 15_300, "left", "before_announcement_end"),
         (15_300, 16_500, "both", "ringing"),
@@ -197,7 +197,7 @@ def test_without_announcement_redacts_until_a_second_after_the_playback() -> Non
 
 
 @pytest.mark.parametrize(
-    "marks",
+    "markers",
     [
         [(14_200, "bridged")],
         [(200, "announcement_started"), (14_200, "bridged")],
@@ -205,8 +205,10 @@ def test_without_announcement_redacts_until_a_second_after_the_playback() -> Non
         [(200, "announcement_started"), (9000, "announcement_finished"), (9001, "announcement_started")],
     ],
 )
-def test_without_announcement_and_finished_playback_redacts_everything(marks: list[tuple[int, str]]) -> None:
-    plan = redaction.plan(take(marks), sound(), None)
+def test_without_announcement_and_finished_playback_redacts_everything(
+    markers: list[tuple[int, str]],
+) -> None:
+    plan = redaction.plan(take(markers), sound(), None)
     assert plan.left_until_ms == LENGTH_MS
     assert gaps(plan) == [(0, LENGTH_MS, "left", "before_announcement_end")]
 
@@ -235,7 +237,7 @@ def test_missing_end_is_a_gap_with_its_reason() -> None:
     [
         ([(40_000, "unobserved_from")], 40_100),
         ([(40_000, "unobserved_from"), (90_000, "unobserved_to")], 40_100),
-        ([], 14_300),  # gone at the daemon's next start: unobserved since the last mark
+        ([], 14_300),  # gone at the daemon's next start: unobserved since the last marker
     ],
 )
 def test_unobserved_end_is_where_the_audio_ends(away: list[tuple[int, str]], since: int) -> None:
@@ -259,34 +261,34 @@ def test_end_observed_after_an_absence_counts() -> None:
 
 
 def test_recording_ended_by_a_full_disk_lacks_its_end() -> None:
-    """However small a share of the call that is. Without the mark, a stop is the call's end."""
-    marks = [*NORMAL, (LENGTH_MS, "recording_stopped"), (LENGTH_MS + 1500, "hangup")]
-    call = take(marks, LENGTH_MS + 1500)
+    """However small a share of the call that is. Without the marker, a stop is the call's end."""
+    markers = [*NORMAL, (LENGTH_MS, "recording_stopped"), (LENGTH_MS + 1500, "hangup")]
+    call = take(markers, LENGTH_MS + 1500)
     assert gaps(redaction.plan(call, sound(), FOUND))[2:] == []
     cut = tuple(
-        replace(mark, data={"full": "disk"}) if mark.kind == "recording_stopped" else mark
-        for mark in call.marks
+        replace(marker, data={"full": "disk"}) if marker.kind == "recording_stopped" else marker
+        for marker in call.markers
     )
-    plan = redaction.plan(replace(call, marks=cut), sound(), FOUND)
+    plan = redaction.plan(replace(call, markers=cut), sound(), FOUND)
     assert gaps(plan)[2:] == [(LENGTH_MS, LENGTH_MS + 1500 + 100, "both", "write_error")]
     assert plan.drift_ms == 1500
 
 
 def test_drift_is_measured_to_the_end_of_the_recording() -> None:
-    marks = [*NORMAL, (60_000, "recording_stopped"), (60_200, "hangup")]
-    assert redaction.plan(take(marks, 95_000), sound(), FOUND).drift_ms == 0
+    markers = [*NORMAL, (60_000, "recording_stopped"), (60_200, "hangup")]
+    assert redaction.plan(take(markers, 95_000), sound(), FOUND).drift_ms == 0
     assert redaction.plan(take([*NORMAL, (60_200, "hangup")], 95_000), sound(), FOUND).drift_ms == 200
 
 
 def test_clock_set_back_in_the_conversation_redacts_none_of_it() -> None:
-    """By 40 s. A later hold is a gap without redaction, since its place is unknown; marks keep their
+    """By 40 s. A later hold is a gap without redaction, since its place is unknown; markers keep their
     order."""
-    marks = [*NORMAL, (5_000, "hold"), (6_000, "unhold"), (20_000, "hangup"), (20_000, "recording_stopped")]
-    plan = redaction.plan(take(marks), sound(), FOUND)
+    markers = [*NORMAL, (5_000, "hold"), (6_000, "unhold"), (20_000, "hangup"), (20_000, "recording_stopped")]
+    plan = redaction.plan(take(markers), sound(), FOUND)
     assert plan.left_until_ms == TALK_MS
     assert plan.both == ()
     assert gaps(plan) == [(0, 10_300, "left", "before_announcement_end"), (*RINGING_SPAN, "left", "ringing")]
-    assert [(mark.kind, mark.offset_ms) for mark in plan.markers][-4:] == [
+    assert [(marker.kind, marker.offset_ms) for marker in plan.markers][-4:] == [
         ("hold", 14_300),
         ("unhold", 14_300),
         ("hangup", 20_100),
@@ -299,7 +301,7 @@ def test_clock_set_back_in_the_conversation_redacts_none_of_it() -> None:
 def test_clock_set_back_in_the_announcement_reveals_nothing(
     found: LocatedAnnouncement | None,
 ) -> None:
-    """If the announcement is not found, no mark shows when the external party was informed: nothing of them
+    """If the announcement is not found, no marker shows when the external party was informed: nothing of them
     is kept."""
     back = [(ms - (30_000 if ms > 200 else 0), kind) for ms, kind in NORMAL]
     plan = redaction.plan(take(back, 30_000), sound(), found)
@@ -309,8 +311,8 @@ def test_clock_set_back_in_the_announcement_reveals_nothing(
 
 def test_clock_set_back_while_ringing_keeps_it_redacted() -> None:
     """Nobody is connected before the announcement, so the clock was set back before the bridge."""
-    marks = [*NORMAL[:3], (-25_800, "bridged")]
-    assert redaction.plan(take(marks, 20_000), sound(), FOUND).left_until_ms == 14_200 + SURE_MS
+    markers = [*NORMAL[:3], (-25_800, "bridged")]
+    assert redaction.plan(take(markers, 20_000), sound(), FOUND).left_until_ms == 14_200 + SURE_MS
 
 
 def test_end_by_a_clock_behind_the_switch() -> None:
@@ -349,7 +351,7 @@ def test_redacts_blocks_of_any_size() -> None:
     st.lists(st.tuples(st.integers(10_001, 50_000), st.integers(-500, 70_000)), max_size=4),
 )
 def test_every_redaction_has_exactly_one_reason(
-    marks: list[tuple[int, str]],
+    markers: list[tuple[int, str]],
     found: LocatedAnnouncement | None,
     length_ms: int,
     header_broken: bool,
@@ -365,7 +367,7 @@ def test_every_redaction_has_exactly_one_reason(
         if start + 2000 <= length_ms and start >= (0 if found is None else found.end_ms)
         if n == 0 or start >= starts[n - 1] + 2000
     ]
-    plan = redaction.plan(take(marks, end_seen=end_seen), sound(length_ms, header_broken), found, prompts)
+    plan = redaction.plan(take(markers, end_seen=end_seen), sound(length_ms, header_broken), found, prompts)
     cover = {"left": np.zeros(length_ms, dtype=int), "right": np.zeros(length_ms, dtype=int)}
     for gap in plan.gaps:
         assert gap.reason in GAP_REASONS
@@ -381,9 +383,9 @@ def test_every_redaction_has_exactly_one_reason(
         assert all(gap.channel == "right" for gap in plan.gaps if gap.reason == "prompt")
     if found is not None:
         assert plan.left_until_ms >= found.end_ms
-    bridged = any(kind == "bridged" for _, kind in marks)
+    bridged = any(kind == "bridged" for _, kind in markers)
     assert bridged or plan.left_until_ms == length_ms
-    assert len(plan.markers) == len(take(marks, end_seen=end_seen).marks)
+    assert len(plan.markers) == len(take(markers, end_seen=end_seen).markers)
     places = [marker.offset_ms for marker in plan.markers]
     assert places == sorted(places)
     assert all(0 <= place <= length_ms for place in places)

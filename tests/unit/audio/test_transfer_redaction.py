@@ -20,14 +20,14 @@ from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RINGING_SPAN,
     ["transfer_notice_finished", "transfer_notice_interrupted", "unbridged", "hangup", "unobserved_from"],
 )
 def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
-    marks = [
+    markers = [
         *NORMAL,
         (20_000, "unbridged"),
         (21_000, "bridged"),
         (21_300, "transfer_notice_started"),
         (23_300, last),
     ]
-    plan = redaction.plan(take(marks), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
+    plan = redaction.plan(take(markers), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
     ours = [gap for gap in gaps(plan) if gap[3] == "participant_notice"]
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
         last == "hangup" and ours[0][2] == "right"
@@ -36,14 +36,14 @@ def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
 
 
 def test_transfer_notice_in_a_conference_is_no_gap() -> None:
-    marks = [
+    markers = [
         *NORMAL,
         (20_000, "participant_joined"),
         (20_300, "transfer_notice_started"),
         (22_300, "transfer_notice_finished"),
     ]
     plan = redaction.plan(
-        with_data(take(marks), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}),
+        with_data(take(markers), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}),
         sound(),
         FOUND,
     )
@@ -51,13 +51,13 @@ def test_transfer_notice_in_a_conference_is_no_gap() -> None:
 
 
 def test_redacts_from_the_arrival_of_an_external_participant() -> None:
-    marks = [
+    markers = [
         *NORMAL,
         (30_000, "participant_joined"),
         (30_400, "transferred_externally"),
         (30_600, "recording_stopped"),
     ]
-    call = take(marks)
+    call = take(markers)
     plan = redaction.plan(with_data(call, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_externally")
     assert gap[0] == 30_000 - SURE_MS
@@ -66,9 +66,9 @@ def test_redacts_from_the_arrival_of_an_external_participant() -> None:
 
 def test_redacts_from_the_connection_with_an_external_party() -> None:
     """Neither was informed that their conversation with each other is recorded."""
-    marks = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_externally"),
+    markers = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_externally"),
              (31_400, "recording_stopped")]  # fmt: skip
-    plan = redaction.plan(take(marks), sound(31_400), FOUND)
+    plan = redaction.plan(take(markers), sound(31_400), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_externally")
     assert gap[1:3] == (31_400, "both")
     assert gap[0] == 31_000 - SURE_MS
@@ -77,14 +77,16 @@ def test_redacts_from_the_connection_with_an_external_party() -> None:
 
 
 def with_transfer_notice(original: Take, mode: str = "opt-in", asks: bool = True) -> Take:
-    """The take of a line that asks participants for consent, with the legs in its marks."""
+    """The take of a line that asks participants for consent, with the legs in its markers."""
     sound = TimedSentence("said", "0" * 64, 1000)
     notice = TransferNotice("alone", sound, sound if asks else None)
     legs = iter("bcdefgh")
-    marks = tuple(
-        replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in original.marks
+    markers = tuple(
+        replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in original.markers
     )
-    return replace(original, marks=marks, start=replace(original.start, mode=mode, transfer_notice=notice))
+    return replace(
+        original, markers=markers, start=replace(original.start, mode=mode, transfer_notice=notice)
+    )
 
 
 JOINED = [

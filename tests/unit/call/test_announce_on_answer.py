@@ -374,18 +374,18 @@ def test_resume_after_the_answer_records_nothing() -> None:
 
 def test_resume_in_the_announcement_records_nothing() -> None:
     call = RingingCall()
-    marks = [
+    markers = [
         Marker(AT, "bridged"),
         Marker(AT, "recording_started"),
         Marker(AT, "announcement_started"),
     ]
-    call.state = initial.resume(PLAN, marks, AT)
+    call.state = initial.resume(PLAN, markers, AT)
     call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
     assert call.hang_up().reason == "daemon_away"
 
 
-HEARD_MARKS = [
+HEARD_MARKERS = [
     Marker(AT, "bridged"),
     Marker(AT, "recording_started"),
     Marker(AT, "announcement_started"),
@@ -395,7 +395,7 @@ HEARD_MARKS = [
 
 def test_resume_after_the_announcement_confirms_again() -> None:
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.word, call.recording, call.whole = "announcing", True, True
     call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-1] is Do.CONFIRM
@@ -405,7 +405,7 @@ def test_resume_after_the_announcement_confirms_again() -> None:
 
 def test_resume_after_the_confirmation_goes_on() -> None:
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.word = "announced"
     call.feed(CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
@@ -415,7 +415,7 @@ def test_resume_after_the_confirmation_goes_on() -> None:
 
 def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.word = "late"
     call.feed(CallReconciled, since=AT, state="late")
     assert call.hang_up().reason == "daemon_late"
@@ -427,7 +427,7 @@ def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(
 ) -> None:
     """The bridge shows nothing here: it precedes the announcement."""
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.feed(ChannelGone, since=AT, capturing=went_on)
     (finish,) = [each for each in call.action_log if isinstance(each, Finish)]
     assert finish.reason == reason

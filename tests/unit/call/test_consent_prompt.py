@@ -221,8 +221,8 @@ def test_consent_can_be_withdrawn_during_the_announcement() -> None:
     assert call.action_log.count(Do.CUT) == 1
     assert Do.STOP in call.action_log
     assert_unrecorded(call, "declined")
-    marks = [one for one in call.action_log if isinstance(one, Marker)]
-    assert initial.resume(IN, marks, AT).reason == "declined"
+    markers = [one for one in call.action_log if isinstance(one, Marker)]
+    assert initial.resume(IN, markers, AT).reason == "declined"
 
 
 @pytest.mark.parametrize("key", ["1", "5", "*", "#"])
@@ -401,14 +401,14 @@ def test_resume_keeps_the_consent_answer() -> None:
     for plan in (IN, OUT):
         state = initial.resume(plan, markers, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
-    marks = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
-    assert initial.resume(OUT, marks, AT).phase is Phase.ANNOUNCING, (
+    markers = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    assert initial.resume(OUT, markers, AT).phase is Phase.ANNOUNCING, (
         "the external party could still have refused"
     )
     silent = Marker(AT, "question_answered", {"question": "recording", "answer": "none"})
-    assert initial.resume(OUT, [*marks, silent], AT).phase is Phase.ANNOUNCED
+    assert initial.resume(OUT, [*markers, silent], AT).phase is Phase.ANNOUNCED
     yes = Marker(AT, "question_answered", {"question": "recording", "answer": "yes"})
-    assert initial.resume(IN, [yes, *marks], AT).phase is Phase.ANNOUNCED
+    assert initial.resume(IN, [yes, *markers], AT).phase is Phase.ANNOUNCED
 
 
 # --- any events in any order
@@ -647,9 +647,9 @@ def test_refusal_may_have_been_missed_while_nobody_watched() -> None:
 
 
 def test_lost_confirmation_is_repeated() -> None:
-    marks = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    markers = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     silent = Marker(AT, "question_answered", {"question": "recording", "answer": "none"})
-    state = initial.resume(OUT, [*marks, silent], AT)
+    state = initial.resume(OUT, [*markers, silent], AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="refusable", capturing=True))
     assert state.phase is Phase.ANNOUNCED
     assert Do.CONFIRM in actions

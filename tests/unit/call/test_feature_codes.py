@@ -106,9 +106,9 @@ def test_an_expired_pause_is_not_marked_as_resumed() -> None:
 
 
 def resumed(*markers: Marker) -> CallState:
-    marks = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
+    earlier = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
     bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
-    return initial.resume(deletable_plan(), [*marks, bridged, *markers], AT)
+    return initial.resume(deletable_plan(), [*earlier, bridged, *markers], AT)
 
 
 def test_resume_restores_the_pause() -> None:
@@ -247,10 +247,10 @@ def test_opens_one_question_at_a_time() -> None:
 
 def test_resume_discards_a_deleted_recording() -> None:
     """The daemon may have died between the key and the order to the switch."""
-    marks = [
+    markers = [
         Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
     ]
-    state = initial.resume(deletable_plan(), marks, AT)
+    state = initial.resume(deletable_plan(), markers, AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
     state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", hangup=True))

@@ -394,11 +394,11 @@ def test_asks_nothing_without_a_script_or_a_recording() -> None:
 
 
 def test_resume_restores_the_last_answer() -> None:
-    marks = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    markers = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     question = Marker(AT, "keep_question_asked", {"how": "question"})
-    assert initial.resume(plan(KEEP), [*marks, question], AT).keep_answer == ""
+    assert initial.resume(plan(KEEP), [*markers, question], AT).keep_answer == ""
     yes = Marker(AT, "keep_question_answered", {"answer": "yes", "by": EXTERNAL, "how": "key"})
-    state = initial.resume(plan(KEEP), [*marks, question, yes], AT)
+    state = initial.resume(plan(KEEP), [*markers, question, yes], AT)
     assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
     state, actions = step(state, CodeDialled(AT, code="keep", other="b"))

@@ -415,8 +415,8 @@ def test_after_the_end_only_a_recording_is_stopped() -> None:
 # --- after a restart of the daemon
 
 
-def resumed(*marks: str) -> CallState:
-    return initial.resume(initial.notice_plan("told", LENGTH), [Marker(AT, mark) for mark in marks], AT)
+def resumed(*markers: str) -> CallState:
+    return initial.resume(initial.notice_plan("told", LENGTH), [Marker(AT, marker) for marker in markers], AT)
 
 
 def test_an_announced_call_goes_on_with_a_gap() -> None:

@@ -25,9 +25,9 @@ class ResumedCall:
     """A call that an earlier daemon followed for ten seconds, and the hold markers written since."""
 
     def __init__(self, *markers: Marker, line: CallPlan | None = None) -> None:
-        marks = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
+        earlier = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
         bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
-        self.state: CallState = initial.resume(line or plan(KEEP), [*marks, bridged, *markers], at(10))
+        self.state: CallState = initial.resume(line or plan(KEEP), [*earlier, bridged, *markers], at(10))
         self.markers_written: list[tuple[str, datetime, dict[str, str]]] = []
 
     def feed(self, what: type[CallEvent], seconds: float, **more: object) -> None:

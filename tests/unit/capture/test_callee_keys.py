@@ -85,11 +85,11 @@ class Callee:
             )
         )
 
-    def marks(self) -> list[str]:
+    def markers(self) -> list[str]:
         self.call.receive(self.event("CHANNEL_DESTROY", **{"Answer-State": "hangup"}))
         assert wait_idle()
         (folder,) = self.root.glob("01a2101e*")
-        return [mark.kind for mark in layout.read_marks(folder)]
+        return [marker.kind for marker in layout.read_markers(folder)]
 
 
 @pytest.fixture(params=[OPT_IN, OPT_OUT])
@@ -109,9 +109,9 @@ def test_refusal_ends_the_sound_at_once_and_counts_once(callee: Callee) -> None:
     callee.end_sound(sound)
     assert callee.commands.count(CUT) == 1
     assert not any("accord_announced" in each for each in callee.commands)
-    marks = callee.marks()
-    assert marks.count("question_answered") == 1
-    assert "announcement_finished" not in marks
+    markers = callee.markers()
+    assert markers.count("question_answered") == 1
+    assert "announcement_finished" not in markers
 
 
 def test_yes_before_the_end_of_the_question_does_not_count(tmp_path: Path) -> None:
@@ -125,4 +125,4 @@ def test_yes_before_the_end_of_the_question_does_not_count(tmp_path: Path) -> No
     callee.press("1")
     assert callee.call.state.phase is Phase.ANNOUNCING
     assert CUT not in callee.commands
-    assert callee.marks().count("question_answered") == 1
+    assert callee.markers().count("question_answered") == 1

@@ -29,7 +29,7 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.command_socket import SOCKET, send_request
-from recorder.spool.layout import CallStart, read_marks
+from recorder.spool.layout import CallStart, read_markers
 from recorder.switch.commands import SwitchCommand
 from tests.forged_switch import SOMEBODY
 from tests.greenlets import wait_idle
@@ -109,9 +109,11 @@ def ask(tmp_path: Path, node: Node, call: CallController) -> Iterator[Callable[.
     listener.stop()
 
 
-def marks(call: CallController) -> list[tuple[str, dict[str, str]]]:
+def markers(call: CallController) -> list[tuple[str, dict[str, str]]]:
     assert call.writer.flush(5)
-    return [(mark.kind, dict(mark.data)) for mark in read_marks(call.writer.folder) if "by" in mark.data]
+    return [
+        (marker.kind, dict(marker.data)) for marker in read_markers(call.writer.folder) if "by" in marker.data
+    ]
 
 
 def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
@@ -133,21 +135,21 @@ def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
         "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start"
         in prompt_commands[6]
     )
-    assert marks(call) == [("paused", {"seconds": "90", "by": "panel"})]
+    assert markers(call) == [("paused", {"seconds": "90", "by": "panel"})]
 
 
 def test_executes_each_command_once(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert [ask("note"), ask("note"), ask("note", left=0)] == [DONE] * 3
-    assert marks(call) == [("moment_marked", {"by": "panel"})]
+    assert markers(call) == [("moment_marked", {"by": "panel"})]
     assert ask("note", "two") == DONE
-    assert len(marks(call)) == 2
+    assert len(markers(call)) == 2
 
 
 def test_rejects_a_late_command(ask: Callable[..., str], node: Node, call: CallController) -> None:
     assert ask("pause", left=0) == NO_ANSWER
     assert ask("pause", left=-1.0) == NO_ANSWER
     assert node.commands == []
-    assert marks(call) == []
+    assert markers(call) == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_reports_no_pause_that_the_switch_did_not_confirm(
 ) -> None:
     node.refuses = {word: error_id}
     assert ask("pause") == outcome
-    assert marks(call) == []
+    assert markers(call) == []
     assert call.state.pause.until is None
     undo = ["api uuid_setvar a accord_paused", "api sched_del a_pause"]
     assert (node.commands[-2:] == undo) == (outcome == "not_recorded")
@@ -181,7 +183,7 @@ def test_switch_refuses_resume_without_a_pause(
     )
     node.refuses = {"unmask": "switch.refused"}
     assert ask("resume", "two") == "not_paused"
-    assert len(marks(call)) == 1
+    assert len(markers(call)) == 1
 
 
 def test_unknown_call_has_ended(ask: Callable[..., str]) -> None:
@@ -191,7 +193,7 @@ def test_unknown_call_has_ended(ask: Callable[..., str]) -> None:
 def test_default_length_of_a_pause(ask: Callable[..., str], node: Node, call: CallController) -> None:
     node.refuses = {"global_getvar": "switch.refused"}
     assert ask("pause") == DONE
-    assert marks(call) == [("paused", {"seconds": "120", "by": "panel"})]
+    assert markers(call) == [("paused", {"seconds": "120", "by": "panel"})]
 
 
 def test_ignores_malformed_requests(ask: Callable[..., str], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, Script, Tra
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart, read_marks
+from recorder.spool.layout import CallStart, read_markers
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveState
@@ -406,10 +406,10 @@ def test_unaddressable_third_party_is_not_moved(live: LiveCalls) -> None:
     assert call.state.timer.deadline is not None, "the wait has no time limit"
 
 
-def marks(live: LiveCalls, channel: str) -> list[tuple[str, dict[str, str]]]:
-    """Return the marks about supervisors and participants."""
+def markers(live: LiveCalls, channel: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the markers about supervisors and participants."""
     live.calls[channel].writer.flush(5)
-    found = read_marks(live.calls[channel].writer.folder)
+    found = read_markers(live.calls[channel].writer.folder)
     return [
         (one.kind, dict(one.data))
         for one in found
@@ -452,7 +452,7 @@ def test_supervisor_is_marked_and_notified_when_audible(
     third = {**WHO, "who": "internal", "how": "third"}
     assert [
         one
-        for one in marks(live, "a")
+        for one in markers(live, "a")
         if one[0] not in ("transfer_notice_started", "transfer_notice_interrupted")
     ] == [
         ("supervisor_joined", WHO),
@@ -482,7 +482,7 @@ def test_remembers_a_key_pressed_before_identification(
     live.switch.meanwhile = press_keys
     live.media_bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
     assert [one.heard_by for one in call.state.supervisors] == ["external"]
-    assert marks(live, "a")[1:] == [("supervisor_heard", {**WHO, "heard_by": "external"})]
+    assert markers(live, "a")[1:] == [("supervisor_heard", {**WHO, "heard_by": "external"})]
 
 
 def test_supervisor_without_keys_and_unidentified_supervisor(
@@ -499,12 +499,12 @@ def test_supervisor_without_keys_and_unidentified_supervisor(
     live.switch.rows = [{"uuid": "d", "application": "eavesdrop", "application_data": "all"}]
     live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
-    assert marks(live, "a") == [("supervisor_joined", WHO)], "nothing is attached any longer"
+    assert markers(live, "a") == [("supervisor_joined", WHO)], "nothing is attached any longer"
     live.switch.bugs = "<function>eavesdrop</function>"
     live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
     gevent.sleep(0.05)
     live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
-    assert marks(live, "a")[1:] == [
+    assert markers(live, "a")[1:] == [
         ("supervisor_joined", {"leg": "on:b-a"}),
         ("supervisor_left", {"leg": "on:b-a"}),
     ]

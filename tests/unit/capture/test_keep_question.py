@@ -72,15 +72,15 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     )  # fmt: skip
     writer.open(start)
     assert writer.flush(5)
-    marks = writer.folder / layout.EVENTS
+    markers = writer.folder / layout.EVENTS
     if folder != "writable":
-        marks.mkdir()
+        markers.mkdir()
     call.feed(CodeDialled(AT, code="note", other="b"))
     assert orders == []
     if folder != "writable":
         assert not writer.flush(0.5)
         assert orders == []
-        marks.rmdir()
+        markers.rmdir()
     assert writer.flush(10)
     (tone,) = orders
     assert tone.startswith("['moment_marked'] api expand uuid_displace")
@@ -90,4 +90,4 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
 
 
 def kinds(writer: SpoolWriter) -> list[str]:
-    return [mark.kind for mark in layout.read_marks(writer.folder)]
+    return [marker.kind for marker in layout.read_markers(writer.folder)]

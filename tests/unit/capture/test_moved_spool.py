@@ -47,12 +47,14 @@ class MovedCall:
         """Return the folder of a call that was live when its node died."""
         folder = self.house.take(talk_ms=4000, node="east", **{"channel": CHANNEL, **changes})
         (folder / layout.END).unlink()
-        marks = [
-            mark for mark in layout.read_marks(folder) if mark.kind not in ("hangup", "recording_stopped")
+        markers = [
+            marker
+            for marker in layout.read_markers(folder)
+            if marker.kind not in ("hangup", "recording_stopped")
         ]
         (folder / layout.EVENTS).unlink()
-        for mark in marks:
-            layout.append_mark(folder, mark)
+        for marker in markers:
+            layout.append_marker(folder, marker)
         self.house.clock.forward(days=1)
         return folder
 
@@ -80,7 +82,7 @@ def test_ends_a_moved_call_without_a_restart(site: MovedCall) -> None:
     assert site.messages == [], "no command is sent to the switch"
     assert not site.daemon.calls
     take = layout.read_take(folder)
-    last = max(mark.at for mark in take.marks if mark.kind == "bridged")
+    last = max(marker.at for marker in take.markers if marker.kind == "bridged")
     assert take.first("unobserved_from") == last, "not since this node's daemon last watched"
     site.house.work(folder)
     assert not folder.exists()
@@ -152,13 +154,13 @@ def test_renamed_or_broken_folder_is_left_to_the_worker(site: MovedCall) -> None
     }
 
 
-def test_moved_call_is_unobserved_from_its_last_mark(site: MovedCall) -> None:
+def test_moved_call_is_unobserved_from_its_last_marker(site: MovedCall) -> None:
     folder = site.move()
     site.daemon.reconciliation.list_open_folders()
     site.daemon.reconciliation._feed = lambda call, since: site.messages.append(since)  # type: ignore[method-assign]
     site.daemon.reconciliation.reconcile(LiveState({}), {}, site.house.clock())
     (since,) = site.messages
-    assert since == max(mark.at for mark in layout.read_marks(folder))
+    assert since == max(marker.at for marker in layout.read_markers(folder))
     assert module.QUIET > module.CHECK_INTERVAL
 
 

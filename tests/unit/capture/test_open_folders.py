@@ -84,7 +84,7 @@ class Takeover:
         start = house.start(channel="c")
         self.folder = layout.open_take(house.spool, start)
         for kind in ("recording_started", "announcement_started", "announcement_finished"):
-            layout.append_mark(self.folder, Marker(house.clock(), kind))
+            layout.append_marker(self.folder, Marker(house.clock(), kind))
         (self.folder / layout.AUDIO).write_bytes(b"RIFF")
         house.clock.forward(seconds=30)
         self.since: datetime = house.clock()

@@ -14,7 +14,7 @@ from tests.unit.capture.test_reconcile import (
     ID,
     AnsweringSwitch,
     leave_open,
-    marks,
+    markers,
     start_daemon,
     wait_for_writes,
 )
@@ -54,7 +54,7 @@ def reconcile(root: Path, clock: Clock, paths: Iterable[str], state: str) -> Sto
 
 def test_only_recordings_elsewhere_are_marked(tmp_path: Path, clock: Clock) -> None:
     reconcile(tmp_path, clock, [*OWN, *OTHERS], "announced")
-    assert [mark.kind for mark in marks(tmp_path)].count("other_recording_started") == len(OTHERS)
+    assert [marker.kind for marker in markers(tmp_path)].count("other_recording_started") == len(OTHERS)
 
 
 def test_only_recordings_of_our_own_are_stopped(tmp_path: Path, clock: Clock) -> None:

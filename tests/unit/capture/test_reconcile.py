@@ -95,15 +95,15 @@ def start_daemon(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
     return daemon
 
 
-def leave_open(root: Path, *marks: Marker, refused: str | None = None) -> None:
+def leave_open(root: Path, *markers: Marker, refused: str | None = None) -> None:
     """Create the folder of a call that an earlier daemon left open."""
     start = CallStart(
         ID, "t", "l", LINE, "inbound", "n", CHANNEL, Party("withheld", ""), AT, ("opus",), ANNOUNCEMENT,
         refused=refused,
     )  # fmt: skip
     folder = layout.open_take(root / "spool", start)
-    for mark in marks:
-        layout.append_mark(folder, mark)
+    for marker in markers:
+        layout.append_marker(folder, marker)
 
 
 ANNOUNCED = (
@@ -112,19 +112,19 @@ ANNOUNCED = (
 )
 
 
-def marks(root: Path) -> list[Marker]:
+def markers(root: Path) -> list[Marker]:
     assert wait_idle(), "the daemon is still busy"
-    return list(layout.read_marks(root / "spool" / ID))
+    return list(layout.read_markers(root / "spool" / ID))
 
 
 def test_asks_the_switch_when_a_call_was_answered(tmp_path: Path, clock: Clock) -> None:
     leave_open(tmp_path, *ANNOUNCED)
     start_daemon(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes"), clock)
-    assert [mark.at for mark in marks(tmp_path) if mark.kind == "bridged"] == [BRIDGED]
+    assert [marker.at for marker in markers(tmp_path) if marker.kind == "bridged"] == [BRIDGED]
 
 
 def gaps(root: Path) -> list[datetime]:
-    return [mark.at for mark in marks(root) if mark.kind.startswith("unobserved")]
+    return [marker.at for marker in markers(root) if marker.kind.startswith("unobserved")]
 
 
 def announce_on_own_socket(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
@@ -132,7 +132,7 @@ def announce_on_own_socket(root: Path, switch: AnsweringSwitch, clock: Clock) ->
     leave_open(root, *ANNOUNCED)
     daemon = start_daemon(root, switch, clock)
     daemon.calls[CHANNEL].left_at = None
-    marks(root)  # wait for the earlier marks
+    markers(root)  # wait for the earlier markers
     (root / "spool" / ID / layout.EVENTS).unlink()
     return daemon
 
@@ -164,7 +164,7 @@ def test_ends_a_call_whose_hangup_was_missed(tmp_path: Path, clock: Clock) -> No
 
     switch.api = answer_no_channel  # type: ignore[method-assign]
     daemon.observer.connect(LiveState({}))
-    marks(tmp_path)
+    markers(tmp_path)
     assert daemon.calls == {}
     assert (tmp_path / "spool" / ID / layout.END).exists()
 
@@ -198,7 +198,7 @@ def test_leaves_the_other_daemons_calls_alone(tmp_path: Path, clock: Clock) -> N
 def test_hangup_during_the_query_changes_nothing(tmp_path: Path, clock: Clock) -> None:
     leave_open(tmp_path, *ANNOUNCED)
     daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="announced"), clock)
-    assert "bridged" not in [mark.kind for mark in marks(tmp_path)]
+    assert "bridged" not in [marker.kind for marker in markers(tmp_path)]
     assert daemon.calls[CHANNEL].state.phase is Phase.ANNOUNCED
 
 
@@ -208,9 +208,11 @@ def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
     )
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="c")
     daemon = start_daemon(tmp_path, switch, clock)
-    left, bridge_mark = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
+    left, bridge_marker = [marker for marker in markers(tmp_path) if marker.kind in ("bridged", "unbridged")][
+        1:
+    ]
     assert dict(left.data) == {"party": "extension", "value": "200", "seen": "later"}
-    assert dict(bridge_mark.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
+    assert dict(bridge_marker.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
     assert daemon.calls[CHANNEL].state.internal.leg == "c"
 
 
@@ -218,7 +220,7 @@ def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
 def test_marks_an_unchanged_peer_once(tmp_path: Path, clock: Clock, data: dict[str, str]) -> None:
     leave_open(tmp_path, *ANNOUNCED, Marker(BRIDGED, "bridged", data))
     daemon = start_daemon(tmp_path, AnsweringSwitch(accord_state="announced", bridged="yes", leg="b"), clock)
-    assert [mark.kind for mark in marks(tmp_path)].count("bridged") == 1
+    assert [marker.kind for marker in markers(tmp_path)].count("bridged") == 1
     assert daemon.calls[CHANNEL].state.internal.leg == "b"
 
 
@@ -226,11 +228,11 @@ def micros(at: datetime) -> str:
     return str(round(at.timestamp() * 1_000_000))
 
 
-BRIDGED_MARK = Marker(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
+BRIDGED_MARKER = Marker(BRIDGED, "bridged", {"party": "extension", "value": "300", "leg": "b"})
 
 
 def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock) -> None:
-    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARK)
+    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARKER)
     paused, hold_start = clock() - timedelta(seconds=40), BRIDGED + timedelta(seconds=20)
     switch = AnsweringSwitch(
         accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_pause_seconds="60",
@@ -238,7 +240,7 @@ def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock)
         colleague_held=micros(hold_start),
     )  # fmt: skip
     daemon = start_daemon(tmp_path, switch, clock)
-    found = {mark.kind: mark for mark in marks(tmp_path)}
+    found = {marker.kind: marker for marker in markers(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
     assert (found["hold"].at, found["internal_hold"].at) == (hold_start, hold_start)
     assert daemon.calls[CHANNEL].state.hold.active
@@ -246,11 +248,11 @@ def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock)
 
 def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: Clock) -> None:
     """An earlier hold was of another call. A call that is not paused is not asked about its pause."""
-    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARK)
+    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARKER)
     earlier = micros(BRIDGED - timedelta(seconds=5))
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
     daemon = start_daemon(tmp_path, switch, clock)
-    assert [(mark.kind, mark.at) for mark in marks(tmp_path) if "hold" in mark.kind] == [
+    assert [(marker.kind, marker.at) for marker in markers(tmp_path) if "hold" in marker.kind] == [
         ("internal_hold", BRIDGED)
     ]
     assert not daemon.calls[CHANNEL].state.hold.active

@@ -46,15 +46,15 @@ def test_writes_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> N
     writer.close(END, lambda: outcomes.append(True))
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
-    assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(20)]
+    assert [marker.data["n"] for marker in take.markers] == [str(number) for number in range(20)]
     assert (opened, outcomes, take.end) == ([None], [True], END)
 
 
 def test_mark_comes_with_the_length_of_the_audio(
     tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the moment of the event, even if the disk is busy with an earlier mark."""
-    append, measure, audio = layout.append_mark, layout.measure_audio, tmp_path / ID / layout.AUDIO
+    """Of the moment of the event, even if the disk is busy with an earlier marker."""
+    append, measure, audio = layout.append_marker, layout.measure_audio, tmp_path / ID / layout.AUDIO
     measured = Semaphore(0)
 
     def count(folder: Path, now: Now) -> AudioLength | None:
@@ -62,14 +62,14 @@ def test_mark_comes_with_the_length_of_the_audio(
         measured.release()
         return length
 
-    def grow(folder: Path, mark: Marker, length: AudioLength | None = None) -> None:
-        append(folder, mark, length)
-        if mark.kind == "hold":
+    def grow(folder: Path, marker: Marker, length: AudioLength | None = None) -> None:
+        append(folder, marker, length)
+        if marker.kind == "hold":
             assert all(measured.acquire(timeout=5) for _ in range(3)), "so far and the next one"
         with open(audio, "ab") as file:
             file.write(b"12345")
 
-    monkeypatch.setattr(layout, "append_mark", grow)
+    monkeypatch.setattr(layout, "append_marker", grow)
     monkeypatch.setattr(layout, "measure_audio", count)
     writer = SpoolWriter(tmp_path, ID, opened.append, now=lambda: AT)
     writer.open(start())
@@ -80,7 +80,7 @@ def test_mark_comes_with_the_length_of_the_audio(
     writer.close(END, lambda: None)
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
-    assert [mark.kind for mark in take.marks] == ["recording_started", "hold", "unhold"]
+    assert [marker.kind for marker in take.markers] == ["recording_started", "hold", "unhold"]
     assert take.lengths == (AudioLength(AT, 5), AudioLength(AT, 5)), "none before there is a file"
 
 
@@ -118,7 +118,7 @@ def test_lost_mark_blocks_nothing(writer: SpoolWriter) -> None:
     writer.mark(Marker(AT, "hold"))
     writer.close(END, lambda: None)
     assert writer.flush(5)
-    assert [mark.kind for mark in layout.read_take(writer.folder).marks] == ["hold"]
+    assert [marker.kind for marker in layout.read_take(writer.folder).markers] == ["hold"]
 
 
 def test_destroys_audio_before_writing_the_end(writer: SpoolWriter) -> None:

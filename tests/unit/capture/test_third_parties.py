@@ -20,7 +20,7 @@ from tests.unit.capture.test_conferences import (
     LiveCalls,
     ThirdParty,
     events_of,
-    marks,
+    markers,
     names,
     no_answer,
     settle,
@@ -129,7 +129,7 @@ def test_known_supervisor_is_not_counted_again_as_unknown(live: LiveCalls) -> No
     live.switch.bugs = "<function>eavesdrop</function>"
     attach(live, "c", "b-a", "eavesdrop")
     live.media_bug("MEDIA_BUG_START", "b-a", "eavesdrop", "b-a")
-    assert marks(live, "a") == [("supervisor_joined", WHO)]
+    assert markers(live, "a") == [("supervisor_joined", WHO)]
 
 
 def test_third_party_on_an_unknown_leg_joins_once_it_is_known(live: LiveCalls) -> None:

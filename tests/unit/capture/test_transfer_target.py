@@ -107,7 +107,7 @@ def test_notifies_an_internal_target_and_disables_keys(
     ],
 )
 def test_external_target_ends_the_take(tmp_path: Path, variables: dict[str, str]) -> None:
-    """By the dialplan's mark, or because the call came in through Accord: recorded or not."""
+    """By the dialplan's variable, or because the call came in through Accord: recorded or not."""
     switch = Switch(**variables)
     call = join(tmp_path, switch)
     assert call.state.recording.over
@@ -194,5 +194,5 @@ def test_consultation_on_the_same_leg_counts_as_hold(
     end(call)
     assert wait_idle()
     (folder,) = tmp_path.glob("01a2101e*")
-    kinds = [mark.kind for mark in layout.read_marks(folder)]
+    kinds = [marker.kind for marker in layout.read_markers(folder)]
     assert ("internal_hold" in kinds) == counts_as_hold

@@ -19,7 +19,7 @@ from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.status import NodeStatus, call_state, format_duration, last_failure
 from recorder.pipeline import stages
 from recorder.processes.services import Context
-from recorder.spool.layout import AUDIO, append_mark, open_take
+from recorder.spool.layout import AUDIO, append_marker, open_take
 from tests.clock import Clock
 from tests.house import Bakery
 
@@ -51,23 +51,23 @@ def node_findings(node: NodeStatus, check: str) -> list[DoctorFinding]:
 def live(house: Bakery, *kinds: str, **changes: object) -> Path:
     folder = open_take(house.spool, house.start(**changes))
     for kind in kinds:
-        append_mark(folder, Marker(house.clock(), kind))
+        append_marker(folder, Marker(house.clock(), kind))
     (folder / AUDIO).write_bytes(b"." * 32_000)
     return folder
 
 
 def test_call_state_follows_its_events(house: Bakery) -> None:
-    marks = ("recording_started", "announcement_started", "announcement_finished")
+    markers = ("recording_started", "announcement_started", "announcement_finished")
     states = {
         live(house): "arriving",
-        live(house, *marks[:2]): "announcing",
-        live(house, *marks): "ringing",
-        live(house, *marks, "bridged"): "connected",
-        live(house, *marks, "bridged", "hold"): "on hold",
-        live(house, *marks, "bridged", "hold", "unhold"): "connected",
-        live(house, *marks, "bridged", "unbridged", "participant_joined"): "connected",
-        live(house, *marks, "bridged", "unbridged", "participant_joined", "participant_left"): "ringing",
-        live(house, *marks, "recording_stopped"): "stopped",
+        live(house, *markers[:2]): "announcing",
+        live(house, *markers): "ringing",
+        live(house, *markers, "bridged"): "connected",
+        live(house, *markers, "bridged", "hold"): "on hold",
+        live(house, *markers, "bridged", "hold", "unhold"): "connected",
+        live(house, *markers, "bridged", "unbridged", "participant_joined"): "connected",
+        live(house, *markers, "bridged", "unbridged", "participant_joined", "participant_left"): "ringing",
+        live(house, *markers, "recording_stopped"): "stopped",
         live(house, announcement=None, tenant=None, line=None): "no line",
     }
     assert {folder: call_state(folder) for folder in states} == states

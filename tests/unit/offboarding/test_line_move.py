@@ -74,9 +74,11 @@ class Town:
         """Every stage but encoding, which is made small."""
         folder = layout.open_take(self.spool, start)
         encoded = small(folder, start, self.house.entropy)
-        for mark in encoded.take.marks:
-            layout.append_mark(folder, mark)
-        layout.append_mark(folder, Marker(start.started_at, "bridged", {"party": "extension", "value": "1"}))
+        for marker in encoded.take.markers:
+            layout.append_marker(folder, marker)
+        layout.append_marker(
+            folder, Marker(start.started_at, "bridged", {"party": "extension", "value": "1"})
+        )
         layout.close_take(folder, encoded.take.end)
         write_encoded(encoded)
         while stages.step(folder, self.house.clock(), self.house.services):

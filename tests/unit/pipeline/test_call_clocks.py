@@ -25,7 +25,7 @@ from tests.clock import since_boot as uptime
 
 
 def moved(folder: Path, by: timedelta, *kinds: str) -> None:
-    """The take as written with a clock that was changed by this much before these marks and the end."""
+    """The take as written with a clock that was changed by this much before these markers and the end."""
     bodies = [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
     for body in bodies:
         if body["kind"] in kinds:
@@ -89,7 +89,7 @@ def test_switch_clock_set_back_in_the_call(house) -> None:
 def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
     folder = house.take()
     start = layout.read_start(folder).started_at
-    kinds = [mark.kind for mark in layout.read_marks(folder)]
+    kinds = [marker.kind for marker in layout.read_markers(folder)]
     lines = (folder / layout.EVENTS).read_text().splitlines()
     lines_before = [
         line for line, kind in zip(lines, kinds, strict=True) if kind not in ("hangup", "recording_stopped")
@@ -98,7 +98,7 @@ def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
     moved(folder, timedelta(minutes=10), *kinds)
     back = start + timedelta(seconds=40)
     for at, kind in ((start + timedelta(seconds=9), "unobserved_from"), (back, "unobserved_to")):
-        layout.append_mark(folder, Marker(at, kind))
+        layout.append_marker(folder, Marker(at, kind))
     end = json.loads((folder / layout.END).read_text())
     (folder / layout.END).write_text(json.dumps(end | {"ended_at": to_iso(back)}))
     house.clock.forward(minutes=1)
@@ -112,7 +112,7 @@ def test_switch_clock_ahead(house, ahead: dict[str, float]) -> None:
     """The call's end is by the switch's clock, its start by the machine's."""
     folder = house.take()
     start, ended = layout.read_start(folder), layout.read_end(folder).ended_at
-    moved(folder, timedelta(**ahead), *(mark.kind for mark in layout.read_marks(folder)))
+    moved(folder, timedelta(**ahead), *(marker.kind for marker in layout.read_markers(folder)))
     house.clock.forward(minutes=1)
     manifest = stored(house, folder)
     assert manifest.sealed_at == house.clock()

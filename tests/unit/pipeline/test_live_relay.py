@@ -90,7 +90,7 @@ def call(house, clock) -> Path:
     start = house.start()
     folder = layout.open_take(house.spool, start)
     for kind in ("recording_started", "announcement_started", "announcement_finished", "bridged"):
-        layout.append_mark(folder, Marker(clock(), kind))
+        layout.append_marker(folder, Marker(clock(), kind))
     return folder
 
 
@@ -278,7 +278,7 @@ def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call
 def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:
     relay.look()
     assert queries.live_calls(house.tenant, clock())
-    layout.append_mark(call, Marker(clock(), "paused", {"seconds": "120"}))
+    layout.append_marker(call, Marker(clock(), "paused", {"seconds": "120"}))
     relay.look()
     (row,) = queries.live_calls(house.tenant, clock())
     assert row.paused_until == clock() + timedelta(seconds=120)
@@ -296,7 +296,7 @@ def test_call_is_being_stored_from_its_hang_up_until_it_is_listed(house, relay, 
     relay.look()
     assert ended(house) == []
     clock.forward(seconds=40)
-    layout.append_mark(call, Marker(clock(), "hangup"))
+    layout.append_marker(call, Marker(clock(), "hangup"))
     relay.look()  # the daemon has not written the end yet
     assert ended(house) == [call.name]
     clock.forward(seconds=2)
@@ -325,7 +325,7 @@ def test_stored_call_is_shown_once(house, relay, clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "end"),
+    ("markers", "end"),
     [
         ((), CallEnd("not_recorded", "declined", NOW, None)),
         (("deleted",), CallEnd("not_recorded", "deleted", NOW, None)),
@@ -334,11 +334,11 @@ def test_stored_call_is_shown_once(house, relay, clock) -> None:
         (("hangup",), "nobody answered"),
     ],
 )
-def test_call_that_is_not_kept_is_never_shown(house, relay, clock, marks, end) -> None:
+def test_call_that_is_not_kept_is_never_shown(house, relay, clock, markers, end) -> None:
     folder = layout.open_take(house.spool, house.start())
     kinds = ["recording_started", "announcement_finished", *([] if isinstance(end, str) else ["bridged"])]
-    for kind in (*kinds, *marks):
-        layout.append_mark(folder, Marker(clock(), kind))
+    for kind in (*kinds, *markers):
+        layout.append_marker(folder, Marker(clock(), kind))
     relay.look()
     assert ended(house) == []
     layout.close_take(
@@ -372,7 +372,7 @@ def test_newest_of_many_are_listed_and_each_is_read_once(house, relay, clock, mo
     for _ in range(5):
         clock.forward(seconds=1)
         folders.append(layout.open_take(house.spool, house.start()))
-        layout.append_mark(folders[-1], Marker(clock(), "bridged"))
+        layout.append_marker(folders[-1], Marker(clock(), "bridged"))
         layout.close_take(folders[-1], CallEnd("recorded", None, clock(), None))
     reads = []
     read = duty.read_take
@@ -411,16 +411,16 @@ def test_lists_again_what_another_worker_dropped(house, relay, call, clock) -> N
 
 def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
     start = house.start()
-    marks = tuple(Marker(clock(), kind) for kind in ("recording_started", "announcement_finished"))
-    assert live_row(start, marks, clock()) is not None
-    assert live_row(house.start(refused="full_disk"), marks, clock()) is None
-    assert live_row(house.start(tenant=None), marks, clock()) is None
+    markers = tuple(Marker(clock(), kind) for kind in ("recording_started", "announcement_finished"))
+    assert live_row(start, markers, clock()) is not None
+    assert live_row(house.start(refused="full_disk"), markers, clock()) is None
+    assert live_row(house.start(tenant=None), markers, clock()) is None
     for kind in ("deleted", "transferred_externally", "hangup", "recording_stopped"):
-        assert live_row(start, (*marks, Marker(clock(), kind)), clock()) is None
+        assert live_row(start, (*markers, Marker(clock(), kind)), clock()) is None
     refused = Marker(clock(), "question_answered", {"question": "recording", "answer": "no"})
-    assert live_row(house.start(mode="opt-out"), (*marks, refused), clock()) is None
+    assert live_row(house.start(mode="opt-out"), (*markers, refused), clock()) is None
     silent = Marker(clock(), "question_answered", {"question": "recording", "answer": "none"})
-    assert live_row(house.start(mode="opt-out"), (*marks, silent), clock()) is not None
+    assert live_row(house.start(mode="opt-out"), (*markers, silent), clock()) is not None
     assert live_row(house.start(mode="opt-in"), (silent,), clock()) is None
     begins_anew = (Marker(clock(), "recording_started"), Marker(clock(), "recording_stopped"))
     assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None
@@ -428,7 +428,7 @@ def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
 
 def test_a_pause_without_a_known_start_keeps_its_end(house, clock) -> None:
     start = house.start()
-    marks = (Marker(clock(), "announcement_finished"), Marker(clock(), "paused", {"seen": "later"}))
-    row = live_row(start, marks, clock())
+    markers = (Marker(clock(), "announcement_finished"), Marker(clock(), "paused", {"seen": "later"}))
+    row = live_row(start, markers, clock())
     assert row.paused(clock())
-    assert live_row(start, marks, clock() + timedelta(minutes=1)) == row
+    assert live_row(start, markers, clock() + timedelta(minutes=1)) == row

@@ -39,7 +39,7 @@ def call(root: Path, tenant: str | None, minute: int, *, ended: bool = True) -> 
         str(uuid7(at)), tenant, "l", "32", "inbound", "n", "c", Party("sip", "x"), at, ("opus",), None
     )
     folder = layout.open_take(root, start)
-    layout.append_mark(folder, Marker(at, "bridged"))
+    layout.append_marker(folder, Marker(at, "bridged"))
     if ended:
         layout.close_take(folder, CallEnd("recorded", None, at, None))
     return folder

@@ -90,7 +90,7 @@ def test_unanswered_call_never_leaves_the_spool(house) -> None:
 
 def test_unobserved_bridge_keeps_the_take(house) -> None:
     folder = house.take(bridged=False)
-    layout.append_mark(folder, Marker(house.clock(), "unobserved_from"))
+    layout.append_marker(folder, Marker(house.clock(), "unobserved_from"))
     assert stages.next_stage(folder) == "encode"
 
 
@@ -201,7 +201,7 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
         with writing():
             SoundTable.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
     folder = house.take(talk_ms=20_000, keep=Keep("agreement", 365, question, *[question] * 4))
-    bridge_time = next(mark.at for mark in layout.read_marks(folder) if mark.kind == "bridged")
+    bridge_time = next(marker.at for marker in layout.read_markers(folder) if marker.kind == "bridged")
     begin = (bridge_time - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
     samples, _ = soundfile.read(folder / layout.AUDIO, dtype="int16")
     samples[begin : begin + len(sweep), 1] = sweep
@@ -211,7 +211,7 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
         (7, "keep_question_heard", {}),
         (9, "keep_question_answered", {"answer": "yes", "by": "external", "how": "key"}),
     ):
-        layout.append_mark(folder, Marker(bridge_time + timedelta(seconds=second), kind, data))
+        layout.append_marker(folder, Marker(bridge_time + timedelta(seconds=second), kind, data))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     assert row.keep_answer == ("yes" if known else None)

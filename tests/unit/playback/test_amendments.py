@@ -186,7 +186,7 @@ def agreed_to(house):
     """A recording that the caller consented to."""
     folder = house.take(formats=("wav",), mode="opt-in")
     yes = {"question": "recording", "answer": "yes", "key": "1"}
-    layout.append_mark(folder, Marker(house.clock(), "question_answered", yes))
+    layout.append_marker(folder, Marker(house.clock(), "question_answered", yes))
     house.work(folder)
     return queries.recording(house.tenant, folder.name)
 

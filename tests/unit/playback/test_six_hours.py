@@ -101,7 +101,7 @@ def test_a_call_of_six_hours(house, gate, ada) -> None:
         at = start.started_at + timedelta(milliseconds=ms)
         in_file = min(ms, max(HOLD_MS, ms - HOLD_LENGTH_MS))
         data = {"seconds": "120"} if kind == "paused" else {}
-        layout.append_mark(folder, Marker(at, kind, data), AudioLength(at, 44 + in_file * 32))
+        layout.append_marker(folder, Marker(at, kind, data), AudioLength(at, 44 + in_file * 32))
     ended = start.started_at + timedelta(milliseconds=LENGTH_MS)
     layout.close_take(folder, CallEnd("recorded", None, ended, None))
     house.clock.forward(hours=HOURS, minutes=1)

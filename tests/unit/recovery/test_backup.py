@@ -171,7 +171,7 @@ def full(house: Bakery, recorded) -> Bakery:
         )  # fmt: skip
         NotificationChoiceTable.create(
             id=user.id, tenant_id=house.tenant, choices={"review": "page"},
-            read_marks={"n": ["2026-11-25T09:00:00.000Z", True]},
+            read_markers={"n": ["2026-11-25T09:00:00.000Z", True]},
         )  # fmt: skip
         UsageTable.create(
             id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",

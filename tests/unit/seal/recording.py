@@ -94,21 +94,21 @@ def make_encoded(folder: Path, **changed: Any) -> Encoded:
         announcement=ANNOUNCEMENT,
         uptime=Uptime("this start", 1000.0),
     )
-    marks = (
+    markers = (
         Marker(START + timedelta(seconds=6.5), "announcement_finished"),
         Marker(START + timedelta(seconds=9), "bridged", {"party": "extension", "value": "1001"}),
         Marker(START + timedelta(seconds=70), "hangup", {"cause": "NORMAL_CLEARING"}),
     )
     end = CallEnd("recorded", None, START + timedelta(seconds=70), Party("extension", "1001"))
     values: dict[str, Any] = {
-        "take": Take(folder, start, marks, end),
+        "take": Take(folder, start, markers, end),
         "duration_ms": 69_900,
         "sample_rate": 8000,
         "announced": LocatedAnnouncement(offset_ms=210, end_ms=6410, score=0.987654321),
         "gaps": (Gap(0, 9000, "left", "before_announcement_end"), Gap(20_000, 25_000, "both", "hold")),
         "markers": (
-            LocatedMarker(marks[1].at, "bridged", {"party": "extension", "value": "1001"}, 9000),
-            LocatedMarker(marks[2].at, "hangup", {"cause": "NORMAL_CLEARING"}, 69_900),
+            LocatedMarker(markers[1].at, "bridged", {"party": "extension", "value": "1001"}, 9000),
+            LocatedMarker(markers[2].at, "hangup", {"cause": "NORMAL_CLEARING"}, 69_900),
         ),
         "drift_ms": -100,
         "sounds": tuple(sounds),
@@ -141,8 +141,8 @@ VOICE = {"voice_from_ms": "21000", "voice_to_ms": "69000"}
 ALOUD = ("keep_question_answered", {"answer": "yes", "by": "internal", "how": "aloud", **VOICE})
 
 
-def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
-    return mark[0], {name: value for name, value in mark[1].items() if name not in VOICE}
+def without_voice(marker: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
+    return marker[0], {name: value for name, value in marker[1].items() if name not in VOICE}
 
 
 def question(how: str = "question") -> tuple[str, dict[str, str]]:
@@ -151,20 +151,21 @@ def question(how: str = "question") -> tuple[str, dict[str, str]]:
 
 def make_with_question(
     folder: Path,
-    *marks: tuple[str, dict[str, str]],
+    *markers: tuple[str, dict[str, str]],
     found: bool = True,
     keep: Keep | None = KEEP,
     **more: Any,
 ) -> Encoded:
-    """A recording in which it was asked whether to keep it: ``marks`` two seconds apart from second 20 on;
+    """A recording in which it was asked whether to keep it: ``markers`` two seconds apart from second 20 on;
     what was played is ``found`` where each sound ended.  ``more`` is the call's start's, or ``announced``."""
     announced = {"announced": more.pop("announced")} if "announced" in more else {}
     encoded = make_encoded(folder, **announced)
-    own_marks = tuple(
-        Marker(START + timedelta(seconds=20 + 2 * n), kind, data) for n, (kind, data) in enumerate(marks)
+    own_markers = tuple(
+        Marker(START + timedelta(seconds=20 + 2 * n), kind, data) for n, (kind, data) in enumerate(markers)
     )
     placed = tuple(
-        LocatedMarker(mark.at, mark.kind, mark.data, 20_000 + 2000 * n) for n, mark in enumerate(own_marks)
+        LocatedMarker(marker.at, marker.kind, marker.data, 20_000 + 2000 * n)
+        for n, marker in enumerate(own_markers)
     )
     prompts = []
     for number, one in enumerate(questions(placed)):
@@ -173,7 +174,9 @@ def make_with_question(
                 prompts.append(Prompt(number, which, end.at, end.offset_ms - 1500, end.offset_ms, 0.98))
     start = replace(encoded.take.start, keep=keep, **more)
     take = replace(
-        encoded.take, start=start, marks=(*encoded.take.marks[:-1], *own_marks, encoded.take.marks[-1])
+        encoded.take,
+        start=start,
+        markers=(*encoded.take.markers[:-1], *own_markers, encoded.take.markers[-1]),
     )
     return replace(
         encoded, take=take, markers=(encoded.markers[0], *placed, encoded.markers[-1]), prompts=tuple(prompts)

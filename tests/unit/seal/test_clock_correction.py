@@ -50,7 +50,7 @@ def test_times_are_to_the_millisecond(take: Take) -> None:
 
 
 def test_call_without_a_bridge_has_no_such_time(take: Take) -> None:
-    assert correct_times(replace(take, marks=()), NOW, UPTIME).bridged_at is None
+    assert correct_times(replace(take, markers=()), NOW, UPTIME).bridged_at is None
 
 
 @pytest.mark.parametrize("uptime", NOBODY_KNOWS)
@@ -78,7 +78,7 @@ def test_start_by_a_slow_clock_is_moved_by_the_uptime(take: Take, seconds: int, 
 def test_end_by_the_same_slow_clock_moves_with_the_start(take: Take) -> None:
     days = timedelta(days=40)
     slow = started(replace(take, end=replace(take.end, ended_at=ENDED - days)), START - days)
-    slow = replace(slow, marks=tuple(replace(mark, at=mark.at - days) for mark in take.marks))
+    slow = replace(slow, markers=tuple(replace(marker, at=marker.at - days) for marker in take.markers))
     times = correct_times(slow, NOW, UPTIME)
     assert (times.started_at, times.bridged_at, times.ended_at) == (START, BRIDGED, ENDED)
     assert times.uncorrected == UncorrectedTimes(START - days, ENDED - days)

@@ -10,7 +10,7 @@ MINUTE = 60_000
 
 
 def body(drift: int, *, duration: int = MINUTE, gaps=(), holds=()) -> dict:
-    marks = [
+    markers = [
         {"at": f"2026-11-25T09:00:{second:02}.000Z", "kind": kind}
         for begin, end in holds
         for second, kind in ((begin, "hold"), (end, "unhold"))
@@ -20,7 +20,7 @@ def body(drift: int, *, duration: int = MINUTE, gaps=(), holds=()) -> dict:
         {"start_ms": start, "end_ms": end, "channel": "both", "reason": "write_error"} for start, end in gaps
     ]
     return {
-        "drift_ms": drift, "duration_ms": duration, "gaps": gap_list, "markers": marks,
+        "drift_ms": drift, "duration_ms": duration, "gaps": gap_list, "markers": markers,
         "ended_at": "2026-11-25T09:01:00.000Z",
     }  # fmt: skip
 

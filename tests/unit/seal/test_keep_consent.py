@@ -53,8 +53,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "take"
 
 
-def sealed_of(keys: Keys, folder: Path, *marks: tuple[str, dict[str, str]], **more: Any) -> Manifest:
-    sealed = seal_with_question(keys, make_with_question(folder, *marks, **more))
+def sealed_of(keys: Keys, folder: Path, *markers: tuple[str, dict[str, str]], **more: Any) -> Manifest:
+    sealed = seal_with_question(keys, make_with_question(folder, *markers, **more))
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
     return sealed.manifest
 
@@ -125,7 +125,7 @@ UNHEARD = ("keep_answer_unheard", {})
 
 
 @pytest.mark.parametrize(
-    ("marks", "answer", "answers"),
+    ("markers", "answer", "answers"),
     [
         ((), None, []),
         (ALL, "yes", ["yes"]),
@@ -161,9 +161,9 @@ UNHEARD = ("keep_answer_unheard", {})
     ],
 )
 def test_last_answer_counts(
-    keys: Keys, folder: Path, marks: tuple[Any, ...], answer: str | None, answers: list[str | None]
+    keys: Keys, folder: Path, markers: tuple[Any, ...], answer: str | None, answers: list[str | None]
 ) -> None:
-    manifest = sealed_of(keys, folder, *marks)
+    manifest = sealed_of(keys, folder, *markers)
     assert manifest.keep_answer == answer
     assert [each.answer for each in manifest.keep_questions] == answers
     assert (manifest.keep_consent is not None) == (answer == "yes")
@@ -200,9 +200,9 @@ def test_unannounced_recording_has_no_keep_consent(keys: Keys, folder: Path) -> 
 def test_opt_in_without_an_answer_has_no_purpose(
     keys: Keys, folder: Path, mode: str, answer: str | None, announced: bool
 ) -> None:
-    marks = [("question_answered", {"question": "recording", "answer": answer})] if answer else []
+    markers = [("question_answered", {"question": "recording", "answer": answer})] if answer else []
     language = ("question_answered", {"question": "language", "answer": "key", "key": "2"})
-    manifest = sealed_of(keys, folder, *marks, language, *ALL, mode=mode)
+    manifest = sealed_of(keys, folder, *markers, language, *ALL, mode=mode)
     assert (manifest.announced is not None) == announced
     assert manifest.unannounced == (None if announced else "no_consent")
     assert (manifest.consent.mode, manifest.consent.answer) == (mode, answer)
@@ -369,18 +369,18 @@ KINDS = [
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    marks=st.lists(st.sampled_from(KINDS), max_size=14),
+    markers=st.lists(st.sampled_from(KINDS), max_size=14),
     mode=st.sampled_from(["notice", "opt-in", "opt-out"]),
     announced=st.booleans(),
     found=st.booleans(),
     has_sound=st.booleans(),
 )
 def test_no_keep_consent_without_a_yes_after_a_question(
-    keys: Keys, folder: Path, marks: list[Any], mode: str, announced: bool, found: bool, has_sound: bool
+    keys: Keys, folder: Path, markers: list[Any], mode: str, announced: bool, found: bool, has_sound: bool
 ) -> None:
     keep = KEEP if has_sound else replace(KEEP, question=None)
     more = {} if announced else {"announced": None}
-    take = make_with_question(folder, *marks, found=found, keep=keep, mode=mode, **more)
+    take = make_with_question(folder, *markers, found=found, keep=keep, mode=mode, **more)
     sealed = seal_with_question(keys, take)  # it is never refused: that would be a take that waits for ever
     manifest = open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
     if manifest.keep_consent is None:
@@ -388,7 +388,7 @@ def test_no_keep_consent_without_a_yes_after_a_question(
         assert manifest.keep_answer != "yes"
         return
     assert announced
-    order = [(mark.kind, mark.data) for mark in take.markers]
+    order = [(marker.kind, marker.data) for marker in take.markers]
 
     def follows(yes: int) -> bool:
         asks = [n for n, (kind, data) in enumerate(order[:yes]) if kind == "keep_question_asked" and data]

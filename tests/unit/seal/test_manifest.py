@@ -168,7 +168,7 @@ def test_unannounced_recording_expires_after_thirty_days(tmp_path: Path, keys: K
     assert sealed.manifest.unannounced == "not_found_in_audio"
     assert sealed.manifest.keep_until == sealed.manifest.ended_at + timedelta(days=30)
     encoded = make_encoded(tmp_path / "other", announced=None)
-    unannounced = replace(encoded, take=replace(encoded.take, marks=encoded.take.marks[1:]))
+    unannounced = replace(encoded, take=replace(encoded.take, markers=encoded.take.markers[1:]))
     sealed = seal(unannounced, keys.keyring, keys.tenant_key, keys.signer, NOW)
     assert sealed.manifest.unannounced == "not_finished"
 
@@ -404,7 +404,7 @@ def test_markers_name_no_party(keys: Keys, tmp_path: Path) -> None:
     """Who they are is encrypted; that somebody who came was told, and how, is not."""
     encoded = make_encoded(tmp_path)
     party = {"party": "extension", "value": "1002", "leg": "5c9b", "seen": "later"}
-    marks = (
+    markers = (
         ("bridged", party),
         ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", party),
@@ -420,11 +420,11 @@ def test_markers_name_no_party(keys: Keys, tmp_path: Path) -> None:
     )
     more = tuple(
         LocatedMarker(START + timedelta(seconds=number), kind, data, 1000 * number)
-        for number, (kind, data) in enumerate(marks, 10)
+        for number, (kind, data) in enumerate(markers, 10)
     )
     take = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
     markers = take.manifest.markers[-12:]
-    assert [(mark.kind, dict(mark.data)) for mark in markers] == [
+    assert [(marker.kind, dict(marker.data)) for marker in markers] == [
         ("bridged", {"seen": "later"}),
         ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", {"seen": "later"}),

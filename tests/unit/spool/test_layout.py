@@ -54,30 +54,30 @@ def test_finds_other_takes_beside_an_unreadable_folder(open_spool: Path) -> None
 
 def test_line_cut_by_a_crash_does_not_corrupt_the_next(tmp_path: Path) -> None:
     """After a power failure, the daemon continues the file at a reconciliation."""
-    layout.append_mark(tmp_path, Marker(AT, "recording_started", {}))
+    layout.append_marker(tmp_path, Marker(AT, "recording_started", {}))
     with open(tmp_path / layout.EVENTS, "ab") as file:
         file.write(b'{"at": "2026-11-25T0\0\0\0')
-    assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started"]
-    layout.append_mark(tmp_path, Marker(AT, "hangup", {"cause": "x"}))
-    assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
+    assert [marker.kind for marker in layout.read_markers(tmp_path)] == ["recording_started"]
+    layout.append_marker(tmp_path, Marker(AT, "hangup", {"cause": "x"}))
+    assert [marker.kind for marker in layout.read_markers(tmp_path)] == ["recording_started", "hangup"]
 
 
 def test_full_disk_leaves_no_partial_line(tmp_path: Path) -> None:
     """The kernel lets the file grow by ten bytes, as on a full disk."""
-    layout.append_mark(tmp_path, Marker(AT, "recording_started", {}))
+    layout.append_marker(tmp_path, Marker(AT, "recording_started", {}))
     before = (tmp_path / layout.EVENTS).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            layout.append_mark(tmp_path, Marker(AT, "hold"))
+            layout.append_marker(tmp_path, Marker(AT, "hold"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert (tmp_path / layout.EVENTS).read_bytes() == before
-    layout.append_mark(tmp_path, Marker(AT, "hangup"))
-    assert [mark.kind for mark in layout.read_marks(tmp_path)] == ["recording_started", "hangup"]
+    layout.append_marker(tmp_path, Marker(AT, "hangup"))
+    assert [marker.kind for marker in layout.read_markers(tmp_path)] == ["recording_started", "hangup"]
 
 
 GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
@@ -104,7 +104,7 @@ def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
     """Any other exception would end the worker, which reads every take."""
     (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
     with pytest.raises(TakeError) as failure:
-        layout.read_marks(tmp_path)
+        layout.read_markers(tmp_path)
     assert failure.value.error_id == "spool.broken"
 
 

@@ -19,7 +19,7 @@ def plain(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("&#39;", "'")
 
 
-def marks(page: str) -> list[tuple[str, str]]:
+def markers(page: str) -> list[tuple[str, str]]:
     """The player's timeline: the start and the text of each entry."""
     listed = re.search(r'<ol class="timeline"[^>]*>(.*?)</ol>', page, re.DOTALL)
     assert listed is not None
@@ -54,7 +54,7 @@ def test_recording_without_question_shows_none(claire, house, bakery):
 def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     recording = house.call(bakery, questions=[ALOUD, KEY])
     page = claire.get(claire.listen_to(recording)).text
-    listed = marks(page)
+    listed = markers(page)
     questions = [
         (place, text) for place, text in listed if "Question : pouvons-nous garder cet enregistrement" in text
     ]
@@ -75,7 +75,7 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
 def test_timeline_lists_the_announcement_and_spoken_answers(claire, house, bakery):
     """An answer stands at the sealed position of the external party's voice."""
     recording = house.call(bakery, questions=[SPOKEN_ANSWER])
-    listed = marks(claire.get(claire.listen_to(recording)).text)
+    listed = markers(claire.get(claire.listen_to(recording)).text)
     ((announcement_end, _),) = [
         each for each in listed if "L’annonce a été entendue jusqu’au bout." in each[1]
     ]
@@ -164,7 +164,7 @@ def test_player_lists_eavesdropping(claire, house, bakery):
     folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
     page = claire.get(claire.listen_to(folder.name)).text
-    texts = [text for _, text in marks(page)]
+    texts = [text for _, text in markers(page)]
     arrival = next(n for n, text in enumerate(texts) if "Quelqu’un s’est mis à écouter l’appel." in text)
     assert "cette voix est dans le canal de l’autre personne." in texts[arrival + 1]
     assert "a arrêté." in texts[arrival + 2]
@@ -178,6 +178,6 @@ def test_player_lists_transfer_consent(claire, house, bakery):
     ]
     folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
-    texts = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]
+    texts = [text for _, text in markers(claire.get(claire.listen_to(folder.name)).text)]
     assert any("On a aussi demandé à un collègue" in text for text in texts)
     assert any("a refusé, avec une touche. L’enregistrement s’arrête là." in text for text in texts)
