@@ -5,7 +5,7 @@ keep    asks the keep question (``keep_question.py``)
 pause   the switch pauses the recording, also without the daemon, and resumes it after a time that it
         reports
 resume  resumes the recording
-note    marks the moment; the colleague hears a tone once the marker is written
+mark    marks the moment; the colleague hears a tone once the marker is written
 delete  on a line that allows it: the colleague alone is asked to confirm. 1 stops the recording, destroys
         it and plays that to both. Any other key, silence, a hold or another party: nothing happens
 ======  ============================================================================================
@@ -27,7 +27,7 @@ from recorder.domain.call_events import (
     DELETE,
     INTERNAL,
     KEEP,
-    NOTE,
+    MARK,
     PAUSE,
     RESUME,
     CallReconciled,
@@ -76,9 +76,9 @@ def _resume(state: CallState, event: Request) -> tuple[CallState, Actions]:
     return replace(state, pause=PauseState(None)), (Marker(event.at, "resumed", _by(event)),)
 
 
-def _note(state: CallState, event: Request) -> tuple[CallState, Actions]:
+def _mark(state: CallState, event: Request) -> tuple[CallState, Actions]:
     # The panel and the API show the outcome themselves.
-    tone: Actions = (Do.NOTE_TONE,) if isinstance(event, CodeDialled) else ()
+    tone: Actions = (Do.MARK_TONE,) if isinstance(event, CodeDialled) else ()
     return state, (Marker(event.at, "moment_marked", _by(event)), *tone)
 
 
@@ -100,7 +100,7 @@ _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]
     KEEP: lambda state, event: keep_question.begin(state, event.at),
     PAUSE: _pause,
     RESUME: _resume,
-    NOTE: _note,
+    MARK: _mark,
     DELETE: _delete,
 }
 

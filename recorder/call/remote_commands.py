@@ -10,9 +10,9 @@ from typing import Final
 
 from recorder.call import feature_codes, transfer_consent
 from recorder.call.state import Actions, CallState, Do, Phase, QuestionStep
-from recorder.domain.call_events import DELETE, NOTE, PAUSE, RESUME, CommandGiven
+from recorder.domain.call_events import DELETE, MARK, PAUSE, RESUME, CommandGiven
 
-COMMANDS: Final = (PAUSE, RESUME, NOTE, DELETE)
+COMMANDS: Final = (PAUSE, RESUME, MARK, DELETE)
 """The commands that can be given."""
 
 NOT_ANNOUNCED, NOT_RECORDED, ENDED, NOT_ALLOWED, BUSY, NOT_PAUSED = REFUSALS = (

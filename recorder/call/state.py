@@ -63,7 +63,7 @@ class Do(StrEnum):
     REFUSED = "refused"  # play the transfer target that the call is not recorded
     DELETE_ASK = "delete_ask"  # ask the colleague to confirm deletion
     DELETED = "deleted"  # stop the recording, and play to both that it is deleted
-    NOTE_TONE = "note_tone"  # play the colleague a tone once the note is written
+    MARK_TONE = "mark_tone"  # play the colleague a tone once the marker is written
     PAUSE_TONE = "pause_tone"  # remind the colleague of the pause, where the switch does not
     END_PAUSE_TONE = "end_pause_tone"  # end that reminder
     BEEP = "beep"  # play a tone at an interval: the call is recorded

@@ -367,7 +367,7 @@ class CallController:
                 self.release()
             case Do.STOP:
                 self._stop()
-            case Do.NOTE_TONE:
+            case Do.MARK_TONE:
                 self._play_marker_tone(self.state.internal.leg)
             case Do.PAUSE_TONE:
                 self._start_pause_tone()

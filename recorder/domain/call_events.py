@@ -26,9 +26,9 @@ STEREO: Final = "stereo"
 """Why an attached recording is useless: the leg's codec has two channels (Opus in stereo), so both channels
 of the file carry both parties. FreeSWITCH then ignores ``RECORD_STEREO``."""
 
-KEEP, PAUSE, RESUME, NOTE, DELETE = CODES = ("keep", "pause", "resume", "note", "delete")
+KEEP, PAUSE, RESUME, MARK, DELETE = CODES = ("keep", "pause", "resume", "mark", "delete")
 """Feature codes that a colleague can dial: ask the keep question, pause the recording, resume it (the switch
-does both by itself), note a moment, and stop and delete."""
+does both by itself), mark a moment, and stop and delete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,7 +274,7 @@ def stop_beep(leg: str) -> SwitchCommand:
 def play_marker_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix one short tone into the audio that ``leg`` hears, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))
-    return SwitchCommand(f"api expand uuid_displace {target} start {_NOTE_TONE} 0 m")
+    return SwitchCommand(f"api expand uuid_displace {target} start {_MARK_TONE} 0 m")
 
 
 def start_pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
@@ -323,7 +323,7 @@ def _unmask(target: str, path: Path) -> SwitchCommand:
     return SwitchCommand(f"api uuid_record {target} unmask '{_path(path)}'")
 
 
-_NOTE_TONE: Final = "tone_stream://v=-20;%(100,100,700)"
+_MARK_TONE: Final = "tone_stream://v=-20;%(100,100,700)"
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 

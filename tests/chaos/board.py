@@ -14,7 +14,7 @@ from tests.chaos.plan import CallPlan
 from tests.chaos.plant import PASSWORD, Plant
 from tests.chaos.processes import Unit
 
-CODES = ("pause", "resume", "note")
+CODES = ("pause", "resume", "mark")
 """What a switch does when a colleague dials a code."""
 
 

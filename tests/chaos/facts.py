@@ -16,7 +16,7 @@ Span = tuple[float, float]
 class CallSeen:
     """A call as its own switch reported it.  ``state`` is the last ``accord_state`` seen, ``left`` the reason
     why it was left unrecorded (``accord_left``).  ``cut``: the switch was killed or stopped during it.
-    ``codes`` are the codes that the switch carried out (``pause``, ``resume``, ``note``), ``pressed`` the
+    ``codes`` are the codes that the switch carried out (``pause``, ``resume``, ``mark``), ``pressed`` the
     keys that phones pressed, each with its time."""
 
     plan: CallPlan

@@ -53,7 +53,7 @@ def pauses(call: CallSeen) -> Iterator[Span]:
     since: float | None = None
     until = 0.0
     for code, at in sorted(call.codes, key=lambda each: each[1]):
-        if code == "note":
+        if code == "mark":
             continue
         if since is not None and (code == "resume" or at > until):
             yield since, min(at, until)

@@ -68,8 +68,8 @@ MOMENTS = {
 OUTBOUND, TRANSFERRED = 0.25, 0.15
 """Shares of the calls; only inbound ones are transferred."""
 
-CODES = {"": 62, "pause": 14, "for ever": 4, "note": 4, "nothing": 2, "keep": 6, "delete": 8}
-"""What a colleague dials, and how often: a pause with and without its end, a note, an end without a pause,
+CODES = {"": 62, "pause": 14, "for ever": 4, "mark": 4, "nothing": 2, "keep": 6, "delete": 8}
+"""What a colleague dials, and how often: a pause with and without its end, a mark, an end without a pause,
 the question whether it may be kept, the one whether it is to be destroyed."""
 
 ANNOUNCED_BY = 2.2
@@ -272,5 +272,5 @@ def _presses(chance: random.Random, begins: float) -> tuple[Press, ...]:
         )
         answered = Press(at + DELETE_QUESTION + chance.uniform(1.2, 2.2), who, key)  # type: ignore[arg-type]
         return (Press(at, "colleague", "*9"), answered)
-    codes = {"": (), "note": ("*8",), "for ever": ("*6",), "nothing": ("*7",)}[what]
+    codes = {"": (), "mark": ("*8",), "for ever": ("*6",), "nothing": ("*7",)}[what]
     return tuple(Press(at, "colleague", code) for code in codes)

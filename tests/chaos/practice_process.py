@@ -35,7 +35,7 @@ from demo.practice.wire import Header
 from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS
 
 LONGEST = 600.0
-CODES = {"accord::pause": "pause", "accord::resume": "resume", "accord::note": "note"}
+CODES = {"accord::pause": "pause", "accord::resume": "resume", "accord::mark": "mark"}
 
 
 class ReportingSwitch(PracticeSwitch):

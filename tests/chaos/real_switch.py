@@ -22,7 +22,7 @@ from tests.freeswitch.switches import CONF, HERE
 
 EVENTS = (
     "CHANNEL_CREATE CHANNEL_ANSWER PLAYBACK_START CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE "
-    "CUSTOM accord::pause accord::resume accord::note"
+    "CUSTOM accord::pause accord::resume accord::mark"
 )
 
 PHASES = {

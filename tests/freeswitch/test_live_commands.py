@@ -121,7 +121,7 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
     time.sleep(0.5)
     assert "Recording again." in clients.panel(panel, "resume")
     assert "Recording again." in clients.panel(by_code, "resume")
-    assert "Moment marked." in clients.panel(panel, "note")
+    assert "Moment marked." in clients.panel(panel, "mark")
     each([panel, by_code, mixed], "resumed")
     assert clients.program(by_code, "resume")[0] == 409, "it is not paused any more"
     assert "The recording is destroyed" in clients.panel(destroyed, "delete")

@@ -55,7 +55,7 @@ FILLED: dict[bytes, tuple[bytes, ...]] = {
     b"review": (b"2027-01-15",), b"on": (b"2026-11-25", b"2026-11-26"), b"until": (b"2027-11-25",),
     b"sure": (b"yes", b""), b"hold": (b"1", b"2"), b"days": (b"12", b"30", b"99999"),
     b"colleagues": (b"yes",),
-    b"language": (b"fr", b"xx"), b"what": (b"pause", b"resume", b"note", b"delete"),
+    b"language": (b"fr", b"xx"), b"what": (b"pause", b"resume", b"mark", b"delete"),
     b"name": (b"audio.opus", b"audio.wav", b"peaks"), b"filename": (b"accord.css", b"vendor/x"),
 }  # fmt: skip
 """Names and values of fields and of parts of an address."""

@@ -100,7 +100,7 @@ class _Programs:
         yield self.ask("another customer's calls", "GET /calls", "Bearer accord_other")
         for outcome in (DONE, *REFUSALS, NO_ANSWER, NO_SWITCH, UNKNOWN, "something new"):
             yield from self.outcome(outcome)
-        for what in ("resume", "note"):
+        for what in ("resume", "mark"):
             yield self.ask("a command", f"POST /calls/{CALL}/{what}")
         yield self.ask("nobody's call", f"POST /calls/{NOBODY}/pause")
         yield self.ask("another customer's call", f"POST /calls/{CALL}/pause", "Bearer accord_other")

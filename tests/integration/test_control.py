@@ -100,7 +100,7 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     masked_from = len(read_wav(audio))
     time.sleep(3)
     masked_to = len(read_wav(audio))
-    page = panel.send(f"/live/{call}/note", "/live")
+    page = panel.send(f"/live/{call}/mark", "/live")
     assert "Moment marked." in page
     page = panel.send(f"/live/{call}/resume", "/live")
     assert "Recording again." in page
@@ -122,6 +122,6 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     assert "Paused" not in page.partition('id="live-calls"')[0]
     # A dead worker looks the same to the user.
     worker.popen.kill()
-    page = panel.send(f"/live/{call}/note", "/live")
+    page = panel.send(f"/live/{call}/mark", "/live")
     assert "That did not work: the recorder did not answer." in page
     assert [marker.kind for marker in read_markers(site.spool / call)].count("moment_marked") == 1

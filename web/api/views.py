@@ -1,4 +1,4 @@
-"""The API of live calls for customers' programs: list active calls; pause, resume, note a moment.
+"""The API of live calls for customers' programs: list active calls; pause, resume, mark a moment.
 
 JSON.  Requests carry a customer's API token (``accord token create``).  Errors are problem details (RFC 9457)
 with a hint.  Cookies are ignored, so no form token is needed.
@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from recorder import metrics
 from recorder.call.remote_commands import REFUSALS
 from recorder.clock import to_iso
-from recorder.domain.call_events import NOTE, PAUSE, RESUME
+from recorder.domain.call_events import MARK, PAUSE, RESUME
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH
 from recorder.errors import AccordError, SealError
 from recorder.features.live import queries, service
@@ -39,7 +39,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 SCHEME: Final = "bearer "
 
-API_COMMANDS: Final = (PAUSE, RESUME, NOTE)
+API_COMMANDS: Final = (PAUSE, RESUME, MARK)
 """Commands open to programs.  Deletion is left to users, because the panel asks them to confirm it."""
 
 FAILURES: Final[Mapping[str, tuple[str, str]]] = {

@@ -13,7 +13,7 @@ from recorder.features.live.queries import CommandRow
 SUCCESSES: Mapping[str, object] = {
     "pause": _l("Paused: what is said now is not recorded."),
     "resume": _l("Recording again."),
-    "note": _l("Moment marked. You will find it in the recording."),
+    "mark": _l("Moment marked. You will find it in the recording."),
     "delete": _l("Stopped. The recording is destroyed, and both of you are told."),
 }
 """By what was asked."""

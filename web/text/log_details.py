@@ -86,7 +86,7 @@ WAYS: Final[Mapping[str, object]] = {
 ACTIONS: Final[Mapping[str, object]] = {
     "pause": _l("Pause the recording"),
     "resume": _l("Resume the recording"),
-    "note": _l("Mark this moment"),
+    "mark": _l("Mark this moment"),
     "delete": _l("Stop and delete the recording"),
 }
 CHANNELS: Final[Mapping[str, object]] = {

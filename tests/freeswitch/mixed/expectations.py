@@ -128,11 +128,11 @@ class _Fold:
         self.found.ears[one.who].must.append(Word(other.who, act.word))
         self.found.ears[other.who].must.append(Word(one.who, act.word))
 
-    _note_tones = frozenset({DONE_BIN})
+    _mark_tones = frozenset({DONE_BIN})
 
-    def _note(self, act: Act) -> None:
+    def _mark(self, act: Act) -> None:
         self._talk(act)
-        self.found.ears[self.there.who].may_tones |= self._note_tones
+        self.found.ears[self.there.who].may_tones |= self._mark_tones
 
     def _pause(self, act: Act) -> None:
         self._hear(self.call.outside, self.there, act)

@@ -18,7 +18,7 @@ Opening = Literal[
 nothing, or is to a number that nobody has switched recording on for."""
 
 Action = Literal[
-    "talk", "pause", "note", "keep_yes", "keep_no", "keep_none", "delete", "colleague_holds", "outside_holds",
+    "talk", "pause", "mark", "keep_yes", "keep_no", "keep_none", "delete", "colleague_holds", "outside_holds",
     "uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept", "to_external",
 ]  # fmt: skip
 
@@ -110,7 +110,7 @@ BRIEF: tuple[Opening, ...] = ("gives_up", "hangs_up_early")
 BRIEF_EVERY = 40
 
 WITHIN: tuple[tuple[Action, int], ...] = (
-    ("pause", 5), ("note", 2), ("keep_yes", 3), ("keep_no", 2), ("keep_none", 1), ("colleague_holds", 3),
+    ("pause", 5), ("mark", 2), ("keep_yes", 3), ("keep_no", 2), ("keep_none", 1), ("colleague_holds", 3),
     ("outside_holds", 3), ("uuid_transfer", 4), ("refer", 4), ("replaces", 3), ("att_xfer", 3), ("park", 3),
     ("intercept", 3),
 )  # fmt: skip
@@ -204,7 +204,7 @@ def _stretched(chance: random.Random, call: Call, until: float) -> tuple[Act, ..
 
 
 TAKES = {
-    "talk": 0.6, "pause": 2.0, "note": 1.0, "keep_yes": 5.0, "keep_no": 5.0, "keep_none": 24.0, "delete": 5.0,
+    "talk": 0.6, "pause": 2.0, "mark": 1.0, "keep_yes": 5.0, "keep_no": 5.0, "keep_none": 24.0, "delete": 5.0,
     "replaces": 6.5, "att_xfer": 4.0, "park": 3.5, "intercept": 3.0, "uuid_transfer": 3.0, "refer": 5.5,
 }  # fmt: skip
 """About how many seconds a action takes beside what is said in it."""

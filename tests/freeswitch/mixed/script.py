@@ -63,7 +63,7 @@ class Script(Openings, Transfers):
         inside.sound.press(keys)
         await self.player.until("the keys are pressed", lambda: not inside.sound.presses, 10)
 
-    async def _note(self, act: Act) -> None:
+    async def _mark(self, act: Act) -> None:
         await self._dials("*8")
         await self._guard()
         await self._both_say(act)

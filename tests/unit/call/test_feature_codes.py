@@ -35,12 +35,12 @@ from tests.unit.call.any_event import TYPES, any_event
 from tests.unit.call.conversation import AT, DELETE, KEEP, DeletableConversation, deletable_plan
 
 
-def test_marks_pause_note_and_resume() -> None:
+def test_writes_markers_of_pause_mark_and_resume() -> None:
     call = DeletableConversation()
     call.dial("pause", lasts=timedelta(seconds=120))
     assert call.markers("paused") == [{"seconds": "120"}]
     assert call.state.pause.is_active(call.now)
-    call.dial("note")
+    call.dial("mark")
     call.dial("resume")
     assert not call.state.pause.is_active(call.now)
     assert len(call.markers("moment_marked")) == len(call.markers("resumed")) == 1

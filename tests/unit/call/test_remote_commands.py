@@ -13,7 +13,7 @@ from recorder.call.state import CallState, Do, Phase
 from recorder.domain.call_events import (
     DELETE,
     KEEP,
-    NOTE,
+    MARK,
     PAUSE,
     RESUME,
     CallHungUp,
@@ -36,7 +36,7 @@ def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
     assert call.action_log[-1] is Do.PAUSE_TONE
     command(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.action_log[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
-    command(call, NOTE)
+    command(call, MARK)
     assert call.markers("moment_marked") == [{"by": "panel"}]
     command(call, RESUME)
     assert not call.state.pause.is_active(call.now)
@@ -47,7 +47,7 @@ def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
 
 def test_a_dialled_code_names_no_origin() -> None:
     call = DeletableConversation()
-    call.dial("note")
+    call.dial("mark")
     assert call.markers("moment_marked") == [{}]
 
 
@@ -110,7 +110,7 @@ def states() -> dict[str, tuple[CallState, str]]:
 
 
 @pytest.mark.parametrize("name", states())
-@pytest.mark.parametrize("what", [PAUSE, RESUME, NOTE])
+@pytest.mark.parametrize("what", [PAUSE, RESUME, MARK])
 def test_each_state_accepts_or_refuses(name: str, what: str) -> None:
     state, why = states()[name]
     assert remote_commands.refusal(state, what) == why
@@ -127,5 +127,5 @@ def test_unknown_commands_change_nothing() -> None:
     for code in (KEEP, "", "anything"):
         assert step(state, CommandGiven(AT, code=code, by="panel")) == (state, ())
     # A dialled code cannot be taken for a command.
-    after, _ = step(state, CodeDialled(AT, code=NOTE, other="b"))
+    after, _ = step(state, CodeDialled(AT, code=MARK, other="b"))
     assert after == state

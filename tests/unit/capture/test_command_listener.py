@@ -139,9 +139,9 @@ def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
 
 
 def test_executes_each_command_once(ask: Callable[..., str], node: Node, call: CallController) -> None:
-    assert [ask("note"), ask("note"), ask("note", left=0)] == [DONE] * 3
+    assert [ask("mark"), ask("mark"), ask("mark", left=0)] == [DONE] * 3
     assert markers(call) == [("moment_marked", {"by": "panel"})]
-    assert ask("note", "two") == DONE
+    assert ask("mark", "two") == DONE
     assert len(markers(call)) == 2
 
 
@@ -211,7 +211,7 @@ def test_ignores_malformed_requests(ask: Callable[..., str], tmp_path: Path) -> 
 
     for content in (b"", b"\n", b"[]\n", b'{"id": 1}\n', b"{" * 5000, b"no line"):
         assert gevent.get_hub().threadpool.apply(send, (content,)) == b""
-    assert ask("note") == DONE
+    assert ask("mark") == DONE
 
 
 @pytest.mark.parametrize("bug", [ValueError, TypeError, OSError, KeyError])

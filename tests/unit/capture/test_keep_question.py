@@ -75,7 +75,7 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     markers = writer.folder / layout.EVENTS
     if folder != "writable":
         markers.mkdir()
-    call.feed(CodeDialled(AT, code="note", other="b"))
+    call.feed(CodeDialled(AT, code="mark", other="b"))
     assert orders == []
     if folder != "writable":
         assert not writer.flush(0.5)
@@ -84,7 +84,7 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     assert writer.flush(10)
     (tone,) = orders
     assert tone.startswith("['moment_marked'] api expand uuid_displace")
-    call.feed(CommandGiven(AT, code="note", by="panel"))
+    call.feed(CommandGiven(AT, code="mark", by="panel"))
     assert writer.flush(5)
     assert len(orders) == 1, "the panel confirms its own command"
 

@@ -85,7 +85,7 @@ def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy
 
 
 def test_expired_command_is_never_done(call, ask, clock, entropy) -> None:
-    looked_at, found = ask(TENANT, call.id), ask(TENANT, call.id, "note")
+    looked_at, found = ask(TENANT, call.id), ask(TENANT, call.id, "mark")
     clock.forward(seconds=queries.DEADLINE.total_seconds())
     assert service.find_command(TENANT, looked_at.id, clock(), entropy).outcome == NO_ANSWER
     assert not queries.take(NODE, looked_at.id, clock(), entropy)

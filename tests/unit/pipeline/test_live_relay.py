@@ -154,7 +154,7 @@ def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
     house, relay, call, daemon, clock, entropy
 ) -> None:
     relay.turn()
-    requests = [request_command(house, call.name, "note") for _ in range(2)]
+    requests = [request_command(house, call.name, "mark") for _ in range(2)]
     for each in requests:
         assert queries.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKES_ORDER, TELLS_DONE)
@@ -167,7 +167,7 @@ def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
 
 def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon, clock, entropy) -> None:
     relay.turn()
-    request = request_command(house, call.name, "note")
+    request = request_command(house, call.name, "mark")
     assert queries.take("node1", request.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
     LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
@@ -253,7 +253,7 @@ def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
     relay = LiveCallRelay("node1", house.spool, house.services.root, clock, entropy, revoked=lambda: revoked)
     relay.turn()
-    request_command(house, call.name, "note")
+    request_command(house, call.name, "mark")
     relay.turn()
     assert there.request_log == []
 
@@ -271,7 +271,7 @@ def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call
         ),
     )
     with pytest.raises(SealError) as failure:
-        request_command(house, call.name, "note", signer=other)
+        request_command(house, call.name, "mark", signer=other)
     assert failure.value.error_id == "seal.endorsement_use"
 
 

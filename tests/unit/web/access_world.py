@@ -549,7 +549,7 @@ class World:
             ended = replace(row, id=company.ids["ended_call"], deletable=False, ended_at=self.clock())
             live_queries.put(node, [row, ended], self.clock())
             command = live_service.request_command(
-                company.id, row.id, "note", by="panel", who=company.people["admin"].id, now=self.clock(),
+                company.id, row.id, "mark", by="panel", who=company.people["admin"].id, now=self.clock(),
                 entropy=self.entropy, signer=self.house.changes.signer,
             )  # fmt: skip
             assert command is not None

@@ -49,7 +49,7 @@ def answer(outcome: str, clock, entropy) -> None:
     [
         ("pause", DONE, "En pause : ce qui se dit maintenant"),
         ("resume", "not_paused", "l’enregistrement n’était pas en pause"),
-        ("note", DONE, "Moment marqué"),
+        ("mark", DONE, "Moment marqué"),
         ("delete", DONE, "L’enregistrement est détruit, et un message vous le dit"),
         ("pause", "no_answer", "Impossible : l’enregistreur n’a pas répondu."),
         ("pause", "unknown", "on ignore si cela a fonctionné"),
@@ -112,7 +112,7 @@ def test_deletion_is_confirmed_first(browser, call, clock) -> None:
 
 
 def test_other_customers_command_is_not_shown(browser, call, rival, clock, entropy) -> None:
-    command_answer = browser("claire").send(f"/live/{call.id}/note")
+    command_answer = browser("claire").send(f"/live/{call.id}/mark")
     answer(DONE, clock, entropy)
     assert "noted" not in browser("dyck").get(command_answer.location).text
 
@@ -122,7 +122,7 @@ def test_viewers_cannot_send_commands(browser, call) -> None:
     page = auditor.get("/live").text
     assert call.id in page
     assert f"/live/{call.id}" not in page
-    for what in ("pause", "resume", "note", "delete"):
+    for what in ("pause", "resume", "mark", "delete"):
         assert auditor.send(f"/live/{call.id}/{what}").status_code == 403
     assert auditor.get(f"/live/{call.id}/delete").status_code == 403
     assert count_commands() == 0
@@ -138,7 +138,7 @@ def test_command_has_a_known_name(browser, call) -> None:
 def test_commands_are_rate_limited(browser, call) -> None:
     person = browser("claire")
     token = person.token("/live")
-    codes = [person.send(f"/live/{call.id}/note", token).status_code for _ in range(61)]
+    codes = [person.send(f"/live/{call.id}/mark", token).status_code for _ in range(61)]
     assert codes == [303] * 60 + [429]
 
 
