@@ -136,7 +136,8 @@ class StoreSettings(_Section):
     """Secret key of the bucket."""
     path: Path | None = None
     """Folder of ``kind = "directory"``; default ``<data>/store``. ``accord store init`` or the first
-    ``accord migrate`` marks it; without the mark, its disk is not mounted, and nothing is written."""
+    ``accord migrate`` creates its mount file; without that, its disk is not mounted, and nothing is
+    written."""
     lock: Literal["off", "governance"] = "off"
     """``governance``: audio is locked in the bucket (S3 Object Lock) until its announced expiry. The worker
     does not start on a bucket without locks."""

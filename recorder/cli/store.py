@@ -19,13 +19,13 @@ def store() -> None:
 @json_option
 @click.pass_obj
 def init(context: Context) -> None:
-    """Mark the store's folder, once its disk is mounted.
+    """Create the mount file in the store's folder, once its disk is mounted.
 
-    Nothing is stored in a folder without the mark. Only for [store] kind = "directory"."""
+    Nothing is stored in a folder without that file. Only for [store] kind = "directory"."""
     if context.settings.store.kind != "directory":
         raise ConfigError(
             "store.no_folder",
-            "the store is not a folder, so there is nothing to mark",
+            "the store is not a folder, so it has no mount file",
             'this command is for [store] kind = "directory"',
         )
     object_store.directory(context.settings).init()

@@ -47,7 +47,7 @@ def bucket(settings: Settings) -> Bucket:
 
 def directory(settings: Settings) -> DirectoryStore:
     """The folder that is the store."""
-    return DirectoryStore(settings.store_folder, marked=True)
+    return DirectoryStore(settings.store_folder, mount_file=True)
 
 
 def open_store(settings: Settings) -> Store:

@@ -29,7 +29,9 @@ from recorder.spool.atomic_files import sync_folder, write_file
 from recorder.store.contract import MISSING, Abilities, Conflict, NotFound, Unreachable
 from recorder.store.object_keys import check_key, check_prefix
 
-MARK = ".accord-store"
+MOUNT_FILE: Final = ".accord-store"
+"""The file at the top of a store, which shows that its disk is mounted."""
+
 _TEMPORARY = ".incoming"
 _PIECE = 1024 * 1024
 _MOVE: Final = "Accord never writes an object below another one: find out who writes into the store's folder"
@@ -42,19 +44,21 @@ def written_folders(folder: Path) -> list[Path]:
 
 
 class DirectoryStore:
-    """The contract of ``contract.py`` over a folder. If it need not be ``marked``, a missing folder is
-    created; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until the marker is
+    """The contract of ``contract.py`` over a folder. If it needs no ``mount_file``, a missing folder is
+    created; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until that file is
     there."""
 
-    def __init__(self, folder: Path, entropy: Entropy = os.urandom, *, marked: bool = False) -> None:
+    def __init__(self, folder: Path, entropy: Entropy = os.urandom, *, mount_file: bool = False) -> None:
         self._folder = folder
         self._entropy = entropy
-        self._marked = marked
+        self._needs_mount_file = mount_file
 
     def init(self) -> None:
-        """Mark this folder as the store. Raises ``OSError``."""
+        """Create the folder and its mount file. Raises ``OSError``."""
         self._make(self._folder)
-        write_file(self._folder / MARK, b"Accord keeps recordings here: the disk of this store is mounted.\n")
+        write_file(
+            self._folder / MOUNT_FILE, b"Accord keeps recordings here: the disk of this store is mounted.\n"
+        )
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         target = self._path(key)
@@ -80,7 +84,7 @@ class DirectoryStore:
     def _write_temporary(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
         """A temporary file with an object's future content; durable once it has its name."""
         target = self._path(key)
-        self._check_mark()
+        self._check_mounted()
         temporary_folder = self._folder / _TEMPORARY
         temporary = temporary_folder / f"{_name_of(key)}.{self._entropy(12).hex()}"
         with open(path, "rb") as source, self._errors(key):
@@ -116,14 +120,14 @@ class DirectoryStore:
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         check_prefix(prefix)
-        self._check_mark()
+        self._check_mounted()
         folder, _, _ = prefix.rpartition("/")
         with self._errors(prefix):
             yield from self._walk(f"{folder}/" if folder else "", prefix, after)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        self._check_mark()
+        self._check_mounted()
         with self._errors(key):
             self._clear(key)  # first, so that a concurrent put fails
             try:
@@ -134,7 +138,7 @@ class DirectoryStore:
             self._prune(path.parent)
 
     def abilities(self) -> Abilities:
-        self._check_mark()
+        self._check_mounted()
         return Abilities(put_if_absent=True, checks_sha256=True, versioning=False, object_lock=False)
 
     def _path(self, key: str) -> Path:
@@ -212,9 +216,9 @@ class DirectoryStore:
                 return  # not empty, or removed already
             folder = folder.parent
 
-    def _check_mark(self) -> None:
-        """Raise unless this is the store: marked, or with objects in it."""
-        if not self._marked:
+    def _check_mounted(self) -> None:
+        """Raise unless this is the store: with its mount file, or with objects in it."""
+        if not self._needs_mount_file:
             return
         try:
             names = os.listdir(self._folder)
@@ -222,7 +226,7 @@ class DirectoryStore:
             names = []
         except OSError as error:
             raise self._away(error) from error
-        if MARK in names or any(name[0] != "." and name != "lost+found" for name in names):
+        if MOUNT_FILE in names or any(name[0] != "." and name != "lost+found" for name in names):
             return
         raise Unreachable(
             "store.not_mounted",
@@ -235,7 +239,7 @@ class DirectoryStore:
         try:
             yield
         except (FileNotFoundError, IsADirectoryError):
-            self._check_mark()
+            self._check_mounted()
             raise NotFound(
                 "store.not_found", f"there is no object {key} in {self._folder}", MISSING
             ) from None

@@ -189,7 +189,7 @@ def test_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_writes_nothing_while_the_disk_is_not_mounted(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path / "store", marked=True)
+    store = DirectoryStore(tmp_path / "store", mount_file=True)
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "lost+found").mkdir()
     source = tmp_path / "source"
@@ -220,8 +220,8 @@ def test_writes_nothing_while_the_disk_is_not_mounted(tmp_path: Path) -> None:
 
 
 def test_folder_with_recordings_is_the_store(tmp_path: Path) -> None:
-    """The store exists, and only its marker is missing."""
+    """The store exists, and only its mount file is missing."""
     put(DirectoryStore(tmp_path / "store"), tmp_path, "a/b")
-    store = DirectoryStore(tmp_path / "store", marked=True)
+    store = DirectoryStore(tmp_path / "store", mount_file=True)
     assert store.read("a/b") == b"x"
     assert list(store.list("")) == ["a/b"]
