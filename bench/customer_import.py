@@ -28,7 +28,7 @@ from typing import Any
 
 from tests.postgres import Server
 
-COLUMNS = "customer,number,label,address,person,role\n"
+COLUMNS = "tenant,number,label,address,person,role\n"
 
 
 def write_table(path: Path, customers: int) -> None:

@@ -48,7 +48,7 @@ from recorder.services import Services
 from recorder.spool.layout import CallStart, append_marker, close_take, open_take
 from tests.recovery.many import TEXT
 
-COLUMNS = "customer,number,label,recorded,address,person,role\n"
+COLUMNS = "tenant,number,label,recorded,address,person,role\n"
 
 
 @dataclass(frozen=True, slots=True)

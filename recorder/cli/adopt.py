@@ -1,4 +1,4 @@
-"""``accord tenant adopt``: enter a customer that only the bucket has."""
+"""``accord tenant adopt``: enter a tenant that only the bucket has."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from recorder.prompts.sound_sources import open_sources
     type=click.Choice(LANGUAGES),
     default="fr",
     show_default=True,
-    help="The customer's own language.",
+    help="The tenant's own language.",
 )
 @click.option("--country", help="The country pack (`accord country list`); default: unchanged.")
 @json_option
 @click.pass_obj
 def adopt(context: Context, tenant_name: str, name: str, language: str, country: str | None) -> None:
-    """Name a customer that `accord rebuild` found.
+    """Name a tenant that `accord rebuild` found.
 
     Announcements are created if it has none."""
     context.open_catalogue()

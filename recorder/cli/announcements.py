@@ -49,14 +49,14 @@ def announcement() -> None:
 @json_option
 @click.pass_obj
 def list_announcements(context: Context, tenant_name: str) -> None:
-    """List a customer's announcements, every version."""
+    """List a tenant's announcements, every version."""
     context.open_catalogue()
     rows = queries.announcements(find_tenant(tenant_name).id)
     print_list("announcements", map(_record, rows), COLUMNS)
 
 
 def _record(row: AnnouncementRow) -> Record:
-    """An announcement; ``source``: Accord composed it, or it is the customer's own sound."""
+    """An announcement; ``source``: Accord composed it, or it is the tenant's own sound."""
     return {
         "id": row.id,
         "tenant": row.tenant,
@@ -157,7 +157,7 @@ def add_announcement(
 @click.option(
     "--mode",
     type=click.Choice(MODES),
-    help="The mode it is made for; default: the laxest that the customer's country allows.",
+    help="The mode it is made for; default: the laxest that the tenant's country allows.",
 )
 @purposes_option
 @click.option("--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for your own purpose.")

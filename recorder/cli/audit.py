@@ -49,7 +49,7 @@ def audit() -> None:
 
 @audit.command("run")
 @click.option(
-    "--tenant", "tenant_name", metavar="TENANT", help="Only this customer, by id or name; default: all."
+    "--tenant", "tenant_name", metavar="TENANT", help="Only this tenant, by id or name; default: all."
 )
 @click.option("--provider", "tenant_name", flag_value=PROVIDER, help="Only the provider's own log.")
 @click.option(
@@ -106,8 +106,8 @@ def _findings(
         if tenant_name and each.head.tenant != rows[0].id:
             raise AuditLogError(
                 "checkpoint.foreign",
-                f"checkpoint {each.head.number} belongs to customer {each.head.tenant}",
-                "audit that customer, or all of them",
+                f"checkpoint {each.head.number} belongs to tenant {each.head.tenant}",
+                "audit that tenant, or all of them",
             )
     root = context.root()
     service = Audit(
@@ -229,7 +229,7 @@ def verify_proof(context: Context, file: Path, root: Path | None, checkpoint: Pa
             "body": proof.body,
             "checkpoint": _checkpoint_record(head),
         },
-        f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}",
+        f"leaf {leaf['number']} of tenant {head.tenant}: {leaf['kind']}, {leaf['at']}",
         "its subject was erased" if proof.body is None else json.dumps(proof.body),
         f"included in {_checkpoint_sentence(head)}",
     )

@@ -23,7 +23,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 def backup(context: Context, file: Path) -> None:
     """Back up everything that the bucket does not hold.
 
-    It has customers, people, lines, announcements and the log, in a new FILE, encrypted under the
+    It has tenants, people, lines, announcements and the log, in a new FILE, encrypted under the
     key-encryption key; it holds no keys. Accord may run meanwhile."""
     from recorder.features.recovery import backup as backups
 

@@ -143,7 +143,7 @@ def check(context: Context, draft: Path | None) -> None:
     if is_json():
         print_json({
             "lines": count,
-            "customers_without_pack": [{"id": each.id, "country": each.country} for each in without],
+            "tenants_without_pack": [{"id": each.id, "country": each.country} for each in without],
             "misfits": [*map(_misfit_record, misfits)],
         })  # fmt: skip
     else:
@@ -157,7 +157,7 @@ def check(context: Context, draft: Path | None) -> None:
         click.echo(
             f"{len(misfits)} of {count} lines do not fit. {DISCLAIMER}"
             if misfits
-            else f"{count} lines fit their customers' countries. {DISCLAIMER}"
+            else f"{count} lines fit their tenants' countries. {DISCLAIMER}"
         )
     sys.exit(1 if misfits else 0)
 

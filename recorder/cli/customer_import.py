@@ -1,4 +1,4 @@
-"""``accord tenant import``: customers, their numbers and people from a table."""
+"""``accord tenant import``: tenants, their numbers and people from a table."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def import_customers(
     country: str,
     plan: str,
 ) -> None:
-    """Create customers, lines and people from a TABLE.
+    """Create tenants, lines and people from a TABLE.
 
     The table is a CSV file with a row for each number or person (docs/customer-tasks.md).
 
     The whole table is checked first, and nothing is written if it has a mistake. Existing rows stay as they
     are, so the same table can be imported again; interrupted, the import continues where it was. The
-    options are the defaults for empty cells of a new customer."""
+    options are the defaults for empty cells of a new tenant."""
     context.open_catalogue()
     time_zones.require_zone(time_zone)
     country, plan = country_check.country_code(country), plans.find_plan(plan).code
@@ -95,7 +95,7 @@ def import_customers(
     rows, unread = read_table(table)
     entries, mistakes = read_customers(rows)
     planner = Planner(read_known_customers(), defaults, complete_with(sources), update, as_routed)
-    customers = planner.plan(entries)
+    tenants = planner.plan(entries)
     if mistakes := sorted([*unread, *mistakes, *planner.mistakes], key=lambda each: each.line):
         write_report(_row(each, "", "wrong") for each in mistakes)
         _print_findings(mistakes, report)
@@ -103,7 +103,7 @@ def import_customers(
         if is_json():
             print_json({"counts": [], "findings": [*map(_finding_record, mistakes)]})
         sys.exit(1)
-    steps = [step for customer in customers for step in customer.steps]
+    steps = [step for tenant in tenants for step in tenant.steps]
     if is_check:
         outcomes = [plan_outcome(step, update) for step in steps]
     else:
@@ -112,7 +112,7 @@ def import_customers(
         operations = OperatorOperations.of(context.keyring(), open_invitations(context), sources, write_links)
         outcomes = []
         with ProgressLine() as progress:
-            for outcome in CustomerImport(operations, update).run(customers):
+            for outcome in CustomerImport(operations, update).run(tenants):
                 outcomes.append(outcome)
                 progress.tell("steps", len(outcomes), len(steps))
         outcomes.sort(key=lambda each: each.line)
@@ -153,7 +153,7 @@ def _open_links(context: Context, path: Path | None) -> WriteLinks | None:
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise _no_link_file(path, "it is no file that you alone can read")
     if not found.st_size:
-        os.write(file, csv_rows.row(("customer", "name", "address", "link")).encode())
+        os.write(file, csv_rows.row(("tenant", "name", "address", "link")).encode())
 
     def write(links: Sequence[InvitationLink]) -> None:
         rows = ((each.customer, each.name, each.address, panel_link(context, each.path)) for each in links)

@@ -34,7 +34,7 @@ def hold() -> None:
 
 
 @hold.command("list")
-@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The tenant's id or name; default: all.")
 @json_option
 @click.pass_obj
 def list_holds(context: Context, tenant_name: str | None) -> None:
@@ -126,7 +126,7 @@ def set_hold(
 def confirm_order(context: Context, recording_id: str) -> None:
     """Confirm, as the second person, an authority's order to erase.
 
-    An admin of the customer has entered it in the panel. An erasure then no longer waits for the outcome
+    An admin of the tenant has entered it in the panel. An erasure then no longer waits for the outcome
     of the open question; both sides see that the provider confirmed the order."""
     from recorder.features.disputes.authority_orders import AuthorityOrders
     from recorder.features.disputes.service import Disputes

@@ -62,7 +62,7 @@ def import_recordings(
 ) -> None:
     """Import the recordings in a FOLDER, not announced.
 
-    Nobody hears them until the customer has stated a purpose for each. A file is imported once;
+    Nobody hears them until the tenant has stated a purpose for each. A file is imported once;
     interrupted, the import continues where it was."""
     from recorder.features.imports import service
     from recorder.features.notifications import service as notifications

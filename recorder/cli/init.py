@@ -194,6 +194,6 @@ Next:
   1. Copy the keys to two disks that are kept apart: `accord key backup /media/first/accord`, and again
      on the second. Without {installation.kek} no recording can be heard again.
      Then `rm {installation.keys / "root.key"}`: it belongs on those disks alone.
-  2. Add a customer and a number: `accord tenant create NAME`, `accord line add --tenant NAME NUMBER`.
+  2. Add a tenant and a number: `accord tenant create NAME`, `accord line add --tenant NAME NUMBER`.
   3. Unless it has them already, give FreeSWITCH Accord's files (docs/install.md).
   4. `systemctl enable --now accord.target`, then `accord doctor`."""

@@ -38,13 +38,13 @@ def init(context: Context, force: bool) -> None:
     """Create the keys of a new installation.
 
     They are a root, signing keys that it endorses, and a key-encryption key. No key is ever replaced.
-    Refused if catalogue or bucket have customers whose keys the new ones would not open: `accord key
+    Refused if catalogue or bucket have tenants whose keys the new ones would not open: `accord key
     restore` brings the old ones back."""
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
         found = kek_usage.count_usage(context.open_catalogue, context.probe_store)
-        click.echo(f"The new keys do not open {found.by.total()} customers' keys.", err=True)
+        click.echo(f"The new keys do not open {found.by.total()} tenants' keys.", err=True)
     else:
         for unseen in kek_usage.refuse_new_keys(context.open_catalogue, context.probe_store):
             click.echo(f"not searched for older keys: {unseen}", err=True)
@@ -149,7 +149,7 @@ key.add_command(keys_rotate.rotate)
 
 _KINDS: Final = {
     copies.NEXT: "is the next key-encryption key",
-    copies.KEK: "opens the keys of {customers} customers",
+    copies.KEK: "opens the keys of {tenants} tenants",
     copies.ROOT: "is the root's key",
 }
 
@@ -164,7 +164,7 @@ _KINDS: Final = {
 def verify_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
     """Verify copies of the key-encryption key or the root's key.
 
-    Their places are noted. A copy of the key-encryption key must open the key of every customer. `accord
+    Their places are noted. A copy of the key-encryption key must open the key of every tenant. `accord
     doctor` asks for this once a year."""
     context.open_catalogue()
     tenant_keys = copies.tenant_keys()
@@ -177,9 +177,9 @@ def verify_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> N
             click.echo(f"{file}: {keys_backup.SAME_DISK_WARNING}", err=True)
         records.append({"file": file, "kind": kind, "same_disk": bool(is_near)})
     print_result(
-        {"copies": records, "customers": len(tenant_keys)},
+        {"copies": records, "tenants": len(tenant_keys)},
         *(
-            f"{each['file']}: {_KINDS[str(each['kind'])].format(customers=len(tenant_keys))}"
+            f"{each['file']}: {_KINDS[str(each['kind'])].format(tenants=len(tenant_keys))}"
             for each in records
         ),
     )

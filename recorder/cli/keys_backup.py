@@ -219,7 +219,7 @@ def _kek_misfits(context: Context, folder: Path, identity: str) -> Iterator[str]
         by = {copy.key_id}
     if by and identity not in by:
         wrapped_by = ", ".join(sorted(by))
-        yield f"{signing.KEK} is key {identity}, and the customers' keys are wrapped by {wrapped_by}"
+        yield f"{signing.KEK} is key {identity}, and the tenants' keys are wrapped by {wrapped_by}"
 
 
 def _check_same(files: list[Path], place: Path) -> None:

@@ -1,4 +1,4 @@
-"""``accord key prepare | rotate``: rotate the key-encryption key or a customer's key without rewriting any
+"""``accord key prepare | rotate``: rotate the key-encryption key or a tenant's key without rewriting any
 audio."""
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from recorder.seal.sealing import KEY_FILE
     "--tenant",
     "tenant_name",
     metavar="TENANT",
-    help="For this customer, by id or name; default: the installation.",
+    help="For this tenant, by id or name; default: the installation.",
 )
 @json_option
 @click.pass_obj
 def prepare(context: Context, tenant_name: str | None) -> None:
     """Create the next key, which `accord key rotate` changes to.
 
-    It is the installation's key-encryption key, or a customer's key. Run again, this prints the same key."""
+    It is the installation's key-encryption key, or a tenant's key. Run again, this prints the same key."""
     folder = context.settings.keys_folder
     if tenant_name is not None:
         context.open_catalogue()
@@ -67,7 +67,7 @@ def prepare(context: Context, tenant_name: str | None) -> None:
 def rotate(context: Context) -> None:
     """Change to the keys that `accord key prepare` created.
 
-    The customers' keys, or the keys of their recordings, are wrapped again. Calls are stored and played
+    The tenants' keys, or the keys of their recordings, are wrapped again. Calls are stored and played
     meanwhile; interrupted, it continues where it was. The output names whatever still needs an older key."""
     folder, settings = context.settings.keys_folder, context.settings
     context.open_catalogue()
@@ -100,8 +100,8 @@ def rotate(context: Context) -> None:
         "restored_to_bucket": put_back,
         "refused": [error.message for error in refused],
         "promoted": is_promoted,
-        "customers_by_older_key": older,
-        "unfinished_customers": found.unfinished,
+        "tenants_by_older_key": older,
+        "unfinished_tenants": found.unfinished,
         "older_in_catalogue": found.rows,
         "older_in_bucket": found.objects,
         "older_in_spool": behind,
@@ -120,9 +120,9 @@ def _confirm(context: Context, folder: Path) -> None:
     next_kek = load_kek(folder / kek_files.NEXT).id if (folder / kek_files.NEXT).exists() else None
     confirm(
         "Rotate the keys?",
-        {"next_key": next_kek, "customers_by_key": dict(sorted(keks.items()))},
-        *(f"{number} customers' keys are wrapped by {kek}" for kek, number in sorted(keks.items())),
-        "There is no next key-encryption key: only announced changes of customers' keys are made."
+        {"next_key": next_kek, "tenants_by_key": dict(sorted(keks.items()))},
+        *(f"{number} tenants' keys are wrapped by {kek}" for kek, number in sorted(keks.items())),
+        "There is no next key-encryption key: only announced changes of tenants' keys are made."
         if next_kek is None
         else f"They are wrapped by {next_kek} from now on.",
     )
@@ -134,18 +134,18 @@ def _sentences(record: Record) -> list[str]:
         found.append(f"skipped because they are in use: {record['skipped_in_use']}; run it again")
     if record["restored_to_bucket"]:
         found.append(f"recordings' keys restored to the bucket: {record['restored_to_bucket']}")
-    for kek, number in record["customers_by_older_key"].items():
+    for kek, number in record["tenants_by_older_key"].items():
         found.append(f"still wrapped by key-encryption key {kek}: {number}; run it again")
-    for tenant in record["unfinished_customers"]:
-        found.append(f"the change of customer {tenant}'s key is not finished; run it again")
+    for tenant in record["unfinished_tenants"]:
+        found.append(f"the change of tenant {tenant}'s key is not finished; run it again")
     if record["older_in_catalogue"] or record["older_in_bucket"]:
         found.append(
-            f"wrapped by an older key of their customer: {record['older_in_catalogue']} in the catalogue, "
+            f"wrapped by an older key of their tenant: {record['older_in_catalogue']} in the catalogue, "
             f"{record['older_in_bucket']} in the bucket; they open, and are rewrapped when you run it again"
         )
     if record["older_in_spool"]:
         found.append(
-            f"wrapped by an older key of their customer, in this node's spool: {record['older_in_spool']}; "
+            f"wrapped by an older key of their tenant, in this node's spool: {record['older_in_spool']}; "
             "run it again later"
         )
     if record["complete"]:
@@ -155,7 +155,7 @@ def _sentences(record: Record) -> list[str]:
         ]
     found.append(
         "Takes in the spools of other nodes need no older key-encryption key. Those sealed before a\n"
-        "customer's key was changed open with the older one, which stays in the bucket: run this again once\n"
+        "tenant's key was changed open with the older one, which stays in the bucket: run this again once\n"
         "they are stored."
     )
     return found
@@ -227,7 +227,7 @@ def _in_spool(context: Context) -> list[WrappedKey]:
 
 
 def _current_keys() -> dict[str, str]:
-    """The id of each customer's current key."""
+    """The id of each tenant's current key."""
     found = {}
     for row in tenant_queries.all_tenants():
         if (key := tenant_queries.tenant_key(row.id)) is not None:

@@ -9,7 +9,7 @@ from recorder.errors import CatalogueError
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:
-    """A customer's line by its number, in any spelling.  Raises :class:`CatalogueError`
+    """A tenant's line by its number, in any spelling.  Raises :class:`CatalogueError`
     (``line.unknown``)."""
     rows, digits = queries.lines(owner.id), phone_numbers.strip_punctuation(number).removeprefix("+")
     found = next((row for row in rows if row.number.removeprefix("+") == digits), None)
@@ -22,6 +22,6 @@ def find_line(owner: TenantRow, number: str) -> LineRow:
         raise CatalogueError(
             "line.unknown",
             f"{owner.name} has no line {number}",
-            "`accord line list` shows the customer's lines",
+            "`accord line list` shows the tenant's lines",
         )
     return found

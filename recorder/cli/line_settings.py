@@ -46,7 +46,7 @@ OFF = "off"
     help="The id of an announcement; default: the shipped one, in --language for --mode.",
 )
 @click.option(
-    "--language", type=LANGUAGE, help="The language of the shipped announcement; default: the customer's."
+    "--language", type=LANGUAGE, help="The language of the shipped announcement; default: the tenant's."
 )
 @click.option("--label", default="", help="A name for people.")
 @click.option("--as-routed", is_flag=True, help="Keep the digits as they are: the dialplan routes these.")
@@ -60,9 +60,9 @@ OFF = "off"
 @click.option(
     "--mode",
     type=click.Choice(MODES),
-    help="Default: the announcement's; of the shipped one the laxest that the customer's country allows.",
+    help="Default: the announcement's; of the shipped one the laxest that the tenant's country allows.",
 )
-@click.option("--off", is_flag=True, help="Do not record it until the customer sets it up in the panel.")
+@click.option("--off", is_flag=True, help="Do not record it until the tenant sets it up in the panel.")
 @json_option
 @click.pass_obj
 def add_line(
@@ -79,7 +79,7 @@ def add_line(
 ) -> None:
     """Record a number. Prints the line's id.
 
-    Any spelling will do, and the customer's own country code may be left out. It must be the number that the
+    Any spelling will do, and the tenant's own country code may be left out. It must be the number that the
     dialplan routes: if that has no country code, add --as-routed."""
     context.open_catalogue()
     owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
@@ -111,7 +111,7 @@ def add_line(
 def end_line(context: Context, tenant_name: str, number: str) -> None:
     """Stop recording a number, which is then free.
 
-    Its recordings stay the customer's."""
+    Its recordings stay the tenant's."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = find_line(owner, number)
@@ -126,12 +126,12 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
 @click.command("move")
 @TENANT
 @click.argument("number")
-@click.option("--to", "to_name", required=True, help="The new customer's id or name.")
+@click.option("--to", "to_name", required=True, help="The new tenant's id or name.")
 @click.option(
-    "--announcement", "announcement_id", help="The new customer's announcement; default: the shipped one."
+    "--announcement", "announcement_id", help="The new tenant's announcement; default: the shipped one."
 )
 @click.option(
-    "--language", type=LANGUAGE, help="The language of the shipped announcement; default: the customer's."
+    "--language", type=LANGUAGE, help="The language of the shipped announcement; default: the tenant's."
 )
 @click.option("--label", default="", help="A name for people.")
 @click.option(
@@ -155,10 +155,10 @@ def move_line(
     formats: tuple[str, ...],
     mode: str | None,
 ) -> None:
-    """Move a number to another customer. Prints the line's id.
+    """Move a number to another tenant. Prints the line's id.
 
-    The line is new, with an announcement of the new customer. Recordings, and calls in progress, stay with
-    the previous customer; the new one sees nothing of them."""
+    The line is new, with an announcement of the new tenant. Recordings, and calls in progress, stay with
+    the previous tenant; the new one sees nothing of them."""
     context.open_catalogue()
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
     found, now = open_sources(context.settings.prompts), utc_now()
@@ -168,7 +168,7 @@ def move_line(
     move = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if move is None:
         raise CatalogueError(
-            "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines"
+            "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the tenant's lines"
         )
     if transfer_options.is_required(to.id):
         transfer_options.set_transfer_notice(

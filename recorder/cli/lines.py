@@ -41,7 +41,7 @@ def line() -> None:
 @json_option
 @click.pass_obj
 def list_lines(context: Context, tenant_name: str) -> None:
-    """List a customer's numbers with their settings."""
+    """List a tenant's numbers with their settings."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     languages = announcement_languages(owner.id)
@@ -67,7 +67,7 @@ def print_line(row: LineRow) -> None:
 
 
 def announcement_languages(tenant: str) -> Mapping[str, str]:
-    """The language of each announcement of a customer, by its id."""
+    """The language of each announcement of a tenant, by its id."""
     return {row.id: row.language for row in queries.announcements(tenant)}
 
 

@@ -1,4 +1,4 @@
-"""``accord offboarding``: a customer's departure: announcement, export, erasure, receipt."""
+"""``accord offboarding``: a tenant's departure: announcement, export, erasure, receipt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROGRESS = "`accord offboarding show` shows the progress"
 
 @click.group()
 def offboarding() -> None:
-    """Departures of customers: export, erasure, receipt."""
+    """Departures of tenants: export, erasure, receipt."""
 
 
 @offboarding.command("list")
@@ -69,7 +69,7 @@ def _record(owner: TenantRow, row: OffboardingRow) -> Record:
     "--until",
     required=True,
     type=DAY,
-    help="The day until which the customer can download its archive; nothing is erased before.",
+    help="The day until which the tenant can download its archive; nothing is erased before.",
 )
 @json_option
 @confirmation_options
@@ -117,7 +117,7 @@ def cancel(context: Context, tenant_name: str) -> None:
 @json_option
 @click.pass_obj
 def export(context: Context, tenant_name: str, anew: bool) -> None:
-    """Prepare the archive that the customer downloads in the panel.
+    """Prepare the archive that the tenant downloads in the panel.
 
     Interrupted, it continues where it was."""
     from recorder.features.offboarding.plan import prepare_handover
@@ -145,7 +145,7 @@ def export(context: Context, tenant_name: str, anew: bool) -> None:
     print_result(
         {**_record(owner, row), "archive": _archive_record(owner.id, row)},
         *_archive_sentences(owner.id, row),
-        f"The customer's admins can download it in the panel until {to_iso(row.until)}.",
+        f"The tenant's admins can download it in the panel until {to_iso(row.until)}.",
     )
 
 
@@ -171,13 +171,13 @@ def _archive_sentences(tenant: str, row: OffboardingRow) -> list[str]:
 
 @offboarding.command()
 @tenant_argument
-@click.option("--early", help="How the customer agreed to an earlier day; it is in their log.")
-@click.option("--without-export", is_flag=True, help="The customer wants no archive.")
+@click.option("--early", help="How the tenant agreed to an earlier day; it is in its log.")
+@click.option("--without-export", is_flag=True, help="The tenant wants no archive.")
 @json_option
 @confirmation_options
 @click.pass_obj
 def erase(context: Context, tenant_name: str, early: str | None, without_export: bool) -> None:
-    """Order the erasure of a customer; the worker carries it out.
+    """Order the erasure of a tenant; the worker carries it out.
 
     Decide its legal holds first."""
     context.open_catalogue()
@@ -187,7 +187,7 @@ def erase(context: Context, tenant_name: str, early: str | None, without_export:
     if not without_export:
         service.check_handed_over(statement)
     confirm(
-        "This cannot be undone. Erase everything of this customer?",
+        "This cannot be undone. Erase everything of this tenant?",
         {"tenant": owner.id, "name": owner.name, "erases": queries.summarise(owner.id)},
         f"{owner.name} ({owner.id}): {queries.summarise(owner.id)}.",
     )
@@ -205,7 +205,7 @@ def erase(context: Context, tenant_name: str, early: str | None, without_export:
 @confirmation_options
 @click.pass_obj
 def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
-    """Erase a customer who left again, after a restore.
+    """Erase a tenant that left again, after a restore.
 
     After a restore or rebuild, the signed statements in the bucket are verified once more. Nothing is done
     while a legal hold stands, the holds are unconfirmed, or the log is not reopened."""
@@ -219,7 +219,7 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None
     else:
         reason = "its erasure was signed" + (f" {to_iso(leaver.statement.at)}" if leaver.statement else "")
     confirm(
-        "This cannot be undone. Erase everything of this customer?",
+        "This cannot be undone. Erase everything of this tenant?",
         {"tenant": owner.id, "name": owner.name, "erases": queries.summarise(owner.id), "reason": reason},
         f"{owner.name} ({owner.id}): {reason}.",
         f"This catalogue has {queries.summarise(owner.id)}.",
@@ -283,7 +283,7 @@ def receipt(context: Context, tenant_name: str, output: Path | None) -> None:
     if proof.tenant != tenant:
         raise CatalogueError(
             "offboarding.no_receipt",
-            "the catalogue has another customer's receipt here",
+            "the catalogue has another tenant's receipt here",
             "run `accord audit run`: the row was changed outside Accord",
         )
     if output is None:

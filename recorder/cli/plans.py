@@ -1,4 +1,4 @@
-"""``accord plan``: the plans that customers can have."""
+"""``accord plan``: the plans that tenants can have."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def script(languages: tuple[str, ...]) -> None:
     help="A purpose; repeatable.",
 )
 @click.option(
-    "--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a customer's own purpose."
+    "--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a tenant's own purpose."
 )
 @click.option("--keep-days", type=int, default=30, show_default=True, help="The retention in days.")
 @click.option(
@@ -168,7 +168,7 @@ def render_announcement(
 
 
 def own_sentences(pairs_text: Iterable[str]) -> dict[str, str]:
-    """A customer's sentences by purpose, parsed from ``CODE=SENTENCE``.  Raises :class:`ConfigError`
+    """A tenant's sentences by purpose, parsed from ``CODE=SENTENCE``.  Raises :class:`ConfigError`
     (``prompt.purpose_words``)."""
     pairs = [each.partition("=") for each in pairs_text]
     for code, equals, sentence in pairs:
@@ -305,7 +305,7 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
 
 
 def _known(language: str, clip: str) -> bool:
-    """Whether a name belongs to a sentence, a customer's own purpose, or another retention period or key."""
+    """Whether a name belongs to a sentence, a tenant's own purpose, or another retention period or key."""
     return clip in all_clip_texts(language) or clip.startswith(
         ("purpose-", "kept-", "it-is-kept-", "opt-out-", "opt-in-", "refuse-", "language-")
     )

@@ -12,7 +12,7 @@ recording_argument = click.argument("recording_id", metavar="RECORDING")
 
 
 def find_recording(recording_id: str) -> RecordingRow:
-    """A recording of any customer, or its tombstone.  Raises :class:`CatalogueError`
+    """A recording of any tenant, or its tombstone.  Raises :class:`CatalogueError`
     (``recording.unknown``)."""
     owner = tenant_queries.recording_owner(recording_id)
     row = None if owner is None else queries.recording(owner, recording_id)

@@ -42,12 +42,12 @@ COLUMNS = ("id", "tenant", "started_at", "duration_ms", "number", "direction", "
 def recording() -> None:
     """Recordings: list and verify them, amend them, erase them.
 
-    Every amendment is signed, and stays. The other party of a call is never printed: only the customer's
+    Every amendment is signed, and stays. The other party of a call is never printed: only the tenant's
     people see it, in the panel."""
 
 
 @recording.command("list")
-@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The tenant's id or name; default: all.")
 @click.option("--line", "number", help="Calls on this number only; needs --tenant.")
 @click.option("--from", "first", type=DAY, help="The first day.")
 @click.option("--to", "last", type=DAY, help="The last day.")
@@ -66,7 +66,7 @@ def list_recordings(
 ) -> None:
     """List recordings, the latest call first.
 
-    Erased ones are not listed. Days are in the customer's time zone."""
+    Erased ones are not listed. Days are in the tenant's time zone."""
     from recorder.cli.line_number import find_line
 
     if number is not None and tenant_name is None:
@@ -168,7 +168,7 @@ def add_consent(
 ) -> None:
     """Record an agreement that was made after the call.
 
-    The customer's country limits its purpose and its retention."""
+    The tenant's country limits its purpose and its retention."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     changes.agree(
@@ -208,7 +208,7 @@ def restrict(context: Context, recording_id: str, purposes: tuple[str, ...], rea
 @confirmation_options
 @click.pass_obj
 def delete(context: Context, recording_id: str, reason: str) -> None:
-    """Delete a recording at its customer's request.
+    """Delete a recording at its tenant's request.
 
     Not if a hold or a law requires it."""
     context.open_catalogue()
@@ -221,7 +221,7 @@ def delete(context: Context, recording_id: str, reason: str) -> None:
     deferral = changes.look(row.tenant, row.id).terms.deferral(changes.now())
     if deferral is not None:
         sentence = f"its erasure waits for an open question, at most until {to_iso(deferral.until)}."
-        _print_terms(changes, row, f"Signed: the customer can no longer listen to it; {sentence}")
+        _print_terms(changes, row, f"Signed: the tenant can no longer listen to it; {sentence}")
         return
     _print_terms(changes, row, "Signed: nobody can listen to it any more; the worker erases it in minutes.")
 

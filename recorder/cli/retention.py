@@ -1,4 +1,4 @@
-"""``accord retention``: a customer's retention limits."""
+"""``accord retention``: a tenant's retention limits."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def set_retention(
 @json_option
 @click.pass_obj
 def show_retention(context: Context, tenant_name: str) -> None:
-    """Show a customer's limits.
+    """Show a tenant's limits.
 
     Without a time of application, the worker is still applying a limit to existing recordings."""
     context.open_catalogue()

@@ -1,4 +1,4 @@
-"""``accord subject-request``: subject requests that the provider enters for a customer."""
+"""``accord subject-request``: subject requests that the provider enters for a tenant."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def subject_request() -> None:
 
 
 @subject_request.command("list")
-@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The tenant's id or name; default: all.")
 @click.option("--open", "open_only", is_flag=True, help="Open requests only.")
 @json_option
 @click.pass_obj
@@ -112,7 +112,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     help="What the person asks for.",
 )
 @click.option(
-    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the customer's."
+    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the tenant's."
 )
 @click.option("--received", type=DAY, help="The day of receipt; default: today.")
 @json_option
@@ -127,7 +127,7 @@ def add(
 ) -> None:
     """Enter the request of a person. Prints its id.
 
-    NUMBER is the person's. The customer's admins find the request in their panel."""
+    NUMBER is the person's. The tenant's admins find the request in their panel."""
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
     row = service.enter(
@@ -158,7 +158,7 @@ def call(context: Context, request: str, tenant_name: str) -> None:
         raise ConfigError(
             "subject_request.dial",
             "this node cannot call external numbers",
-            "set [verification_calls] dial to sofia/gateway/<name>/{number}, or have two of the customer's "
+            "set [verification_calls] dial to sofia/gateway/<name>/{number}, or have two of the tenant's "
             "people vouch for the person in the panel",
         )
     owner = find_tenant(tenant_name)

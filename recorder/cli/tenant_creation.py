@@ -1,4 +1,4 @@
-"""``accord tenant create`` and ``accord tenant invite``: make a customer, alone or with its first admin."""
+"""``accord tenant create`` and ``accord tenant invite``: make a tenant, alone or with its first admin."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
 
 DEFAULT_LANGUAGES = ("fr", "en")
-"""What a new customer's lines may speak where nothing else is said."""
+"""What a new tenant's lines may speak where nothing else is said."""
 
 LANGUAGE = click.option(
     "--language",
     type=click.Choice(LANGUAGES),
     default="fr",
     show_default=True,
-    help="The customer's own language.",
+    help="The tenant's own language.",
 )
 SPEAKS = click.option(
     "--speaks",
@@ -64,7 +64,7 @@ def create_tenant(
     country: str,
     plan: str,
 ) -> None:
-    """Create a customer. Prints its id.
+    """Create a tenant. Prints its id.
 
     It gets a key of its own, and announcements for its country."""
     context.open_catalogue()
@@ -98,7 +98,7 @@ def invite_tenant(
     plan: str,
     link: bool,
 ) -> None:
-    """Create a customer, and invite its first admin.
+    """Create a tenant, and invite its first admin.
 
     Prints its id. The admin chooses a password and sets up the rest in the panel. The link is mailed, or
     printed if no mail can be sent. It works once within seven days; `accord user reset-password` sends
@@ -132,10 +132,10 @@ def make_tenant(
     country: str,
     plan: str = plans.STARTER,
 ) -> TenantRow:
-    """Create a customer whose wrapped key is in the catalogue (the worker copies it to the bucket before the
+    """Create a tenant whose wrapped key is in the catalogue (the worker copies it to the bucket before the
     first recording), with announcements of its own in all its languages, for the laxest mode that its
     country allows.  Raises :class:`SealError` where the key-encryption key is not the one that wraps the
-    existing customers' keys: two would be in use."""
+    existing tenants' keys: two would be in use."""
     return Registration(context.keyring(), sources=open_sources(context.settings.prompts)).create_customer(
         name,
         language=language,

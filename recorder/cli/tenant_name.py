@@ -1,4 +1,4 @@
-"""The customer that a command is about, or the provider."""
+"""The tenant that a command is about, or the provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
 
 TENANT = click.option(
-    "--tenant", "tenant_name", metavar="TENANT", required=True, help="The customer's id or name."
+    "--tenant", "tenant_name", metavar="TENANT", required=True, help="The tenant's id or name."
 )
 
 tenant_argument = click.argument("tenant_name", metavar="TENANT")
@@ -23,20 +23,20 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def owner_options(command: Command) -> Command:
-    """Decorates commands about the people or the log of a customer, or of the provider, whom ``tenant_name``
+    """Decorates commands about the people or the log of a tenant, or of the provider, whom ``tenant_name``
     then names (:func:`find_owner`)."""
-    tenant = click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name.")
+    tenant = click.option("--tenant", "tenant_name", metavar="TENANT", help="The tenant's id or name.")
     provider = click.option(
-        "--provider", "tenant_name", flag_value=PROVIDER, help="The provider itself, in place of a customer."
+        "--provider", "tenant_name", flag_value=PROVIDER, help="The provider itself, in place of a tenant."
     )
     return tenant(provider(command))
 
 
 def find_owner(name: str | None) -> TenantRow:
-    """The customer with an id or a name, or the provider.  Raises :class:`click.UsageError` for neither,
+    """The tenant with an id or a name, or the provider.  Raises :class:`click.UsageError` for neither,
     :class:`CatalogueError` as :func:`find_tenant`."""
     if name is None:
-        raise click.UsageError("name a customer with --tenant, or else say --provider")
+        raise click.UsageError("name a tenant with --tenant, or else say --provider")
     if name != PROVIDER:
         return find_tenant(name)
     found = queries.tenant(PROVIDER)
@@ -50,7 +50,7 @@ def find_owner(name: str | None) -> TenantRow:
 
 
 def find_tenant(name: str) -> TenantRow:
-    """The customer with an id or a name.  Raises :class:`CatalogueError` where none or several match."""
+    """The tenant with an id or a name.  Raises :class:`CatalogueError` where none or several match."""
     found = [
         row
         for row in tenant_queries.customers()
@@ -59,7 +59,7 @@ def find_tenant(name: str) -> TenantRow:
     if len(found) != 1:
         raise CatalogueError(
             "tenant.unknown" if not found else "tenant.ambiguous",
-            f"there is no customer {name!r}" if not found else f"several customers are called {name!r}",
+            f"there is no tenant {name!r}" if not found else f"several tenants are called {name!r}",
             "`accord tenant list` shows their ids",
         )
     return found[0]

@@ -1,4 +1,4 @@
-"""``accord tenant set``: a customer's plan and country."""
+"""``accord tenant set``: a tenant's plan and country."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from recorder.processes.services import Context
 @json_option
 @click.pass_obj
 def set_tenant(context: Context, tenant_name: str, plan: str | None, country: str | None) -> None:
-    """Change a customer's plan or country.
+    """Change a tenant's plan or country.
 
     Both are changed, or neither. Another plan shortens nothing that was announced, agreed or is kept.
     Numbers that announce more than the plan has go on until somebody changes them."""

@@ -1,4 +1,4 @@
-"""``accord tenant``: customers. To list them takes few modules; other commands are imported by name."""
+"""``accord tenant``: tenants. To list them takes few modules; other commands are imported by name."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ PAGE: Final = 500
     },
 )
 def tenant() -> None:
-    """Customers: create, list, show and change them."""
+    """Tenants: create, list, show and change them."""
 
 
 @tenant.command("list")
 @json_option
 @click.pass_obj
 def list_tenants(context: Context) -> None:
-    """List the customers."""
+    """List the tenants."""
     context.open_catalogue()
     print_list("tenants", map(customer_record, _every_customer()), COLUMNS)
 
@@ -55,23 +55,23 @@ def _every_customer() -> Iterator[Customer]:
 @json_option
 @click.pass_obj
 def show_tenant(context: Context, tenant_name: str) -> None:
-    """Show a customer: its settings, its plan, its size."""
+    """Show a tenant: its settings, its plan, its size."""
     context.open_catalogue()
     print_tenant(find_tenant(tenant_name).id)
 
 
 def print_tenant(tenant_id: str) -> None:
-    """Print a customer as it is now."""
+    """Print a tenant as it is now."""
     print_record(tenant_record(tenant_id))
 
 
 def tenant_record(tenant_id: str) -> Record:
-    """A customer as it is now."""
+    """A tenant as it is now."""
     return customer_record(describe_customer(find_tenant(tenant_id)))
 
 
 def customer_record(row: Customer) -> Record:
-    """A customer; ``leaves_at`` is the day of its departure, planned or past."""
+    """A tenant; ``leaves_at`` is the day of its departure, planned or past."""
     return {
         "id": row.tenant.id,
         "name": row.tenant.name,

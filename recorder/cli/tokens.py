@@ -1,4 +1,4 @@
-"""``accord token``: API tokens for customers' programs."""
+"""``accord token``: API tokens for tenants' programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.processes.services import Context
 
 @click.group()
 def token() -> None:
-    """API tokens: the access of a customer's own programs."""
+    """API tokens: the access of a tenant's own programs."""
 
 
 @token.command("list")
@@ -29,7 +29,7 @@ def token() -> None:
 @json_option
 @click.pass_obj
 def list_tokens(context: Context, tenant_name: str) -> None:
-    """List a customer's tokens, revoked ones included."""
+    """List a tenant's tokens, revoked ones included."""
     context.open_catalogue()
     rows = map(_record, api_tokens.tokens(find_tenant(tenant_name).id))
     print_list("tokens", rows, ("id", "name", "created_at", "revoked_at"))

@@ -1,4 +1,4 @@
-"""``accord usage``: recorded calls, minutes and bytes, by customer."""
+"""``accord usage``: recorded calls, minutes and bytes, by tenant."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADING = ("tenant", "name", "day", "part", "time_zone", "line", "number", "call
 
 @click.command()
 @click.option(
-    "--tenant", "tenant_name", metavar="TENANT", help="Only this customer, by id or name; default: all."
+    "--tenant", "tenant_name", metavar="TENANT", help="Only this tenant, by id or name; default: all."
 )
 @click.option("--from", "first", type=DAY, help="The first day.")
 @click.option("--to", "last", type=DAY, help="The last day.")
@@ -30,9 +30,9 @@ HEADING = ("tenant", "name", "day", "part", "time_zone", "line", "number", "call
 def usage(
     context: Context, tenant_name: str | None, first: date | None, last: date | None, as_csv: bool
 ) -> None:
-    """Show recorded calls, minutes and bytes by customer.
+    """Show recorded calls, minutes and bytes by tenant.
 
-    The worker counts a day once it is over in the customer's time zone; recordings stored later are in a
+    The worker counts a day once it is over in the tenant's time zone; recordings stored later are in a
     further part of their day. Erased recordings stay counted."""
     if as_csv and is_json():
         raise click.UsageError("give either --csv or --json")

@@ -1,4 +1,4 @@
-"""``accord user``: invite people to the panel, change their access, and end it; a customer's people, and the
+"""``accord user``: invite people to the panel, change their access, and end it; a tenant's people, and the
 provider's. Nobody else sets a person's password: an invitation or a link lets them choose it."""
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def user() -> None:
 @owner_options
 @click.argument("address")
 @click.option("--name", default="", help="The person's name; default: the address.")
-@click.option("--role", type=ROLE, help=f"The role; default: {CUSTOMER}, for a customer's people.")
+@click.option("--role", type=ROLE, help=f"The role; default: {CUSTOMER}, for a tenant's people.")
 @LINES
 @click.option(
-    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the customer's."
+    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the tenant's."
 )
 @LINK
 @json_option
@@ -75,8 +75,8 @@ def invite_user(
     """Invite a person, who chooses their own password. The link is mailed, or printed if no mail can be sent;
     it works once within seven days.
 
-    With --provider, invite one of the provider's own people: an operator sees the customers and their usage,
-    support sees the differences that a customer admits it to. Neither sees or hears a call."""
+    With --provider, invite one of the provider's own people: an operator sees the tenants and their usage,
+    support sees the differences that a tenant admits it to. Neither sees or hears a call."""
     if tenant_name == PROVIDER and role is None:
         raise click.UsageError(f"say which with --role: {' or '.join(PROVIDER_ROLES)}")
     context.open_catalogue()
@@ -204,7 +204,7 @@ def reset_password(context: Context, tenant_name: str | None, address: str, link
 @user.command("revoke")
 @owner_options
 @click.argument("address")
-@click.option("--last-admin", is_flag=True, help="Even if the customer then has no admin.")
+@click.option("--last-admin", is_flag=True, help="Even if the tenant then has no admin.")
 @json_option
 @confirmation_options
 @click.pass_obj
@@ -239,8 +239,8 @@ def revoke_user(context: Context, tenant_name: str | None, address: str, last_ad
 def require_second_factor(context: Context, tenant_name: str | None, rule: str) -> None:
     """Require a second factor, or no longer.
 
-    The rule is for everybody at a customer, or for the provider's people. From their next log-in on, a
-    person without one sees only the page that sets one up. A customer's admin can change this."""
+    The rule is for all of a tenant's people, or for the provider's. From their next log-in on, a
+    person without one sees only the page that sets one up. A tenant's admin can change this."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     sign_in_rule.require_second_factor(
@@ -284,7 +284,7 @@ def reset_second_factor(context: Context, tenant_name: str | None, address: str,
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
-    """A customer's or the provider's user by log-in.  Raises :class:`CatalogueError`."""
+    """A tenant's or the provider's user by log-in.  Raises :class:`CatalogueError`."""
     found = next((row for row in users.users(owner.id) if row.login == names.fold(login)), None)
     if found is None and _find_invitation(owner, login) is not None:
         raise CatalogueError(
@@ -306,7 +306,7 @@ def _find_invitation(owner: TenantRow, address: str) -> InvitationRow | None:
 
 
 def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
-    """The ids of a customer's lines by their numbers; ``None`` for all.  Raises :class:`CatalogueError`."""
+    """The ids of a tenant's lines by their numbers; ``None`` for all.  Raises :class:`CatalogueError`."""
     if not numbers:
         return None
     found = []

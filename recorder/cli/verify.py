@@ -46,7 +46,7 @@ def verify(
     """Verify recordings against their seals.
 
     WHAT is the id of a recording, its place in the bucket (TENANT/YYYY/MM/DD/ID/), a folder with its files,
-    or the unpacked archive of a customer who left. Exits with 1 if one is not as it was sealed."""
+    or the unpacked archive of a tenant that left. Exits with 1 if one is not as it was sealed."""
     public = signing.load_public(root) if root else context.root()
     keyring = None if kek is None else Keyring(load_kek(kek))
     revoked = dict(revocation.read_all(revocations, public))

@@ -18,8 +18,8 @@ them.
 Every command is `accord NOUN VERB`; the daily commands of a machine are one word. `accord --config FILE …`
 or `ACCORD_CONFIG` names the settings file.
 
-- **Customers.** `TENANT` and `--tenant` take a customer's id or name; `--provider` stands for the provider
-  itself. A recording's id needs no customer.
+- **Tenants.** `TENANT` and `--tenant` take a tenant's id or name; `--provider` stands for the provider
+  itself. A recording's id needs no tenant.
 - **Output.** A list is a table with a header, a single thing has a line for each field. A command that
   changes a setting prints the new value, one that creates something prints its id. Logs, questions, warnings
   and progress go to standard error.

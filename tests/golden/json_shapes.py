@@ -54,7 +54,7 @@ WITHOUT_JSON: Final[Mapping[str, str]] = {
 """Commands without ``--json``, each with the reason."""
 
 MAPS: Final = frozenset({
-    "body", "consented_until", "customers_by_key", "customers_by_older_key", "ending_by_day", "left_out",
+    "body", "consented_until", "tenants_by_key", "tenants_by_older_key", "ending_by_day", "left_out",
     "outcomes", "rows",
 })  # fmt: skip
 """Fields whose own fields are data, such as days and names of tables."""
@@ -210,9 +210,9 @@ class _Session:
         self.run("tenant", "adopt", "Van Dyck", "Van Dyck NV")
         self.run("tenant", "show", CUSTOMER)
         table = self.house.folder / "customers.csv"
-        table.write_text("customer,number\nFleurs,+3225550177\nFleurs,+3225550178\n", "utf-8")
+        table.write_text("tenant,number\nFleurs,+3225550177\nFleurs,+3225550178\n", "utf-8")
         self.run("tenant", "import", table)
-        table.write_text("customer,number\nFleurs,number\n", "utf-8")
+        table.write_text("tenant,number\nFleurs,number\n", "utf-8")
         self.run("tenant", "import", table, exits=1)
         self.run("tenant", "list")
         self.run("country", "check")

@@ -50,6 +50,14 @@ def test_every_option_has_a_help() -> None:
     assert silent == []
 
 
+@pytest.mark.parametrize("file", ["commands.txt", "json_shapes.txt", "../../docs/command-line.md"])
+def test_command_line_says_tenant(file: str) -> None:
+    """Customers are called so by people: here, only a role and a page of the documentation have the word."""
+    text = (HERE / file).read_text("utf-8")
+    text = re.sub(r"docs/customer-tasks\.md|customer_admin|\|customer(?=\\?\|)|default: customer,", "", text)
+    assert re.findall("(?i).*customer.*", text) == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_current(page: str) -> None:
     assert PAGES[page]() == (DOCS / page).read_text("utf-8"), "python -m tests.golden.pages writes it"

@@ -106,12 +106,12 @@ def read_customers(rows: Iterable[TableRow]) -> tuple[list[CustomerEntry], list[
     for row in rows:
         values, wrong = _read(row, CUSTOMER_COLUMNS)
         mistakes += wrong
-        if "customer" not in row.cells:
+        if "tenant" not in row.cells:
             error = CatalogueError(
                 "tenant.name", "the customer's name is empty", "name the customer in each row"
             )
-            mistakes.append(TableMistake(row.line, "customer", error))
-        if (name := values.pop("customer", None)) is None:
+            mistakes.append(TableMistake(row.line, "tenant", error))
+        if (name := values.pop("tenant", None)) is None:
             continue
         customer = customers.setdefault(names.fold(name), CustomerEntry(row.line, name))
         customer.rows.append(row)
@@ -243,7 +243,7 @@ def _role(text: str) -> str:
 
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "customer": lambda text: names.tidy(text, "the customer's name", "tenant.name"),
+    "tenant": lambda text: names.tidy(text, "the customer's name", "tenant.name"),
     "country": country_check.country_code,
     "language": _language,
     "languages": _languages,

@@ -140,7 +140,7 @@ class Planner:
                 "remove its rows",
             )
         if error is not None:
-            self.mistakes.append(TableMistake(entry.line, "customer", error))
+            self.mistakes.append(TableMistake(entry.line, "tenant", error))
             return None
         differences: tuple[Difference, ...] = ()
         if tenant is None:

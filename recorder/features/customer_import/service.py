@@ -42,7 +42,7 @@ REFUSED: Final[StepState] = "refused"
 STATES: Final[tuple[StepState, ...]] = (CREATED, UPDATED, UNCHANGED, DIFFERENT, REFUSED)
 
 Part = CustomerStep | NumberStep | PersonStep
-PARTS: Final[dict[type[Part], str]] = {CustomerStep: "customer", NumberStep: "number", PersonStep: "person"}
+PARTS: Final[dict[type[Part], str]] = {CustomerStep: "tenant", NumberStep: "number", PersonStep: "person"}
 
 
 @dataclass(frozen=True, slots=True)

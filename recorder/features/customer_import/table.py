@@ -15,7 +15,7 @@ from typing import Final
 
 from recorder.errors import AccordError, CatalogueError
 
-CUSTOMER_COLUMNS: Final = ("customer", "country", "language", "languages", "time_zone", "plan")
+CUSTOMER_COLUMNS: Final = ("tenant", "country", "language", "languages", "time_zone", "plan")
 NUMBER_COLUMNS: Final = (
     "number", "label", "number_languages", "mode", "purposes", "keep_days", "recorded",
 )  # fmt: skip
@@ -119,8 +119,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
             )
     if double := next((name for name in names if names.count(name) > 1), None):
         raise _no_table(path, f"the column {double} is there twice")
-    if "customer" not in names:
-        raise _no_table(path, "it has no column customer")
+    if "tenant" not in names:
+        raise _no_table(path, "it has no column tenant")
 
 
 def _no_table(path: Path, why: str) -> CatalogueError:

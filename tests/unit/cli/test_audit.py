@@ -136,7 +136,7 @@ def test_mailed_checkpoint_is_compared(shell: AuditShell, tmp_path: Path) -> Non
     assert "checkpoint.missing" in result.output
     shell.good("tenant", "create", "Martin")
     result = shell("audit", "run", "--tenant", "Martin", "--checkpoint", str(note))
-    assert (result.exit_code, "checkpoint 1 belongs to customer" in result.output) == (1, True)
+    assert (result.exit_code, "checkpoint 1 belongs to tenant" in result.output) == (1, True)
     note.write_text("nothing")
     assert (
         "this is not one of Accord's checkpoints" in shell("audit", "run", "--checkpoint", str(note)).output

@@ -51,7 +51,7 @@ def test_the_packs_are_listed_and_shown_with_their_sources() -> None:
 
 
 def test_lines_that_fit_are_counted(shell: Shell) -> None:
-    assert "1 lines fit their customers' countries" in shell.good("country", "check")
+    assert "1 lines fit their tenants' countries" in shell.good("country", "check")
 
 
 def test_changed_pack_lists_each_line_with_reason_and_hint(shell: Shell, tmp_path: Path) -> None:

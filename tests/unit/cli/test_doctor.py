@@ -371,7 +371,7 @@ def test_unconfirmed_key_copies_are_reported(house: Bakery, elsewhere: Path) -> 
         shutil.copy(house.folder / "keys" / name, elsewhere / name)
     result = confirm(house, elsewhere / "kek", elsewhere / "root.key")
     assert result.exit_code == 0, result.output
-    assert "opens the keys of 1 customers" in result.output
+    assert "opens the keys of 1 tenants" in result.output
     assert "is the root's key" in result.output
     output = doctor(house)
     assert "ok      key copies: the key-encryption key, confirmed on" in output

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.postgresql
 ROOT = Path(__file__).parents[3]
 EXAMPLE = str(ROOT / "docs" / "customers.csv")
 
-COLUMNS = "customer,number,label,mode,keep_days,address,role,person_numbers"
+COLUMNS = "tenant,number,label,mode,keep_days,address,role,person_numbers"
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def team(shell: Shell) -> Invitations:
 def test_example_of_the_documentation_is_imported(shell: Shell, links: Path) -> None:
     output = shell.good("tenant", "import", EXAMPLE, "--links", str(links))
     assert counts(output) == {
-        "customer": {"created": 2},
+        "tenant": {"created": 2},
         "number": {"created": 3},
         "person": {"created": 4},
     }
@@ -132,7 +132,7 @@ def test_second_import_changes_nothing(shell: Shell, links: Path) -> None:
     for option in ((), ("--update",)):
         output = shell.good("tenant", "import", EXAMPLE, "--links", str(links), *option)
         assert counts(output) == {
-            "customer": {"unchanged": 2},
+            "tenant": {"unchanged": 2},
             "number": {"unchanged": 3},
             "person": {"unchanged": 4},
         }
@@ -141,7 +141,7 @@ def test_second_import_changes_nothing(shell: Shell, links: Path) -> None:
 
 
 def test_check_writes_nothing(shell: Shell) -> None:
-    assert counts(shell.good("tenant", "import", EXAMPLE, "--check"))["customer"] == {"created": 2}
+    assert counts(shell.good("tenant", "import", EXAMPLE, "--check"))["tenant"] == {"created": 2}
     assert names() == []
 
 
@@ -154,8 +154,8 @@ def test_log_confirms_what_was_imported(shell: Shell, links: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([",+3225550101"], [("2", "customer", "tenant.name")]),
-        (["Dub\u200bois"], [("2", "customer", "tenant.name")]),
+        ([",+3225550101"], [("2", "tenant", "tenant.name")]),
+        (["Dub\u200bois"], [("2", "tenant", "tenant.name")]),
         (["Dubois,12a"], [("2", "number", "line.number")]),
         (["Dubois,3.2E+10"], [("2", "number", "line.number")]),
         (["Dubois,+3225550101", "Jansen,02 555 01 01"], [("3", "number", "customer_import.repeated")]),
@@ -191,14 +191,14 @@ def test_mistakes_are_told_by_line_and_column_and_nothing_is_written(
 
 
 def test_customer_has_one_country(shell: Shell, write_table: WriteTable, tmp_path: Path) -> None:
-    table = write_table("customer,country", "Dubois,be", "DUBOIS,", "dubois,nl")
+    table = write_table("tenant,country", "Dubois,be", "DUBOIS,", "dubois,nl")
     report = tmp_path / "report.csv"
     shell.bad("tenant", "import", table, "--report", str(report))
     assert findings(report) == [("4", "country", "customer_import.contradiction")]
 
 
 def test_only_fifty_mistakes_are_printed(shell: Shell, write_table: WriteTable, tmp_path: Path) -> None:
-    table = write_table("customer,number", *(f"Customer {number},x{number}" for number in range(60)))
+    table = write_table("tenant,number", *(f"Customer {number},x{number}" for number in range(60)))
     report = tmp_path / "report.csv"
     output = shell.bad("tenant", "import", table, "--report", str(report))
     assert output.count("line.number") == 50
@@ -209,7 +209,7 @@ def test_only_fifty_mistakes_are_printed(shell: Shell, write_table: WriteTable, 
 def test_control_characters_of_a_table_do_not_reach_the_terminal(
     shell: Shell, write_table: WriteTable
 ) -> None:
-    output = shell.bad("tenant", "import", write_table("customer,number", "Dubois,\x1b[2J"))
+    output = shell.bad("tenant", "import", write_table("tenant,number", "Dubois,\x1b[2J"))
     assert "\x1b" not in output
 
 
@@ -230,7 +230,7 @@ def test_what_differs_is_changed_only_on_request(
     report = tmp_path / "report.csv"
     same = shell.good("tenant", "import", table, "--report", str(report))
     assert counts(same) == {
-        "customer": {"different": 1},
+        "tenant": {"different": 1},
         "number": {"different": 1},
         "person": {"different": 2},
     }
@@ -244,7 +244,7 @@ def test_what_differs_is_changed_only_on_request(
     changed = shell("tenant", "import", table, "--update", "--report", str(report))
     assert changed.exit_code == 1, "an invitation and what is set at the beginning cannot be changed"
     assert counts(changed.output) == {
-        "customer": {"updated": 1},
+        "tenant": {"updated": 1},
         "number": {"updated": 1},
         "person": {"updated": 1, "refused": 1},
     }
@@ -284,7 +284,7 @@ def test_refusal_costs_the_others_nothing(shell: Shell, write_table: WriteTable)
     shell.good("tenant", "create", "customer 3")  # meanwhile
     outcomes = list(service.CustomerImport(operations).run(steps))
     refused = [each for each in outcomes if each.state == service.REFUSED]
-    assert [(each.line, each.part) for each in refused] == [(5, "customer"), (5, "number"), (5, "person")]
+    assert [(each.line, each.part) for each in refused] == [(5, "tenant"), (5, "number"), (5, "person")]
     assert [each.findings[0].error.error_id for each in refused] == [
         "tenant.name", "customer_import.customer_refused", "customer_import.customer_refused",
     ]  # fmt: skip
@@ -302,7 +302,7 @@ def test_second_run_goes_on_where_the_first_was_interrupted(
     table = write_table(COLUMNS, *rows)
     steps, operations = planned(shell, table)
     interrupted = service.CustomerImport(operations).run(steps)
-    assert [next(interrupted).part for _ in range(4)] == ["customer", "number", "person", "customer"]
+    assert [next(interrupted).part for _ in range(4)] == ["tenant", "number", "person", "tenant"]
     interrupted.close()
     assert len(names()) == 2
     steps, operations = planned(shell, table)
@@ -315,7 +315,7 @@ def test_second_run_goes_on_where_the_first_was_interrupted(
 def test_links_are_written_before_their_invitations_are(
     shell: Shell, write_table: WriteTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps, operations = planned(shell, write_table("customer,address", "Dubois,claire@example.com"))
+    steps, operations = planned(shell, write_table("tenant,address", "Dubois,claire@example.com"))
 
     def fail(links: object) -> None:
         raise KeyboardInterrupt

@@ -22,37 +22,37 @@ def table_file(tmp_path: Path, content: bytes | str) -> Path:
 def test_tables_of_any_spreadsheet_are_the_same(
     tmp_path: Path, beginning: str, separator: str, end: str
 ) -> None:
-    lines = ("Customer,NUMBER,label", "Dubois, +32 2 555 01 01 ,", "", ",,", 'Müller,"\'+3225550102",Büro')
+    lines = ("Tenant,NUMBER,label", "Dubois, +32 2 555 01 01 ,", "", ",,", 'Müller,"\'+3225550102",Büro')
     content = beginning + "".join(line.replace(",", separator) + end for line in lines)
     rows, mistakes = read_table(table_file(tmp_path, content))
     assert rows == [
-        TableRow(2, {"customer": "Dubois", "number": "+32 2 555 01 01"}),
-        TableRow(5, {"customer": "Müller", "number": "+3225550102", "label": "Büro"}),
+        TableRow(2, {"tenant": "Dubois", "number": "+32 2 555 01 01"}),
+        TableRow(5, {"tenant": "Müller", "number": "+3225550102", "label": "Büro"}),
     ]
     assert mistakes == []
 
 
 def test_line_is_where_a_row_begins(tmp_path: Path) -> None:
-    rows, _ = read_table(table_file(tmp_path, 'customer,label\n"Dubois","two\nlines"\nJansen,\n'))
+    rows, _ = read_table(table_file(tmp_path, 'tenant,label\n"Dubois","two\nlines"\nJansen,\n'))
     assert [row.line for row in rows] == [2, 4]
 
 
 def test_row_with_more_cells_than_columns_is_a_mistake(tmp_path: Path) -> None:
-    rows, mistakes = read_table(table_file(tmp_path, "customer,label\nDubois, Fils,Accueil\nJansen,,\n"))
-    assert [row.cells["customer"] for row in rows] == ["Jansen"]
+    rows, mistakes = read_table(table_file(tmp_path, "tenant,label\nDubois, Fils,Accueil\nJansen,,\n"))
+    assert [row.cells["tenant"] for row in rows] == ["Jansen"]
     assert [(each.line, each.error.error_id) for each in mistakes] == [(2, "customer_import.row")]
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "no column customer"),
-        ("number\n+3225550101\n", "no column customer"),
-        ("customer,nummber\n", "no column 'nummber'; did you mean number?"),
-        ("customer,label,Label\n", "the column label is there twice"),
-        (b"customer\nDubois\nM\xfcller\n", "line 3 is not UTF-8"),
-        ('customer\n"Dubois\n', "line 2: unexpected end of data"),
-        (b"customer\n" + b"x" * LARGEST, "it is larger than 64 MiB"),
+        ("", "no column tenant"),
+        ("number\n+3225550101\n", "no column tenant"),
+        ("tenant,nummber\n", "no column 'nummber'; did you mean number?"),
+        ("tenant,label,Label\n", "the column label is there twice"),
+        (b"tenant\nDubois\nM\xfcller\n", "line 3 is not UTF-8"),
+        ('tenant\n"Dubois\n', "line 2: unexpected end of data"),
+        (b"tenant\n" + b"x" * LARGEST, "it is larger than 64 MiB"),
     ],
 )
 def test_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes | str, why: str) -> None:
