@@ -71,8 +71,7 @@ class Do(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The call has ended. ``reason``: why it is not recorded, ``None`` for a recorded call; ``inside``: the
-    internal party."""
+    """The call has ended. ``reason``: why it is not recorded, ``None`` for a recorded call."""
 
     reason: str | None
     at: datetime

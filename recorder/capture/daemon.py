@@ -72,10 +72,10 @@ class Daemon:
     """Create it, then call :meth:`run`; gevent must have monkey-patched the process.
 
     ``beat`` is called from the hub twice a second: the supervisor kills the process when it stops.
-    ``leaving`` is called once, when the daemon is asked to end. ``renew`` starts the next daemon, at SIGHUP.
-    ``hand_on`` receives the id of the process that does the daemon's work from then on; it is called until it
-    returns true. ``linger``: seconds for which the daemon continues after SIGTERM, in case the next one is
-    about to start."""
+    ``report_stop`` is called once, when the daemon is asked to end. ``renew`` starts the next daemon, at
+    SIGHUP. ``hand_on`` receives the id of the process that does the daemon's work from then on; it is called
+    until it returns true. ``linger``: seconds for which the daemon continues after SIGTERM, in case the next
+    one is about to start."""
 
     def __init__(
         self,

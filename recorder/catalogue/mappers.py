@@ -122,7 +122,7 @@ def _keep_options(data: Any) -> KeepOptions | None:
 
 
 def transfer_options_data(notice: TransferOptions) -> dict[str, Any]:
-    """The content of the column ``joining``, as :func:`line_row` reads it."""
+    """The content of the column ``transfer_notice``, as :func:`line_row` reads it."""
     body: dict[str, Any] = {"how": notice.how, "notices": _sentences_data(notice.notices)}
     if notice.questions:
         body["questions"] = {mode: _sentences_data(each) for mode, each in notice.questions.items()}
@@ -249,7 +249,7 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
 
 
 def consents_data(until: Iterable[tuple[str, date]]) -> dict[str, str]:
-    """The content of the column ``agreed``, from ``RecordingRow.consented_until``."""
+    """The content of the column ``consented_until``, from ``RecordingRow.consented_until``."""
     return {code: day.isoformat() for code, day in until}
 
 

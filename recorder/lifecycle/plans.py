@@ -66,8 +66,8 @@ class CustomerPlan:
         return self.names.get(language) or self.names.get("en") or self.code
 
     def stored_formats(self, choice: Sequence[str]) -> tuple[str, ...]:
-        """The formats in which a call is stored that should be stored in the ``wanted`` ones: those that the
-        plan has, or else its usual one."""
+        """The formats in which a call is stored: those of the ``choice`` that the plan has, or else its usual
+        one."""
         return tuple(each for each in choice if each in self.formats) or self.formats[:1]
 
     def allows_days(self, keep_days: int) -> bool:

@@ -69,8 +69,8 @@ class CallStart:
     ``question`` is the opt-in question, or in opt-out the reminder after a meaningless key. ``at_pickup``:
     the announcement plays to both parties, once somebody answers. ``delete``: the sentences with which a
     colleague may delete the recording; ``beep``: who hears a tone (one of
-    :data:`~recorder.domain.line_policy.BEEPS`, or empty); ``joining``: the transfer notice. ``refused``: why
-    the recording was not even started (one of :data:`REASONS`).
+    :data:`~recorder.domain.line_policy.BEEPS`, or empty). ``refused``: why the recording was not even started
+    (one of :data:`REASONS`).
 
     ``import_keep_until``: an imported recording, without an announcement, and until when it is kept without a
     purpose; ``channel`` is then the SHA-256 of its file, in hex.
@@ -104,7 +104,7 @@ class CallStart:
 @dataclass(frozen=True, slots=True)
 class CallEnd:
     """How a call ended, at ``ended_at`` (UTC). ``outcome`` is ``recorded`` (the worker processes the take) or
-    ``not_recorded``, with a ``reason`` (one of :data:`REASONS`). ``inside`` is the internal party."""
+    ``not_recorded``, with a ``reason`` (one of :data:`REASONS`)."""
 
     __pydantic_config__ = STRICT
 

@@ -33,7 +33,7 @@ ERASURE_REASONS: Final[Mapping[str, object]] = {
     "narrowed": _l("Your company ended its last purpose."),
     "deleted": _l("Your company deleted it."),
 }
-"""By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.WHYS`)."""
+"""By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.ERASURE_REASONS`)."""
 
 ON_HOLD: Final[object] = _l(
     "This recording is kept for a difference. Meanwhile only the people named for it can "

@@ -1,5 +1,5 @@
 """The search index of the call list, which the database's own triggers derive from ``recording`` and
-``unrecorded_call`` (migration 0004): it cannot lag behind them, whichever version writes.
+``unrecorded_call`` (migration 0002): it cannot lag behind them, whichever version writes.
 
 Every key begins with the tenant, or with an id that belongs to one tenant, so that a search costs nothing
 that depends on other tenants' calls.

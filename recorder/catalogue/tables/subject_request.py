@@ -1,5 +1,5 @@
-"""Subject requests, used by the modules of ``features/subject_requests``: ``register.py``,
-``verification_code.py``, ``reviews.py`` and ``erased_calls.py``."""
+"""Subject requests, used by the modules of ``features/subject_requests``: ``queries.py``,
+``verification_code.py``, ``reviews.py`` and ``call_erasure.py``."""
 
 from __future__ import annotations
 
