@@ -115,6 +115,25 @@ def test_an_unsigned_row_that_is_gone_is_logged(house, statements) -> None:
     assert [each["event"] for each in logs] == ["offboarding.unsigned", "offboarding.recovered"]
 
 
+@pytest.mark.parametrize(
+    ("has_row", "kind", "orders"),
+    [
+        (True, ERASURE, True),
+        (False, ERASURE, False),
+        (True, ANNOUNCED, False),
+        (True, None, False),
+    ],
+)
+def test_an_erasure_is_ordered_by_row_and_statement_together(
+    house, statements, has_row, kind, orders
+) -> None:
+    if has_row:
+        add_departure(house)
+    if kind is not None:
+        put_statement(house, kind)
+    assert statements.orders_erasure(house.tenant) is orders
+
+
 def test_an_announced_departure_erases_nothing(house, statements) -> None:
     add_departure(house, erases=False)
     put_statement(house, ERASURE)
