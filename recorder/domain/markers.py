@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
 
-from recorder.strict_json import STRICT, FileTime
+from recorder.strict_json import STRICT, FileTime, Time
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
     """A moment in a call. ``at`` is its time in UTC, ``kind`` one of :data:`MARKER_KINDS`, and ``data`` small
-    and flat."""
+    and flat, with names of :data:`DATA_NAMES`."""
 
     __pydantic_config__ = STRICT
 
@@ -30,11 +30,41 @@ class Marker:
 class LocatedMarker(Marker):
     """A marker with its place in the audio: ``offset_ms``, in milliseconds of audio.
 
-    It is a separate type because ``encoded.json`` and the manifest are read strictly: they refuse a marker
-    without a place, or without data. In a manifest, data that names a person is in the parties instead."""
+    It is a separate type because ``encoded.json`` is read strictly: it refuses a marker without a place, or
+    without data."""
 
     data: Mapping[str, str] = field(hash=False)
     offset_ms: int
+
+
+SealedName = Literal[
+    "answer", "asks", "began", "by", "cause", "channel", "channels", "fax", "full", "heard_by", "how", "in",
+    "key", "question", "reason", "seconds", "seen", "sha256", "side", "voice_from_ms", "voice_to_ms", "who",
+]  # fmt: skip
+"""The names of data that a manifest may have in clear: none of it identifies a person, a number or a leg."""
+
+_SEALED: Final[tuple[SealedName, ...]] = get_args(SealedName)
+
+DATA_NAMES: Final = frozenset(_SEALED) | {"party", "value", "leg"}
+"""The names of data that a marker may have: those of :data:`SealedName`, and those that say who it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMarker:
+    """A marker in a manifest, whose markers are in clear. Its data has only names of :data:`SealedName`,
+    whatever its kind; who came or left is in the encrypted parties."""
+
+    __pydantic_config__ = STRICT
+
+    at: Time
+    kind: str
+    data: Mapping[SealedName, str] = field(hash=False)
+    offset_ms: int
+
+
+def withhold_identity(data: Mapping[str, str]) -> dict[SealedName, str]:
+    """The data of a marker that a manifest may have in clear."""
+    return {name: data[name] for name in _SEALED if name in data}
 
 
 LATER: Final = {"seen": "later"}

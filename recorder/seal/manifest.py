@@ -18,7 +18,7 @@ from pydantic import Field
 from recorder.audio.encoded_take import Gap
 from recorder.audio.keep_answers import YES
 from recorder.clock import to_iso
-from recorder.domain.markers import LocatedMarker
+from recorder.domain.markers import SealedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
@@ -184,7 +184,7 @@ class Manifest:
     consent: Consent
     keep_questions: tuple[KeepQuestion, ...]
     keep_consent: KeepConsent | None
-    markers: tuple[LocatedMarker, ...]
+    markers: tuple[SealedMarker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
     parties: Binary

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.audio.encoded_take import Encoded, EncodedSound
 from recorder.clock import Uptime, truncate
-from recorder.domain.markers import LocatedMarker
+from recorder.domain.markers import LocatedMarker, SealedMarker, withhold_identity
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
@@ -258,19 +258,10 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
 
 
 _ARRIVALS = ("bridged", "participant_joined", "supervisor_joined")
-_OF_TRANSFER = (
-    "transfer_notice_started", "transfer_notice_finished", "transfer_notice_interrupted",
-    "transfer_question_finished", "transfer_question_answered", "transfer_question_refused",
-)  # fmt: skip
-_OF_SUPERVISORS = ("supervisor_heard", "supervisor_left")
-_OF_PARTIES = (*_ARRIVALS, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_TRANSFER)
 
 
-def _marker(marker: LocatedMarker) -> LocatedMarker:
-    # The people in a marker are parties, and parties are encrypted.
-    private = ("party", "value", "leg") if marker.kind in _OF_PARTIES else ()
-    data = {name: value for name, value in marker.data.items() if name not in private}
-    return LocatedMarker(truncate(marker.at), marker.kind, data, marker.offset_ms)
+def _marker(marker: LocatedMarker) -> SealedMarker:
+    return SealedMarker(truncate(marker.at), marker.kind, withhold_identity(marker.data), marker.offset_ms)
 
 
 def _joined(encoded: Encoded) -> tuple[JoinedParty, ...]:

@@ -29,7 +29,7 @@ from pydantic import Field
 from recorder.clock import Now, Uptime, to_iso
 from recorder.domain.call_plan import MODES, NOTICE
 from recorder.domain.line_policy import BEEPS, Announcement, Delete, Keep, TransferNotice
-from recorder.domain.markers import MARKER_KINDS, Marker
+from recorder.domain.markers import DATA_NAMES, MARKER_KINDS, Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
@@ -203,9 +203,9 @@ def measure_audio(folder: Path, now: Now) -> AudioLength | None:
 
 def append_marker(folder: Path, marker: Marker, length: AudioLength | None = None) -> None:
     """Append a line to ``events.jsonl``, and fsync it. Raises ``OSError`` (for example, a full disk) and then
-    adds nothing; ``ValueError`` for an unknown kind."""
-    if marker.kind not in MARKER_KINDS or _LINE_FIELDS & set(marker.data):
-        raise ValueError(f"unknown marker {marker.kind!r}, or data named as one of {sorted(_LINE_FIELDS)}")
+    adds nothing; ``ValueError`` for an unknown kind, or data with an unknown name."""
+    if marker.kind not in MARKER_KINDS or not set(marker.data) <= DATA_NAMES:
+        raise ValueError(f"unknown marker {marker.kind!r} with {sorted(marker.data)}: see domain/markers.py")
     audio = {} if length is None else {"audio": _LENGTH.write(length)}
     line = json.dumps(
         {"at": to_iso(marker.at), "kind": marker.kind, **audio, **marker.data}, ensure_ascii=False

@@ -28,9 +28,6 @@ from recorder.seal.amendment_kinds import (
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
 
-_OTHER_PARTIES: Final = frozenset({"party", "value", "leg", "by"})
-"""Fields of a marker's data that identify other people."""
-
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
@@ -143,7 +140,7 @@ def _recording(facts: RecordingFacts, names: bool) -> dict[str, Any]:
                 "at": to_iso(each.at),
                 "offset_ms": each.offset_ms,
                 "kind": each.kind,
-                "data": {name: value for name, value in each.data.items() if name not in _OTHER_PARTIES},
+                "data": {name: value for name, value in each.data.items() if name != "by"},
             }
             for each in manifest.markers
         ],

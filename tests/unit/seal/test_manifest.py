@@ -14,7 +14,7 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.domain.markers import LocatedMarker
+from recorder.domain.markers import MARKER_KINDS, LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.seal import plaintext, signing, streaming_aead
@@ -263,6 +263,7 @@ def altered(sealed: SealedTake, change: Change) -> bytes:
         ),
         (lambda body: body["objects"][0].update(plain_sha256="A" * 64), "seal.field"),
         (lambda body: body["gaps"][0].update(channel="middle"), "seal.field"),
+        (lambda body: body["markers"][0]["data"].update(value="+3225550177"), "seal.field"),
         (lambda body: body.update(parties="+/+/"), "seal.field"),
         (lambda body: body.update(objects=[]), "seal.contradiction"),
         (lambda body: body["objects"].reverse(), "seal.contradiction"),
@@ -398,6 +399,16 @@ def test_sealed_take_with_another_key_is_refused(sealed: SealedTake, keys: Keys)
     with pytest.raises(SealError) as failure:
         read_sealed(sealed.folder, keys.root.public_key())
     assert failure.value.error_id == "seal.key_foreign"
+
+
+@pytest.mark.parametrize("kind", sorted(MARKER_KINDS))
+def test_no_kind_of_marker_seals_who_it_was(keys: Keys, tmp_path: Path, kind: str) -> None:
+    data = {"party": "number", "value": "+3225550177", "leg": "5c9b", "seen": "later"}
+    encoded = make_encoded(tmp_path)
+    marker = LocatedMarker(START + timedelta(seconds=10), kind, data, 10_000)
+    sealed = make_sealed(tmp_path, keys, markers=(*encoded.markers, marker))
+    assert sealed.manifest.markers[-1].data == {"seen": "later"}
+    assert b"3225550177" not in sealed.manifest_bytes
 
 
 def test_markers_name_no_party(keys: Keys, tmp_path: Path) -> None:
