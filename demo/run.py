@@ -34,8 +34,9 @@ from recorder.cli.tenant_creation import make_tenant
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
-from recorder.features.tenants import keep_options, snapshot
+from recorder.features.tenants import snapshot
 from recorder.features.tenants.default_lines import add_line
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.processes import run
 from recorder.processes.services import Context
@@ -200,7 +201,8 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
             now=utc_now(),
             entropy=os.urandom,
         )
-        keep_options.set_line_keep(tenant.id, line, KeepOptions(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
+        change = LineChange(keep=KeepOptions(KEPT_DAYS))
+        change_line(tenant.id, line, change, now=utc_now(), entropy=os.urandom)
     write_private(secret, password.encode())
     return tenant.id, password
 

@@ -328,14 +328,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         _id("line"),
         _all(_LINE, _digits, _set(until=None, since=LEAF_TIME, **{KEEPS: None, DELETES: None})),
     ),
-    **dict.fromkeys(
-        (
-            "line.announcement_changed", "line.mode_changed", "line.timing_changed", "line.outbound_changed",
-            "line.formats_changed", "line.beep_changed", "line.deletable_changed",
-            "line.keep_question_changed", "line.transfer_notice_changed",
-        ),
-        RowStatement(LineTable, _id("line"), _LINE),
-    ),
+    "line.changed": RowStatement(LineTable, _id("line"), _LINE),
     "line.ended": RowStatement(LineTable, _id("line"), _set(until=LEAF_TIME)),
     rules.RECEIVED: RowStatement(
         SubjectRequestTable,

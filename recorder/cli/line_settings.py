@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
 from typing import Any
 
 import click
 
 from recorder.catalogue import queries
-from recorder.catalogue.database import writing
-from recorder.catalogue.records import FORMATS, KeepOptions, LineRow
+from recorder.catalogue.records import FORMATS, KeepOptions
 from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.line_number import find_line
 from recorder.cli.lines import BEEPS, announcement_languages, dashed, line_record, print_line
@@ -22,17 +18,17 @@ from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain import phone_numbers
 from recorder.domain.call_plan import ALONE, MODES, WAYS
-from recorder.domain.line_policy import BEFORE_RINGING, ONCE_CONNECTED, OUTBOUND_TIMINGS, TIMINGS
+from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
-from recorder.features.tenants import composition, keep_options, lines, transfer_options
+from recorder.features.tenants import lines, transfer_options
 from recorder.features.tenants.default_lines import add_line as create_shipped_line
 from recorder.features.tenants.default_lines import default_language, shipped_for
-from recorder.features.tenants.rules import SpokenText
+from recorder.features.tenants.line_change import UNCHANGED, LineChange, Unchanged, change_line
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.lifecycle import line_history
 from recorder.processes.services import Context
-from recorder.prompts.composer import language_menu
 from recorder.prompts.sentences import Wording
-from recorder.prompts.sound_sources import Sources, open_sources
+from recorder.prompts.sound_sources import open_sources
 
 OFF = "off"
 
@@ -171,9 +167,8 @@ def move_line(
             "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the tenant's lines"
         )
     if transfer_options.is_required(to.id):
-        transfer_options.set_transfer_notice(
-            to.id, move.id, ALONE, sources=found, now=now, entropy=os.urandom
-        )
+        change = LineChange(notice=NoticeChoice(ALONE))
+        change_line(to.id, move.id, change, sources=found, now=now, entropy=os.urandom)
     new = queries.line(to.id, move.id) or move
     print_result(line_record(new, announcement_languages(to.id)), move.id)
 
@@ -250,85 +245,51 @@ def set_line(context: Context, /, tenant_name: str, number: str, **options: Any)
     """Change the settings of a number, from the next call on. Calls in progress keep theirs.
 
     Either all of the options take effect, or, if one of them is refused, none."""
-    changes = LineChanges(**options)
-    changes.check()
+    change = _read_change(**options)
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    sources = open_sources(context.settings.prompts).cached()
-    with writing():
-        changes.apply(row, sources, utc_now())
+    sources = open_sources(context.settings.prompts)
+    change_line(row.tenant, row.id, change, sources=sources, now=utc_now(), entropy=os.urandom)
     for language in transfer_options.silent_languages(row.tenant, row.id):
         click.echo(f"joining colleagues are told nothing in {language}: no sentence exists", err=True)
     print_line(find_line(find_tenant(tenant_name), number))
 
 
-@dataclass(frozen=True, slots=True)
-class LineChanges:
-    """The options of ``accord line set``; empty or ``None`` where a setting stays."""
-
-    announcement_ids: tuple[str, ...]
-    mode: str | None
-    languages: tuple[str, ...]
-    timing: str | None
-    outbound: str | None
-    formats: tuple[str, ...]
-    beep: str | None
-    join_notice: str | None
-    join_question: bool
-    delete_in_call: str | None
-
-    def check(self) -> None:
-        """Raises :class:`click.UsageError` for options that contradict each other."""
-        if not any(getattr(self, each.name) for each in fields(self)):
-            raise click.UsageError("nothing to change: give at least one option")
-        if self.announcement_ids and (self.mode or self.languages):
-            raise click.UsageError("--announcement sets mode and languages, too: leave out the other options")
-        if self.join_question and self.join_notice in (None, OFF):
-            raise click.UsageError("--join-question needs --join-notice alone or --join-notice both")
-
-    def apply(self, row: LineRow, sources: Sources, now: datetime) -> None:
-        """Inside the caller's transaction: make the changes, in an order in which each is allowed if the
-        result is. Raises :class:`AccordError`."""
-        line = row.tenant, row.id
-        when: dict[str, Any] = {"now": now, "entropy": os.urandom}
-        speech: dict[str, Any] = {"sources": sources, **when}
-        timing, outbound = (value and value.replace("-", "_") for value in (self.timing, self.outbound))
-        if timing == BEFORE_RINGING:
-            lines.set_line_timing(*line, timing, **when)
-        if outbound not in (None, ONCE_CONNECTED):
-            lines.set_line_outbound(*line, outbound, **when)
-        if self.announcement_ids:
-            first, *others = self.announcement_ids
-            menu = _menu(row.tenant, self.announcement_ids, sources)
-            lines.set_line_announcement(*line, first, others=others, menu=menu, **when)
-        if self.mode is not None:
-            composition.set_line_mode(*line, self.mode, **speech)
-        if self.languages:
-            composition.set_line_languages(*line, self.languages, **speech)
-            keep_options.extend_to_languages(row.tenant, row, **speech)
-        if timing not in (None, BEFORE_RINGING):
-            lines.set_line_timing(*line, timing, **when)
-        if outbound == ONCE_CONNECTED:
-            lines.set_line_outbound(*line, outbound, **when)
-        if self.formats:
-            lines.set_line_formats(*line, self.formats, "operator", **when)
-        if self.beep is not None:
-            keep_options.set_line_beep(*line, BEEPS[self.beep], **when)
-        if self.join_notice is not None:
-            way = None if self.join_notice == OFF else self.join_notice
-            transfer_options.set_transfer_notice(*line, way, ask=self.join_question, **speech)
-        if self.delete_in_call is not None:
-            keep_options.set_line_deletable(*line, self.delete_in_call == "on", **speech)
-
-
-def _menu(tenant: str, announcement_ids: Sequence[str], sources: Sources) -> SpokenText | None:
-    """The menu of several announcements in different languages; ``None`` for one, and for mistakes that are
-    refused later."""
-    language_of = {each.id: each.language for each in queries.announcements(tenant)}
-    languages = [language_of[each] for each in announcement_ids if each in language_of]
-    if len(languages) == len(announcement_ids) == len(set(languages)) > 1:
-        return language_menu(languages, sources=sources)
-    return None
+def _read_change(
+    *,
+    announcement_ids: tuple[str, ...],
+    mode: str | None,
+    languages: tuple[str, ...],
+    timing: str | None,
+    outbound: str | None,
+    formats: tuple[str, ...],
+    beep: str | None,
+    join_notice: str | None,
+    join_question: bool,
+    delete_in_call: str | None,
+) -> LineChange:
+    """Raises :class:`click.UsageError` for options that contradict each other."""
+    if announcement_ids and (mode or languages):
+        raise click.UsageError("--announcement sets mode and languages, too: leave out the other options")
+    if join_question and join_notice in (None, OFF):
+        raise click.UsageError("--join-question needs --join-notice alone or --join-notice both")
+    notice: NoticeChoice | Unchanged | None = UNCHANGED
+    if join_notice is not None:
+        notice = None if join_notice == OFF else NoticeChoice(join_notice, join_question)
+    change = LineChange(
+        announcements=announcement_ids,
+        mode=mode,
+        languages=languages or None,
+        timing=timing and timing.replace("-", "_"),
+        outbound=outbound and outbound.replace("-", "_"),
+        formats=formats,
+        beep=None if beep is None else BEEPS[beep],
+        deletable=None if delete_in_call is None else delete_in_call == "on",
+        notice=notice,
+    )
+    if change == LineChange():
+        raise click.UsageError("nothing to change: give at least one option")
+    return change
 
 
 @click.command("set-keep-question")
@@ -363,5 +324,6 @@ def set_keep_question(
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
-    keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
+    change = LineChange(keep=keep)
+    change_line(row.tenant, row.id, change, sources=found, now=utc_now(), entropy=os.urandom)
     print_line(find_line(find_tenant(tenant_name), number))

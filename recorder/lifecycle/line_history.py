@@ -16,10 +16,8 @@ from recorder.domain.line_policy import OFF
 from recorder.ids import Entropy
 
 CREATED = "line.created"
+CHANGED = "line.changed"
 ENDED = "line.ended"
-ANNOUNCEMENT = "line.announcement_changed"
-MODE = "line.mode_changed"
-SETUP = "line.setup_changed"
 
 
 def has_ended(line_id: str | None, at: datetime) -> bool:
@@ -67,8 +65,8 @@ def lines_off_in(leaves: Iterable[LoggedLeaf]) -> frozenset[str]:
     """The ids of the lines that are not recorded, by the same leaves."""
     modes: dict[str, object] = {}
     for leaf in leaves:
-        if leaf.kind in (CREATED, ANNOUNCEMENT, MODE):
-            modes[str(leaf.body.get("line"))] = leaf.body.get("mode")
+        if leaf.kind in (CREATED, CHANGED) and "mode" in leaf.body:
+            modes[str(leaf.body.get("line"))] = leaf.body["mode"]
     return frozenset(line for line, mode in modes.items() if mode == OFF)
 
 

@@ -132,7 +132,7 @@ class OperatorOperations:
         )
 
     def change_line(self, tenant: TenantRow, line: str, settings: AnnouncedSettings) -> None:
-        if not line_settings.change_line(
+        if not line_settings.change_settings(
             tenant.id,
             line,
             _line_settings(settings),

@@ -39,7 +39,8 @@ from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.notifications import service as notifications
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import keep_options, number_proof
+from recorder.features.tenants import number_proof
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.features.usage import service as usage
@@ -129,8 +130,8 @@ def fill(folder: Path) -> None:
     (folder / PLANS).write_text(SMALL_PLAN)
     plans.use_file(folder / PLANS)
     plans.change_plan(plumber.id, "basic", **options)
-    keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **options)
-    keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **options)
+    change_line(bakery.id, bakery.line.id, LineChange(deletable=True), **options)
+    change_line(bakery.id, bakery.line.id, LineChange(beep="both"), **options)
     house.not_recorded(
         bakery, "daemon_away", at=at - timedelta(hours=30), external_party=Party("withheld", "")
     )

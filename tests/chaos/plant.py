@@ -23,7 +23,9 @@ from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.schema import migrate
 from recorder.cli.tenant_creation import make_tenant
 from recorder.clock import utc_now
-from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
+from recorder.features.tenants import announcements, lines, snapshot
+from recorder.features.tenants.line_change import LineChange, change_line
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.processes import object_store, run
 from recorder.processes.services import Context
 from recorder.seal import signing
@@ -171,10 +173,14 @@ class Plant:
         some have it destroyed."""
         which, now = (line.tenant, line.id), {"now": utc_now(), "entropy": os.urandom}
         out = "once_connected" if line.number in ONCE_CONNECTED else "before_connected"
-        lines.set_line_outbound(*which, out, **now)
-        keep_options.set_line_keep(*which, KeepOptions(keep_days=60, purpose="agreement"), **now)
-        transfer_options.set_transfer_notice(*which, "alone" if line.number in NUMBERS[:2] else "both", **now)
-        keep_options.set_line_deletable(*which, line.number in DELETABLE, **now)
+        change_line(*which, LineChange(outbound=out), **now)
+        change_line(*which, LineChange(keep=KeepOptions(keep_days=60, purpose="agreement")), **now)
+        change_line(
+            *which,
+            LineChange(notice=NoticeChoice("alone" if line.number in NUMBERS[:2] else "both")),
+            **now,
+        )
+        change_line(*which, LineChange(deletable=line.number in DELETABLE), **now)
 
     def _unit(self, name: str, argv: list[str]) -> None:
         self.units[name] = Unit(name, argv, self.environment, self.folder / "logs" / f"{name}.log")

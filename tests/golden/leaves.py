@@ -23,8 +23,10 @@ from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, reviews
 from recorder.features.subject_requests import service as request_register
 from recorder.features.team.account_links import AccountLinks
-from recorder.features.tenants import lines, setup, transfer_options
+from recorder.features.tenants import setup
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.registration import Registration
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import download_permission, users
 from recorder.lifecycle import amendments, expiry, plans, recordings
 from recorder.lifecycle.key_rotation import KeyRotation
@@ -110,8 +112,8 @@ def _settings(world: World) -> None:
     _team(world)
     world.house.limit(None, purpose="training")
     line = world.house.line.id
-    assert transfer_options.set_transfer_notice(
-        world.tenant, line, "alone", ask=True, **time_and_entropy(world)
+    assert change_line(
+        world.tenant, line, LineChange(notice=NoticeChoice("alone", True)), **time_and_entropy(world)
     )
     assert setup.switch_off(world.tenant, line, who=world.user, **time_and_entropy(world))
     row = queries.line(world.tenant, line)
@@ -119,7 +121,9 @@ def _settings(world: World) -> None:
     assert setup.switch_on(
         world.tenant, line, setup.preview(world.tenant, row).digest, **time_and_entropy(world)
     )
-    assert lines.set_line_formats(world.tenant, line, ["wav"], world.user, **time_and_entropy(world))
+    assert change_line(
+        world.tenant, line, LineChange(formats=["wav"]), who=world.user, **time_and_entropy(world)
+    )
     _plan(world)
     _provider(world)
     _difference(world)

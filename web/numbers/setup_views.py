@@ -12,8 +12,9 @@ from flask_babel import gettext as _
 from recorder.catalogue.records import FORMATS, LineRow
 from recorder.domain.call_plan import MODES
 from recorder.errors import AccordError, CatalogueError, ConfigError
-from recorder.features.tenants import lines, setup
+from recorder.features.tenants import setup
 from recorder.features.tenants.drafts import LineDraft, save_draft
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.setup import Preview
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.purposes import LANGUAGES, standard
@@ -75,11 +76,11 @@ def save_formats(line_id: str) -> ResponseReturnValue:
     if not format_codes or not {*format_codes} <= {*current_plan().formats}:
         form = SetupForm.of(setup.current_draft(line.tenant, line))
         return _form(line, form, format_error=str(_("Choose one of these."))), 422
-    lines.set_line_formats(
+    change_line(
         line.tenant,
         line.id,
-        format_codes,
-        current_visitor().user.id,
+        LineChange(formats=format_codes),
+        who=current_visitor().user.id,
         now=now(),
         entropy=panel_state().entropy,
     )

@@ -102,22 +102,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "number.proved": Sentence(
         SETTINGS, _l("%(who)s confirmed with the code that a number belongs to the company.")
     ),
-    "line.announcement_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s announcement.")),
-    "line.mode_changed": Sentence(SETTINGS, _l("%(who)s changed how a number informs callers.")),
-    "line.timing_changed": Sentence(SETTINGS, _l("%(who)s changed when a number’s announcement plays.")),
-    "line.outbound_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s outgoing calls.")),
-    "line.formats_changed": Sentence(
-        SETTINGS, _l("%(who)s changed how a number’s recordings are stored.")
-    ),
-    "line.keep_question_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s keep question.")),
-    "line.deletable_changed": Sentence(
-        SETTINGS, _l("%(who)s changed whether a number’s recordings can be deleted during the call.")
-    ),
-    "line.beep_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s reminder tone.")),
-    "line.transfer_notice_changed": Sentence(
-        SETTINGS, _l("%(who)s changed the notice for colleagues who join a number’s calls.")
-    ),
-    "line.setup_changed": Sentence(SETTINGS, _l("%(who)s changed how a number is recorded.")),
+    "line.changed": Sentence(SETTINGS, _l("%(who)s changed how a number is recorded.")),
     "line.ended": Sentence(SETTINGS, _l("%(who)s switched off recording for a number.")),
     "retention_limit.set": Sentence(SETTINGS, _l("%(who)s limited how long recordings are kept.")),
     "retention_limit.lifted": Sentence(

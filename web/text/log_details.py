@@ -80,6 +80,7 @@ BEEPS: Final[Mapping[str, object]] = {
     "both": _l("Both hear it"),
 }
 WAYS: Final[Mapping[str, object]] = {
+    "": _l("Off"),
     "alone": _l("The colleague alone hears it"),
     "both": _l("Both hear it"),
 }
@@ -216,8 +217,6 @@ def _reason(value: Any, context: _Context) -> str:
 
 
 def _how(value: Any, context: _Context) -> str:
-    if context.kind == "line.transfer_notice_changed":
-        return str(WAYS[value]) if value else str(_("Off"))
     if context.kind == "subject_request.closed":
         return subject_requests.closure(value)
     return str(VERIFICATIONS[value])
@@ -307,7 +306,8 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "keep": (_l("Keep question"), _keep_question),
     "deletable": (_l("Can be deleted during the call"), _yes_no),
     "beep": (_l("Reminder tone"), _one_of(BEEPS)),
-    "asks": (_l("Asks for consent"), _yes_no),
+    "transfer_notice": (_l("Notice for colleagues who join"), _one_of(WAYS)),
+    "transfer_question": (_l("Asks for consent"), _yes_no),
     "how": (_l("How"), _how),
     "keep_days": (_l("Kept for"), _days),
     "days": (_l("Kept for at most"), _days),

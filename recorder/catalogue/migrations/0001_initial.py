@@ -692,8 +692,7 @@ CREATE TABLE line_draft (
 );
 
 CREATE INDEX log_leaf_line ON log_leaf (tenant_id, number)
-WHERE kind IN ('line.created', 'line.announcement_changed', 'line.mode_changed', 'line.setup_changed',
-'line.ended');
+WHERE kind IN ('line.created', 'line.changed', 'line.ended');
 
 CREATE TABLE call_note (
     id TEXT NOT NULL PRIMARY KEY,

@@ -137,10 +137,7 @@ index."""
 LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_TEAM, name="log_leaf_team")
 
 
-IS_LINE_SETUP = SQL(
-    "kind IN ('line.created', 'line.announcement_changed', 'line.mode_changed', 'line.setup_changed', "
-    "'line.ended')"
-)
+IS_LINE_SETUP = SQL("kind IN ('line.created', 'line.changed', 'line.ended')")
 """Kinds of leaves that say what a line announces, and whether it is recorded; the condition of their
 index."""
 

@@ -6,14 +6,13 @@ announcement, so that it can be composed again for another mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
-from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import ASKING_MODES, AnnouncementRow, Composition, LineRow
+from recorder.catalogue.database import connected
+from recorder.catalogue.records import ASKING_MODES, AnnouncementRow, Composition
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
@@ -24,8 +23,7 @@ from recorder.features.tenants.announcements import (
     read_sound,
     sentence_of,
 )
-from recorder.features.tenants.lines import set_line_announcement
-from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode, check_spoken_languages
+from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode
 from recorder.ids import Entropy
 from recorder.prompts import composer
 from recorder.prompts.purposes import standard
@@ -103,6 +101,10 @@ class Draft:
     def mode(self) -> str:
         return self.recipe.mode
 
+    @property
+    def language(self) -> str:
+        return self.recipe.language
+
     def save(self, tenant: str, now: datetime, entropy: Entropy) -> AnnouncementRow:
         recipe = self.recipe
         return create_announcement(
@@ -166,85 +168,18 @@ def compose(
     return recipe.draft(sources).save(tenant, now, entropy)
 
 
-def set_line_mode(
-    tenant: str,
-    line_id: str,
-    mode: str,
-    *,
-    sources: Sources = composer.SHIPPED,
-    now: datetime,
-    entropy: Entropy,
-) -> bool:
-    """Set a line's mode from the next call on (one of ``recorder.domain.call_plan.MODES``): its announcements
-    are composed again for that mode. False if the tenant has no such line. Raises :class:`CatalogueError`
-    (``line.settings``, ``country.mode``, ``country.keep_days``, ``announcement.own``: a customer's own
-    sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    known = check_mode(mode)
-
-    def choose(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
-        current = [rows[each] for each in line.announcements]
-        with connected():
-            country_check.check_setting(
-                tenant, current[0].purposes, keep_days=current[0].keep_days, mode=mode
-            )
-        found = [row if row.mode == mode else _recomposed(row, known, sources) for row in current]
-        return found, None if line.menu is None else OwnSound(line.menu.text, read_sound(line.menu.sha256))
-
-    return _set(tenant, line_id, choose, now, entropy)
-
-
-def set_line_languages(
-    tenant: str,
-    line_id: str,
+def in_languages(
     languages: Sequence[str],
-    *,
-    sources: Sources = composer.SHIPPED,
-    now: datetime,
-    entropy: Entropy,
-) -> bool:
-    """Set a line's languages from the next call on, the first one first; several are chosen by a menu. An
-    announcement is reused if the line, or the customer, has one for that language with the same base name,
-    mode, purposes and retention; otherwise it is composed. False if the tenant has no such line. Raises
-    :class:`CatalogueError` (``line.languages``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    check_spoken_languages(languages)
-
-    def choose(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
-        current = [rows[each] for each in line.announcements]
-        found = [_in_language(language, current, rows, sources) for language in languages]
-        menu = composer.language_menu(languages, sources=sources) if len(languages) > 1 else None
-        return found, menu
-
-    return _set(tenant, line_id, choose, now, entropy)
-
-
-_LinePrompts = tuple[Sequence[AnnouncementRow | Draft], SpokenText | None]
-
-
-def _set(
-    tenant: str,
-    line_id: str,
-    choose: Callable[[LineRow, Mapping[str, AnnouncementRow]], _LinePrompts],
-    now: datetime,
-    entropy: Entropy,
-) -> bool:
-    """Assign the wanted announcements to a line; start over if the line was changed meanwhile."""
-    while True:
-        line = queries.line(tenant, line_id)
-        if line is None or line.until is not None:
-            return False
-        found, menu = choose(line, {row.id: row for row in queries.announcements(tenant)})
-        with writing():
-            lock_tenant(tenant)
-            if queries.line(tenant, line_id) != line:
-                continue
-            first, *others = [announcement_id(tenant, each, now, entropy) for each in found]
-            mode = found[0].mode if line.recorded else line.mode
-            wanted_values = ((first, *others), sentence_of(menu), mode)
-            if wanted_values == (line.announcements, line.menu, line.mode):
-                return True
-            return set_line_announcement(
-                tenant, line_id, first, others=others, menu=menu, now=now, entropy=entropy
-            )
+    current: Sequence[AnnouncementRow],
+    rows: Mapping[str, AnnouncementRow],
+    mode: Mode,
+    sources: Sources,
+) -> list[AnnouncementRow | Draft]:
+    """A line's announcements in a mode and in these languages. One of its ``current`` ones, or of the
+    customer's ``rows``, is used if it is in that language with the same base name, mode, purposes and
+    retention; otherwise it is composed. Raises :class:`CatalogueError` (``line.languages``,
+    ``announcement.own``: a customer's own sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    return [_in_language(language, current, rows, mode, sources) for language in languages]
 
 
 def announcement_id(tenant: str, choice: AnnouncementRow | Draft, now: datetime, entropy: Entropy) -> str:
@@ -277,25 +212,29 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> Draft:
 
 
 def _in_language(
-    language: str, current: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
+    language: str,
+    current: Sequence[AnnouncementRow],
+    rows: Mapping[str, AnnouncementRow],
+    mode: Mode,
+    sources: Sources,
 ) -> AnnouncementRow | Draft:
     """A line's announcement in a language: its own, another one of the customer's, or a draft."""
     first = current[0]
     if same := next((row for row in current if row.language == language), None):
-        return same
+        return same if same.mode == mode else _recomposed(same, mode, sources)
     for row in rows.values():  # the latest version of each name first
-        alike = (first.mode, _promise(first), _base(first))
+        alike = (mode, _promise(first), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
             return row
-    name = _name(first, language, first.mode)
+    name = _name(first, language, mode)
     if own := [code for code in first.purposes if code not in standard()]:
         raise CatalogueError(
             "line.languages",
             f"the purpose {own[0]} has no sentence in {language}",
-            f"`accord announcement compose {name} --language {language} --mode {first.mode} "
+            f"`accord announcement compose {name} --language {language} --mode {mode} "
             f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
         )
-    mode, wording = check_mode(first.mode), first.composition.wording if first.composition else SHORT
+    wording = first.composition.wording if first.composition else SHORT
     return Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
 
 

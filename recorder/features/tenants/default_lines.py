@@ -11,7 +11,9 @@ from recorder.catalogue.records import AnnouncementRow, TenantRow
 from recorder.domain.call_plan import ALONE
 from recorder.features.tenants import lines, transfer_options
 from recorder.features.tenants.composition import Recipe
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.rules import SpokenText, check_mode
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.ids import Entropy
 from recorder.lifecycle import plans
 from recorder.lifecycle.plans import CustomerPlan
@@ -113,5 +115,6 @@ def add_line(
         entropy=entropy,
     ).id
     if transfer_options.is_required(owner.id):
-        transfer_options.set_transfer_notice(owner.id, line, ALONE, sources=sources, now=now, entropy=entropy)
+        change = LineChange(notice=NoticeChoice(ALONE))
+        change_line(owner.id, line, change, sources=sources, now=now, entropy=entropy)
     return line

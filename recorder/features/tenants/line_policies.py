@@ -26,8 +26,8 @@ from recorder.lifecycle.plans import CustomerPlan
 from recorder.spool.snapshot import check_line
 
 LEAVES = (
-    line_history.CREATED, line_history.ENDED, line_history.ANNOUNCEMENT, line_history.MODE,
-    announcement_rows.CREATED, plans.CREATED, plans.CHANGED,
+    line_history.CREATED, line_history.CHANGED, line_history.ENDED, announcement_rows.CREATED,
+    plans.CREATED, plans.CHANGED,
 )  # fmt: skip
 """Kinds of leaves that confirm what the rows of a customer's lines say."""
 

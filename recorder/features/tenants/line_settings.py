@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from recorder.auditlog.append import lock_tenant
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import country_check
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow
-from recorder.features.tenants import default_lines, keep_options, lines
+from recorder.features.tenants import default_lines, lines
 from recorder.features.tenants.announcements import check_promise
 from recorder.features.tenants.composition import Draft, Recipe, announcement_id
 from recorder.features.tenants.drafts import LineSettings
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.rules import SpokenText, check_mode, check_spoken_languages
 from recorder.ids import Entropy
 from recorder.lifecycle import plans
@@ -87,24 +88,14 @@ def add_line(
         )
 
 
-def change_line(
+def change_settings(
     tenant: str, line_id: str, settings: LineSettings, *, sources: Sources, now: datetime, entropy: Entropy
 ) -> bool:
     """Let a line announce other settings from the next call on. False if the tenant has no such line. Raises
-    as :func:`recorder.features.tenants.lines.set_line_announcement`, and :class:`ConfigError` (``prompt.*``,
-    ``speech.*``)."""
+    as :func:`recorder.features.tenants.line_change.change_line`."""
     drafts, menu = _compose(settings, sources)
-    with writing():
-        lock_tenant(tenant)
-        line = queries.line(tenant, line_id)
-        if line is None or line.until is not None:
-            return False
-        first, *others = [announcement_id(tenant, each, now, entropy) for each in drafts]
-        lines.set_line_announcement(
-            tenant, line_id, first, others=others, menu=menu, now=now, entropy=entropy
-        )
-        keep_options.extend_to_languages(tenant, line, sources=sources, now=now, entropy=entropy)
-    return True
+    change = LineChange(announcements=drafts, menu=menu)
+    return change_line(tenant, line_id, change, sources=sources, now=now, entropy=entropy)
 
 
 def _compose(settings: LineSettings, sources: Sources) -> tuple[list[Draft], SpokenText | None]:

@@ -28,7 +28,6 @@ from recorder.domain.line_policy import (
     BEFORE_RINGING,
     NUMBER,
     OFF,
-    OUTBOUND_TIMINGS,
     TIMINGS,
 )
 from recorder.errors import CatalogueError
@@ -83,7 +82,7 @@ def create_line(
         raise CatalogueError(
             "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
         )
-    _check_formats(formats)
+    check_formats(formats)
     label = names.tidy(label, "the label", "line.label", empty=True)
     identity = str(uuid7(now, entropy))
     try:
@@ -95,10 +94,10 @@ def create_line(
             else:
                 known_numbers.add(tenant, identity, number)
             allowed_formats = plans.choose_formats(tenant, formats)
-            body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
+            columns = announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
-                body["mode"] = columns["mode"] = OFF
+                columns["mode"] = OFF
             row = LineTable(
                 id=identity,
                 tenant=tenant,
@@ -111,15 +110,24 @@ def create_line(
                 **columns,
             )
             insert(row)
-            how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
-            rest = {
+            body = {
+                "line": identity,
+                "number": number,
+                "label": label,
+                "announcement": announcement,
+                "others": [*others],
+                "mode": row.mode,
+                "menu_text_sha256": None if menu is None else sha256_of(menu.text),
+                "menu": columns["menu"],
+                "timing": timing,
+                "formats": row.formats,
                 "keep": None,
                 "deletable": False,
                 "beep": "",
                 "transfer_notice_sha256": None,
                 "outbound": OFF,
             }
-            append(tenant, CREATED, {"line": identity, **body, **how, **rest}, now, entropy)
+            append(tenant, CREATED, body, now, entropy)
             increment(LINES, tenant)
     except IntegrityError as error:
         raise CatalogueError(
@@ -130,130 +138,12 @@ def create_line(
     return line_row(row)
 
 
-def set_line_announcement(
-    tenant: str,
-    line_id: str,
-    announcement: str,
-    *,
-    others: Sequence[str] = (),
-    menu: SpokenText | None = None,
-    switch_on: bool = False,
-    now: datetime,
-    entropy: Entropy,
-) -> bool:
-    """Set what a line says from the next call on, all of it, as for :func:`create_line`; its mode follows. A
-    line that is not recorded stays so, unless this is to ``switch_on`` recording. False if the tenant has no
-    such line. Raises :class:`CatalogueError`: ``line.timing``, ``line.languages``, ``line.menu``,
-    ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``,
-    ``plan.keep_days``."""
-    with writing():
-        lock_tenant(tenant)
-        body, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
-        row = LineTable.get_or_none(active_line(tenant, line_id))
-        if row is None:
-            return False
-        check_timing(row.timing, row.outbound, columns["mode"], others)
-        if row.mode == OFF and not switch_on:
-            body["mode"] = columns["mode"] = OFF
-        LineTable.update(**columns).where(LineTable.id == line_id).execute()
-        was = {"announcement_was": row.announcement_id, "others_was": row.others}
-        append(tenant, "line.announcement_changed", {"line": line_id, **body, **was}, now, entropy)
-        if row.mode != columns["mode"]:
-            changed = {"line": line_id, "mode": columns["mode"], "mode_was": row.mode}
-            append(tenant, "line.mode_changed", changed, now, entropy)
-        increment(LINES, tenant)
-    return True
-
-
-def switch_line_off(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Stop recording a number that stays its customer's. False if the tenant has no such line that is
-    recorded."""
-    with writing():
-        lock_tenant(tenant)
-        row = LineTable.get_or_none(active_line(tenant, line_id) & (LineTable.mode != OFF))
-        if row is None:
-            return False
-        LineTable.update(mode=OFF).where(LineTable.id == line_id).execute()
-        body = {"line": line_id, "mode": OFF, "mode_was": row.mode}
-        append(tenant, "line.mode_changed", body, now, entropy)
-        increment(LINES, tenant)
-    return True
-
-
-def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Set when a line announces from the next call on (one of ``line_policy.TIMINGS``). False if the tenant
-    has no such line. Raises :class:`CatalogueError` (``line.settings``, ``line.timing``)."""
-    if timing not in TIMINGS:
-        raise CatalogueError(
-            "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
-        )
-    with writing():
-        lock_tenant(tenant)
-        row = LineTable.get_or_none(active_line(tenant, line_id))
-        if row is None:
-            return False
-        check_timing(timing, OFF, _announced_mode(row), row.others)
-        if row.timing != timing:
-            LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
-            body = {"line": line_id, "timing": timing, "timing_was": row.timing}
-            append(tenant, "line.timing_changed", body, now, entropy)
-            increment(LINES, tenant)
-    return True
-
-
-def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Set whether and when a line announces its outbound calls from the next one on (one of
-    ``line_policy.OUTBOUND_TIMINGS``). False if the tenant has no such line. Raises :class:`CatalogueError`
-    (``line.settings``, ``line.timing``)."""
-    if outbound not in OUTBOUND_TIMINGS:
-        raise CatalogueError(
-            "line.settings", f"outbound calls cannot be {outbound!r}", f"one of {', '.join(OUTBOUND_TIMINGS)}"
-        )
-    with writing():
-        lock_tenant(tenant)
-        row = LineTable.get_or_none(active_line(tenant, line_id))
-        if row is None:
-            return False
-        check_timing(BEFORE_RINGING, outbound, _announced_mode(row), row.others)
-        if row.outbound != outbound:
-            LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
-            body = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
-            append(tenant, "line.outbound_changed", body, now, entropy)
-            increment(LINES, tenant)
-    return True
-
-
-def set_line_formats(
-    tenant: str, line_id: str, formats: Sequence[str], who: str, *, now: datetime, entropy: Entropy
-) -> bool:
-    """Set the formats in which a line's recordings are stored from the next call on; ``who`` is the id of the
-    user, or ``operator``. False if the tenant has no such line. Raises :class:`CatalogueError`
-    (``line.settings``, ``plan.format``)."""
-    _check_formats(formats)
-    with writing():
-        lock_tenant(tenant)
-        row = LineTable.get_or_none(active_line(tenant, line_id))
-        if row is None:
-            return False
-        allowed_formats = list(plans.choose_formats(tenant, formats))
-        if row.formats != allowed_formats:
-            LineTable.update(formats=allowed_formats).where(LineTable.id == line_id).execute()
-            body = {"line": line_id, "formats": allowed_formats, "formats_was": row.formats, "actor": who}
-            append(tenant, "line.formats_changed", body, now, entropy)
-            increment(LINES, tenant)
-    return True
-
-
-def _check_formats(formats: Sequence[str]) -> None:
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises :class:`CatalogueError` (``line.settings``) for one that Accord does not write."""
     if others := sorted({*formats} - {*FORMATS}):
         raise CatalogueError(
             "line.settings", f"there is no format {others[0]!r}", f"{' and '.join(FORMATS)}, or one of them"
         )
-
-
-def _announced_mode(row: LineTable) -> str:
-    """The mode of a line once it is recorded."""
-    return str(row.announcement.mode)
 
 
 def find_active(tenant: str, number: str) -> LineTable | None:
@@ -369,10 +259,11 @@ def move_line(
         )
 
 
-def _announcement_columns(
+def announcement_columns(
     tenant: str, ids: Sequence[str], menu: SpokenText | None, now: datetime, expected: str | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inside the caller's transaction: a line's announcements as the fields of a leaf, and as columns."""
+) -> dict[str, Any]:
+    """Inside the caller's transaction: what a line announces, as columns. Raises :class:`CatalogueError` as
+    :func:`create_line`."""
     rows = [_own_announcement(tenant, each) for each in ids]
     first = rows[0]
     country_check.check_setting(
@@ -382,23 +273,29 @@ def _announcement_columns(
     check_expected_mode(first, expected)
     check_languages(rows)
     check_menu(rows, menu)
-    columns: dict[str, Any] = {"announcement": first.id, "others": list(ids[1:]), "mode": first.mode}
-    body: dict[str, Any] = {"announcement": first.id, "mode": first.mode, "others": list(ids[1:])}
-    if menu is None:
-        nothing = {"menu_text_sha256": None, "menu": None}
-        return body | nothing, columns | {"menu_text": None, "menu": None}
-    sound = store_sound(menu.wav, now)
-    body |= {"menu_text_sha256": sha256_of(menu.text), "menu": sound}
-    return body, columns | {"menu_text": menu.text, "menu": sound}
+    return {
+        "announcement": first.id,
+        "others": list(ids[1:]),
+        "mode": first.mode,
+        "menu_text": None if menu is None else menu.text,
+        "menu": None if menu is None else store_sound(menu.wav, now),
+    }
 
 
 def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:
     row = next(iter(_announcement(tenant, announcement)), None)
     if row is None:
-        raise CatalogueError(
-            "announcement.unknown", f"this customer has no announcement {announcement}", "make it first"
-        )
+        raise announcement_unknown(announcement)
     return row
+
+
+def announcement_unknown(announcement: str) -> CatalogueError:
+    """The error for an id that is none of the customer's announcements'."""
+    return CatalogueError(
+        "announcement.unknown",
+        f"this customer has no announcement {announcement}",
+        "`accord announcement list` shows the customer's announcements",
+    )
 
 
 @prepared(AnnouncementTable)

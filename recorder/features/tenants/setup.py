@@ -8,12 +8,12 @@ again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import lock_tenant, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf, line_leaves
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
@@ -22,10 +22,12 @@ from recorder.catalogue.records import AnnouncementRow, LineRow
 from recorder.domain.line_policy import OFF
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
-from recorder.features.tenants import drafts, keep_options, lines
+from recorder.features.tenants import drafts
 from recorder.features.tenants.announcements import check_purposes, read_sound
-from recorder.features.tenants.composition import Draft, Recipe, announcement_id
+from recorder.features.tenants.composition import Draft, Recipe
 from recorder.features.tenants.drafts import LineDraft, LineSettings
+from recorder.features.tenants.line_change import OPERATOR, LineChange, change_line
+from recorder.features.tenants.lines import announcement_unknown
 from recorder.features.tenants.rules import (
     OwnSound,
     SpokenText,
@@ -36,16 +38,12 @@ from recorder.features.tenants.rules import (
 )
 from recorder.ids import Entropy
 from recorder.lifecycle import line_history
-from recorder.lifecycle.line_history import SETUP
 from recorder.prompts import composer
 from recorder.prompts.sentences import SHORT
 from recorder.prompts.sound_sources import Sources
 
 Part = Literal["menu", "announcement", "question", "declined"]
 MENU: Final = "menu"
-
-OPERATOR: Final = "operator"
-"""Who changed a line, where it was not one of the customer's users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,29 +233,13 @@ def switch_on(
         raise _changed(line)
     if line.recorded and drafts.find_draft(tenant, line_id) is None:
         return True
-    languages = current_settings(tenant, line).languages
+    change = LineChange(announcements=setup_preview.announcements, menu=setup_preview.menu, recorded=True)
     with writing():
         lock_tenant(tenant)
-        lines.check_not_leaving(tenant)
         if queries.line(tenant, line_id) != line:
             raise _changed(line)
-        first, *others = [announcement_id(tenant, each, now, entropy) for each in setup_preview.announcements]
-        lines.set_line_announcement(
-            tenant,
-            line_id,
-            first,
-            others=others,
-            menu=setup_preview.menu,
-            switch_on=True,
-            now=now,
-            entropy=entropy,
-        )
         drafts.drop_draft(line_id)
-        _log_change(tenant, line_id, who, now, entropy, recorded=True, announcements=[first, *others])
-    if {*setup_preview.settings.languages} != {*languages}:
-        changed = replace(line, announcement=first, others=tuple(others))
-        keep_options.extend_to_languages(tenant, changed, sources=sources, now=now, entropy=entropy)
-    return True
+        return change_line(tenant, line_id, change, who=who, sources=sources, now=now, entropy=entropy)
 
 
 def _changed(line: LineRow) -> CatalogueError:
@@ -271,27 +253,10 @@ def _changed(line: LineRow) -> CatalogueError:
 def switch_off(tenant: str, line_id: str, *, who: str = OPERATOR, now: datetime, entropy: Entropy) -> bool:
     """Stop recording a line, which stays its customer's: from the next call on, as soon as the nodes have
     read it. False if the tenant has no such line that is recorded."""
-    with writing():
-        lock_tenant(tenant)
-        line = queries.line(tenant, line_id)
-        if line is None or not lines.switch_line_off(tenant, line_id, now=now, entropy=entropy):
-            return False
-        _log_change(tenant, line_id, who, now, entropy, recorded=False, announcements=line.announcements)
-    return True
-
-
-def _log_change(
-    tenant: str,
-    line_id: str,
-    who: str,
-    now: datetime,
-    entropy: Entropy,
-    *,
-    recorded: bool,
-    announcements: Sequence[str],
-) -> None:
-    body = {"line": line_id, "actor": who, "recorded": recorded, "announcements": list(announcements)}
-    append(tenant, SETUP, body, now, entropy)
+    line = queries.line(tenant, line_id)
+    if line is None or not line.recorded:
+        return False
+    return change_line(tenant, line_id, LineChange(recorded=False), who=who, now=now, entropy=entropy)
 
 
 def versions(tenant: str) -> dict[str, list[LineVersion]]:
@@ -304,7 +269,7 @@ def versions(tenant: str) -> dict[str, list[LineVersion]]:
         if changed is None:
             continue
         if before and before[0].since == changed.since:
-            before[0] = changed  # one change wrote several leaves
+            before[0] = changed  # nobody was told what it replaces at once
         else:
             if before:
                 before[0] = replace(before[0], until=changed.since)
@@ -314,25 +279,28 @@ def versions(tenant: str) -> dict[str, list[LineVersion]]:
 
 def _version(leaf: LoggedLeaf, before: LineVersion | None) -> LineVersion | None:
     body = leaf.body
-    if leaf.kind in (line_history.CREATED, line_history.ANNOUNCEMENT):
-        announcements = (str(body["announcement"]), *map(str, body["others"]))
-        return LineVersion(leaf.at, None, announcements, body["mode"] != OFF, None)
+    if leaf.kind == line_history.CREATED:
+        return LineVersion(leaf.at, None, _announcement_ids(body), body["mode"] != OFF, None)
     if before is None:
         return None
-    if leaf.kind == line_history.MODE:
-        return LineVersion(leaf.at, None, before.announcements, body["mode"] != OFF, None)
     if leaf.kind == line_history.ENDED:
         return replace(before, since=leaf.at, recorded=False, who=None)
+    if not body.keys() & {"announcement", "others", "mode"}:
+        return None  # Other settings do not change what is announced.
+    announcements = _announcement_ids(
+        {"announcement": before.announcements[0], "others": before.announcements[1:], **body}
+    )
+    recorded = body["mode"] != OFF if "mode" in body else before.recorded
     who = None if body["actor"] == OPERATOR else str(body["actor"])
-    return LineVersion(leaf.at, None, tuple(body["announcements"]), bool(body["recorded"]), who)
+    return LineVersion(leaf.at, None, announcements, recorded, who)
+
+
+def _announcement_ids(body: Mapping[str, Any]) -> tuple[str, ...]:
+    return (str(body["announcement"]), *map(str, body["others"]))
 
 
 def _row(tenant: str, announcement: str) -> AnnouncementRow:
     found = queries.announcement(tenant, announcement)
     if found is None:
-        raise CatalogueError(
-            "announcement.unknown",
-            f"this customer has no announcement {announcement}",
-            "`accord announcement list` shows the customer's announcements",
-        )
+        raise announcement_unknown(announcement)
     return found

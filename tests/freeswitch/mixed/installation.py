@@ -20,8 +20,10 @@ from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import KeepOptions, RecordingRow
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
-from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
+from recorder.features.tenants import announcements, lines, snapshot
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.rules import OwnSound
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from recorder.playback.interface import Actor
@@ -216,15 +218,20 @@ def _settings(tenant: str, line: str, call: Call) -> None:
     """Return a line's settings beside its announcement, as its call needs them."""
     sources, now, actions = Signals(), utc_now(), call.actions
     if any(action.startswith("keep_") for action in actions):
-        keep_options.set_line_keep(
-            tenant, line, KeepOptions(365), sources=sources, now=now, entropy=os.urandom
+        change_line(
+            tenant, line, LineChange(keep=KeepOptions(365)), sources=sources, now=now, entropy=os.urandom
         )
     if "delete" in actions:
-        keep_options.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
+        change_line(tenant, line, LineChange(deletable=True), sources=sources, now=now, entropy=os.urandom)
     if call.notified:
-        transfer_options.set_transfer_notice(
-            tenant, line, call.notified, sources=sources, now=now, entropy=os.urandom
+        change_line(
+            tenant,
+            line,
+            LineChange(notice=NoticeChoice(call.notified)),
+            sources=sources,
+            now=now,
+            entropy=os.urandom,
         )
     if call.opening in OUTBOUND:
         how = "once_connected" if call.opening in TOGETHER else "before_connected"
-        lines.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)
+        change_line(tenant, line, LineChange(outbound=how), now=now, entropy=os.urandom)

@@ -80,18 +80,18 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     )
     | _at("announcement.created", "created_at"),
     "line": _leaf(
-        "line.created, and each change",
+        "line.created, line.changed",
         "id tenant_id number digits label mode timing formats announcement_id others menu_text menu_sha256 "
         "keep deletable beep transfer_notice outbound",
     )
     | _at("line.created", "since")
     | _at("line.ended", "until"),
     "line_delete": _leaf(
-        "line.deletable_changed (line_delete_sha256)",
+        "line.changed (line_delete_sha256)",
         "line_id language question_text question_sha256 deleted_text deleted_sha256",
     ),
     "line_keep": _leaf(
-        "line.keep_question_changed (line_keep_sha256)",
+        "line.changed (line_keep_sha256)",
         "line_id language question_text question_sha256 cue_text cue_sha256 yes_text yes_sha256 no_text "
         "no_sha256 none_text none_sha256",
     ),

@@ -22,7 +22,8 @@ from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.subject_requests import service as request_register
-from recorder.features.tenants import lines, service
+from recorder.features.tenants import service
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import expiry
 from recorder.playback import grants
@@ -216,7 +217,7 @@ def _listen(house: Bakery, user: str, recording: str) -> None:
 
 def _change_settings(house: Bakery) -> None:
     when = {"now": house.clock(), "entropy": house.entropy}
-    lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **when)
+    change_line(house.tenant, house.line.id, LineChange(timing="at_pickup"), **when)
     service.set_tenant_country(house.tenant, "nl", **when)
     house.limit(20, purpose="training")
     request_register.enter(

@@ -43,14 +43,14 @@ from recorder.features.tenants import (
     announcements,
     composition,
     drafts,
-    keep_options,
     lines,
     number_proof,
     service,
     setup,
-    transfer_options,
 )
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.number_proof import NumberProofs
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.ids import uuid7
@@ -169,7 +169,7 @@ def _somebody_else(world: World) -> None:
 def _settings(world: World) -> None:
     tenant, line = world.tenant, world.house.line.id
     service.set_tenant_country(tenant, "be", **time_and_entropy(world))
-    lines.set_line_timing(tenant, line, "before_ringing", **time_and_entropy(world))
+    change_line(tenant, line, LineChange(timing="before_ringing"), **time_and_entropy(world))
     announcement = composition.compose(
         tenant,
         name="asking",
@@ -179,13 +179,13 @@ def _settings(world: World) -> None:
         keep_days=30,
         **time_and_entropy(world),
     )
-    lines.set_line_announcement(tenant, line, announcement.id, **time_and_entropy(world))
-    composition.set_line_languages(tenant, line, ["fr", "en"], **time_and_entropy(world))
-    keep_options.set_line_keep(tenant, line, KeepOptions(keep_days=30), **time_and_entropy(world))
-    keep_options.set_line_deletable(tenant, line, True, **time_and_entropy(world))
-    transfer_options.set_transfer_notice(tenant, line, "alone", **time_and_entropy(world))
-    keep_options.set_line_beep(tenant, line, "both", **time_and_entropy(world))
-    lines.set_line_outbound(tenant, line, "before_connected", **time_and_entropy(world))
+    change_line(tenant, line, LineChange(announcements=[announcement.id]), **time_and_entropy(world))
+    change_line(tenant, line, LineChange(languages=["fr", "en"]), **time_and_entropy(world))
+    change_line(tenant, line, LineChange(keep=KeepOptions(keep_days=30)), **time_and_entropy(world))
+    change_line(tenant, line, LineChange(deletable=True), **time_and_entropy(world))
+    change_line(tenant, line, LineChange(notice=NoticeChoice("alone")), **time_and_entropy(world))
+    change_line(tenant, line, LineChange(beep="both"), **time_and_entropy(world))
+    change_line(tenant, line, LineChange(outbound="before_connected"), **time_and_entropy(world))
     plain = world.house.line.announcement
     second = lines.create_line(tenant, number="+3225550177", announcement=plain, **time_and_entropy(world))
     line_history.end_line(tenant, second.id, **time_and_entropy(world))

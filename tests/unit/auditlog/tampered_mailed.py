@@ -31,7 +31,7 @@ def forget_checkpoints(world: World, first: int) -> None:
 def write_history_anew(world: World) -> None:
     """Delete every checkpoint, change a leaf and its row, and sign the result with the worker's key."""
     forget_checkpoints(world, 1)
-    write_anew(world, world.leaf("line.timing_changed").number, "at_pickup", "once_connected")
+    write_anew(world, world.leaf("line.changed").number, "at_pickup", "once_connected")
     with writing():
         LineTable.update(timing="once_connected").execute()
     assert world.sign() == 1

@@ -77,7 +77,7 @@ def test_decisions_are_found_in_order(tenant, clock, entropy) -> None:
     with writing():
         for kind, line in (("line.created", "one"), ("line.ended", "one"), ("line.created", "two")):
             append(tenant, kind, {"line": line}, clock(), entropy)
-        append(tenant, "line.mode_changed", {"line": "two"}, clock(), entropy)
+        append(tenant, "line.changed", {"line": "two"}, clock(), entropy)
     kinds = ["line.created", "line.ended"]
     found = leaf_lookup.find_decisions(tenant, kinds)
     assert [(each.kind, each.body["line"]) for each in found] == [

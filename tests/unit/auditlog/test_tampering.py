@@ -21,8 +21,10 @@ from recorder.catalogue.tables.grant import ListenTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.listed_call import ListedCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.features.tenants import composition, keep_options, transfer_options
+from recorder.features.tenants import composition
 from recorder.features.tenants import lines as line_register
+from recorder.features.tenants.line_change import LineChange, change_line
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import users
 from recorder.lifecycle import line_history, recordings, search_index
 from tests.unit.auditlog.column_coverage import COMPARED
@@ -74,7 +76,7 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr("recorder.audit.rows.PAGE", 2)
     house, time_and_entropy = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
     line, tenant = house.line.id, house.tenant
-    line_register.set_line_timing(tenant, line, "before_ringing", **time_and_entropy)
+    change_line(tenant, line, LineChange(timing="before_ringing"), **time_and_entropy)
     announcement = composition.compose(
         tenant,
         name="asking",
@@ -84,20 +86,22 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
         keep_days=30,
         **time_and_entropy,
     )
-    assert line_register.set_line_announcement(tenant, line, announcement.id, **time_and_entropy)
+    assert change_line(tenant, line, LineChange(announcements=[announcement.id]), **time_and_entropy)
     for languages in (["fr", "en"], ["fr"]):
-        assert composition.set_line_languages(tenant, line, languages, **time_and_entropy)
+        assert change_line(tenant, line, LineChange(languages=languages), **time_and_entropy)
         assert world.audit(recordings=False) == []
     for keep in (KeepOptions(keep_days=30), None):
-        assert keep_options.set_line_keep(tenant, line, keep, **time_and_entropy)
+        assert change_line(tenant, line, LineChange(keep=keep), **time_and_entropy)
         assert world.audit(recordings=False) == []
     for on in (True, False):
-        assert keep_options.set_line_deletable(tenant, line, on, **time_and_entropy)
-        assert transfer_options.set_transfer_notice(tenant, line, "alone" if on else None, **time_and_entropy)
-        assert keep_options.set_line_beep(tenant, line, "both" if on else "", **time_and_entropy)
+        assert change_line(tenant, line, LineChange(deletable=on), **time_and_entropy)
+        assert change_line(
+            tenant, line, LineChange(notice=NoticeChoice("alone") if on else None), **time_and_entropy
+        )
+        assert change_line(tenant, line, LineChange(beep="both" if on else ""), **time_and_entropy)
         assert world.audit(recordings=False) == []
-    assert line_register.set_line_outbound(tenant, line, "before_connected", **time_and_entropy)
-    assert composition.set_line_mode(tenant, line, "opt-in", **time_and_entropy)
+    assert change_line(tenant, line, LineChange(outbound="before_connected"), **time_and_entropy)
+    assert change_line(tenant, line, LineChange(mode="opt-in"), **time_and_entropy)
     second = line_register.create_line(
         tenant, number="+3225550177", announcement=announcement.id, **time_and_entropy
     )
@@ -115,9 +119,9 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
     recordings.note_quarantine_erasure(NotRecordedTable.select().first().id, **time_and_entropy)
     assert world.audit() == []
     kinds = {each.kind for each in LeafTable.select(LeafTable.kind)}
-    assert {"session.closed", "quarantine.erased", "line.ended", "line.transfer_notice_changed"} <= kinds
+    assert {"session.closed", "quarantine.erased", "line.ended", "line.changed"} <= kinds
     assert LeafTable.select().where(LeafTable.kind == "session.closed").count() == 2
-    changed = json.loads(world.leaf("line.mode_changed", -1).body)
+    changed = json.loads(world.leaf("line.changed", -1).body)
     assert (changed["mode_was"], changed["mode"]) == ("opt-out", "opt-in")
 
 

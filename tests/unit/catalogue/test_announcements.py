@@ -19,7 +19,8 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
-from recorder.features.tenants import announcements, composition, lines
+from recorder.features.tenants import announcements, lines
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.rules import OwnSound
 
 
@@ -168,7 +169,7 @@ def test_line_has_its_announcements_mode(tenants, own, now) -> None:
                 assert f"compose --mode {other}" in error.hint
             assert error_id == (None if other == mode else "line.mode")
     for mode in ("opt-in", "notice", "opt-out"):
-        assert lines.set_line_announcement(mine, line.id, announcements[mode], **now)
+        assert change_line(mine, line.id, LineChange(announcements=[announcements[mode]]), **now)
         assert queries.line(mine, line.id).mode == mode
 
 
@@ -182,7 +183,7 @@ def test_line_with_several_languages_has_a_menu(tenants, own, menu, now) -> None
     assert line.menu.text == menu.text
     with connected():
         assert bytes(SoundTable.get_by_id(line.menu.sha256).wav) == menu.wav
-    assert lines.set_line_announcement(mine, line.id, announcements[2], **now)
+    assert change_line(mine, line.id, LineChange(announcements=[announcements[2]]), **now)
     row = queries.line(mine, line.id)
     assert (row.announcement, row.others, row.menu) == (announcements[2], (), None)
 
@@ -210,10 +211,12 @@ def test_incompatible_languages_are_refused(tenants, own, menu, now) -> None:
                 return lines.create_line(mine, number="200", **options, **now)
 
             def change(others: list[str] = others) -> object:
-                return lines.set_line_announcement(mine, line.id, first, others=others, menu=menu, **now)
+                return change_line(
+                    mine, line.id, LineChange(announcements=[first, *others], menu=menu), **now
+                )
 
             assert [refusal(work).error_id for work in (add, change)] == [error_id] * 2
-    lines.set_line_announcement(mine, line.id, first, others=many[:8], menu=menu, **now)
+    change_line(mine, line.id, LineChange(announcements=[first, *many[:8]], menu=menu), **now)
     assert len(queries.line(mine, line.id).announcements) == 9
 
 
@@ -229,9 +232,9 @@ def test_line_of_another_customer_is_unchanged(tenants, own, menu, now) -> None:
     line = lines.create_line(mine, number="100", announcement=own("en"), **now)
     theirs = own("en", "opt-in", tenant=other)
     before = everything()
-    assert not lines.set_line_announcement(other, line.id, theirs, **now)
-    assert not composition.set_line_mode(other, line.id, "opt-in", **now)
-    assert not composition.set_line_languages(other, line.id, ["en", "fr"], **now)
+    assert not change_line(other, line.id, LineChange(announcements=[theirs]), **now)
+    assert not change_line(other, line.id, LineChange(mode="opt-in"), **now)
+    assert not change_line(other, line.id, LineChange(languages=["en", "fr"]), **now)
     assert everything() == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +17,16 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES, Mode
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import AccordError
-from recorder.features.tenants import announcements, composition, line_settings, lines, service, setup
+from recorder.features.tenants import (
+    announcements,
+    composition,
+    line_change,
+    line_settings,
+    lines,
+    service,
+    setup,
+)
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.lifecycle import line_history, plans
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
@@ -153,7 +163,7 @@ def test_mode_change_and_back_reuses_sounds(tenants, line, now) -> None:
     before = queries.announcement(mine, row.announcement)
     ids = {"notice": before.id}
     for mode in ("opt-in", "opt-out", "notice", "opt-in", "opt-out"):
-        assert composition.set_line_mode(mine, row.id, mode, **now)
+        assert change_line(mine, row.id, LineChange(mode=mode), **now)
         changed = queries.line(mine, row.id)
         announcement = queries.announcement(mine, changed.announcement)
         assert (changed.mode, announcement.mode) == (mode, mode)
@@ -171,8 +181,11 @@ def test_mode_change_and_back_reuses_sounds(tenants, line, now) -> None:
         "told-fr-opt-in",
         "told-fr-opt-out",
     }
-    kinds = [entry.kind for entry in _log(mine)]
-    assert kinds[-2:] == ["line.announcement_changed", "line.mode_changed"]
+    last = _log(mine)[-1]
+    assert last.kind == "line.changed"
+    body = json.loads(last.body)
+    assert (body["mode_was"], body["mode"], body["actor"]) == ("opt-in", "opt-out", "operator")
+    assert body["announcement_was"] == ids["opt-in"]
 
 
 def _log(tenant: str) -> list[LeafTable]:
@@ -184,45 +197,47 @@ def _log(tenant: str) -> list[LeafTable]:
 def test_unchanged_mode_changes_nothing(tenants, line, now) -> None:
     row = line(mode="opt-out")
     before = everything()
-    assert composition.set_line_mode(tenants[0], row.id, "opt-out", **now)
-    assert composition.set_line_languages(tenants[0], row.id, ["fr"], **now)
+    assert change_line(tenants[0], row.id, LineChange(mode="opt-out"), **now)
+    assert change_line(tenants[0], row.id, LineChange(languages=["fr"]), **now)
     assert everything() == before
 
 
 def test_timing_change_is_logged(tenants, line, now) -> None:
     mine, row = tenants[0], line()
-    assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert change_line(mine, row.id, LineChange(timing="at_pickup"), **now)
     assert queries.line(mine, row.id).timing == "at_pickup"
     before = everything()
-    assert lines.set_line_timing(mine, row.id, "at_pickup", **now)
+    assert change_line(mine, row.id, LineChange(timing="at_pickup"), **now)
     assert everything() == before
-    assert _log(mine)[-1].kind == "line.timing_changed"
-    assert not lines.set_line_timing(tenants[1], row.id, "before_ringing", **now)
+    changed = {"timing": "at_pickup", "timing_was": "before_ringing"}
+    assert json.loads(_log(mine)[-1].body) == {"line": row.id, "actor": "operator", **changed}
+    assert not change_line(tenants[1], row.id, LineChange(timing="before_ringing"), **now)
     for mode in ("opt-out", "opt-in"):
-        error = refusal(lambda mode=mode: composition.set_line_mode(mine, row.id, mode, **now))
+        error = refusal(lambda mode=mode: change_line(mine, row.id, LineChange(mode=mode), **now))
         assert error.error_id == "line.timing"
-    error = refusal(lambda: lines.set_line_timing(mine, row.id, "later", **now))
+    error = refusal(lambda: change_line(mine, row.id, LineChange(timing="later"), **now))
     assert error.error_id == "line.settings"
 
 
 def test_outbound_change_is_logged(tenants, line, now) -> None:
     mine, row = tenants[0], line()
     assert queries.line(mine, row.id).outbound == "off"
-    assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert change_line(mine, row.id, LineChange(outbound="once_connected"), **now)
     assert queries.line(mine, row.id).outbound == "once_connected"
     before = everything()
-    assert lines.set_line_outbound(mine, row.id, "once_connected", **now)
+    assert change_line(mine, row.id, LineChange(outbound="once_connected"), **now)
     assert everything() == before
-    assert _log(mine)[-1].kind == "line.outbound_changed"
-    assert not lines.set_line_outbound(tenants[1], row.id, "off", **now)
+    changed = {"outbound": "once_connected", "outbound_was": "off"}
+    assert json.loads(_log(mine)[-1].body) == {"line": row.id, "actor": "operator", **changed}
+    assert not change_line(tenants[1], row.id, LineChange(outbound="off"), **now)
     for mode in ("opt-out", "opt-in"):
-        error = refusal(lambda mode=mode: composition.set_line_mode(mine, row.id, mode, **now))
+        error = refusal(lambda mode=mode: change_line(mine, row.id, LineChange(mode=mode), **now))
         assert error.error_id == "line.timing"
-    assert lines.set_line_outbound(mine, row.id, "before_connected", **now)
-    assert composition.set_line_mode(mine, row.id, "opt-in", **now)
-    error = refusal(lambda: lines.set_line_outbound(mine, row.id, "once_connected", **now))
+    assert change_line(mine, row.id, LineChange(outbound="before_connected"), **now)
+    assert change_line(mine, row.id, LineChange(mode="opt-in"), **now)
+    error = refusal(lambda: change_line(mine, row.id, LineChange(outbound="once_connected"), **now))
     assert error.error_id == "line.timing"
-    error = refusal(lambda: lines.set_line_outbound(mine, row.id, "later", **now))
+    error = refusal(lambda: change_line(mine, row.id, LineChange(outbound="later"), **now))
     assert error.error_id == "line.settings"
 
 
@@ -238,7 +253,7 @@ def test_mode_change_keeps_greeting_and_own_purposes(tenants, compose, greeting,
     assert row.question.text.startswith("Bienvenue chez Martin. ")
     service.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
     line = lines.create_line(mine, number="100", announcement=row.id, **now)
-    assert composition.set_line_mode(mine, line.id, "opt-out", sources=ENGINES, **now)
+    assert change_line(mine, line.id, LineChange(mode="opt-out"), sources=ENGINES, **now)
     announcement = queries.announcement(mine, queries.line(mine, line.id).announcement)
     assert announcement.text.startswith("Bienvenue chez Martin. ")
     assert "Pour l'école." in announcement.text
@@ -263,7 +278,7 @@ def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> 
     assert (full_greeting.text, full_greeting.composition.says_all) == ("Bienvenue, et tout le reste.", True)
     for number, row, what in (("100", own, "own sound"), ("101", full_greeting, "says everything itself")):
         line = lines.create_line(mine, number=number, announcement=row.id, **now)
-        error = refusal(lambda line=line: composition.set_line_mode(mine, line.id, "opt-out", **now))
+        error = refusal(lambda line=line: change_line(mine, line.id, LineChange(mode="opt-out"), **now))
         assert error.error_id == "announcement.own"
         assert what in error.message
         for word in ("add --mode opt-out", "compose --mode opt-out", "accord line set --announcement"):
@@ -273,7 +288,7 @@ def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> 
 def test_languages_are_composed_with_a_menu(tenants, line, now) -> None:
     mine = tenants[0]
     row = line(mode="opt-in")
-    assert composition.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
+    assert change_line(mine, row.id, LineChange(languages=["en", "fr", "nl"]), **now)
     changed = queries.line(mine, row.id)
     announcements = [queries.announcement(mine, each) for each in changed.announcements]
     assert [(each.language, each.mode) for each in announcements] == [
@@ -282,11 +297,11 @@ def test_languages_are_composed_with_a_menu(tenants, line, now) -> None:
     assert announcements[1].id == row.announcement, "what it says already stays"
     menu = composer.language_menu(["en", "fr", "nl"])
     assert text_and_sound(changed.menu) == (menu.text, menu.wav)
-    assert composition.set_line_mode(mine, row.id, "opt-out", **now)
+    assert change_line(mine, row.id, LineChange(mode="opt-out"), **now)
     again = queries.line(mine, row.id)
     assert again.menu == changed.menu
     assert {queries.announcement(mine, each).mode for each in again.announcements} == {"opt-out"}
-    assert composition.set_line_languages(mine, row.id, ["nl"], **now)
+    assert change_line(mine, row.id, LineChange(languages=["nl"]), **now)
     alone = queries.line(mine, row.id)
     assert (alone.announcements, alone.menu) == ((again.others[1],), None)
 
@@ -298,7 +313,7 @@ def test_announcement_of_the_same_name_serves_a_language(tenants, line, compose,
     fits = compose("nl", greeting=composer.Greeting("Welkom.", greeting))
     compose("nl", "opt-in", name="told-nl-opt-in")
     compose("en", keep_days=60)
-    composition.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
+    change_line(mine, row.id, LineChange(languages=["fr", "nl", "en"]), **now)
     announcements = [queries.announcement(mine, each) for each in queries.line(mine, row.id).announcements]
     assert announcements[1].id == fits.id != other.id
     assert (announcements[2].name, announcements[2].keep_days) == ("told-en-notice", 30)
@@ -311,7 +326,7 @@ def test_languages_without_a_menu_are_refused(tenants, line, now, languages) -> 
     draft = replace(draft, settings=replace(draft.settings, languages=tuple(languages)))
     plan = plans.plan_of(mine)
     for work in (
-        lambda: composition.set_line_languages(mine, row.id, languages, **now),
+        lambda: change_line(mine, row.id, LineChange(languages=languages), **now),
         lambda: setup.preview_draft(mine, row, draft),
         lambda: line_settings.complete_settings("be", plan, languages=languages, sources=ENGINES),
     ):
@@ -326,37 +341,37 @@ def test_language_without_sentences_is_refused(tenants, compose, school, now) ->
     mine = tenants[0]
     options = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": ENGINES}
     row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **options).id, **now)
-    error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "es"], **now))
+    error = refusal(lambda: change_line(mine, row.id, LineChange(languages=["fr", "es"]), **now))
     assert error.error_id in ("line.languages", "prompt.language")
-    error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "nl"], **now))
+    error = refusal(lambda: change_line(mine, row.id, LineChange(languages=["fr", "nl"]), **now))
     assert (error.error_id, "--own school=" in error.hint) == ("line.languages", True)
     dutch = {**options, "own": {"school": "Voor de school"}, "name": "told-nl-opt-in"}
     there = compose("nl", "opt-in", **dutch)
     assert f" {there.name} " in error.hint, "the name that is told is the one that is looked for"
-    assert composition.set_line_languages(mine, row.id, ["fr", "nl"], **now)
+    assert change_line(mine, row.id, LineChange(languages=["fr", "nl"]), **now)
     assert queries.line(mine, row.id).others == (there.id,)
 
 
 def test_ended_line_cannot_be_changed(tenants, line, now) -> None:
     row = line()
     line_history.end_line(tenants[0], row.id, **now)
-    assert not composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
-    assert not composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now)
+    assert not change_line(tenants[0], row.id, LineChange(mode="opt-in"), **now)
+    assert not change_line(tenants[0], row.id, LineChange(languages=["fr", "en"]), **now)
 
 
 def test_concurrent_change_is_checked_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound is composed before the customer is locked, so another command may come in between."""
-    mine, row, lock = tenants[0], line(), composition.lock_tenant
+    mine, row, lock = tenants[0], line(), line_change.lock_tenant
     english = compose("en")
 
     def late(tenant: str) -> None:
-        monkeypatch.setattr(composition, "lock_tenant", lock)
-        lines.set_line_announcement(mine, row.id, english.id, **now)
+        monkeypatch.setattr(line_change, "lock_tenant", lock)
+        change_line(mine, row.id, LineChange(announcements=[english.id]), **now)
         lock(tenant)
 
-    monkeypatch.setattr(composition, "lock_tenant", late)
-    assert composition.set_line_mode(mine, row.id, "opt-in", **now)
+    monkeypatch.setattr(line_change, "lock_tenant", late)
+    assert change_line(mine, row.id, LineChange(mode="opt-in"), **now)
     announcement = queries.announcement(mine, queries.line(mine, row.id).announcement)
     assert (announcement.language, announcement.mode) == ("en", "opt-in")

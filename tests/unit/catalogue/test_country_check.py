@@ -13,6 +13,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
 from recorder.prompts.country_file import shipped_packs
@@ -75,7 +76,7 @@ def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
             return lines.create_line(mine, number=f"20{number}", announcement=announcements[mode], **now)
 
         def change(mode: str = mode) -> object:
-            return composition.set_line_mode(mine, line.id, mode, **now)
+            return change_line(mine, line.id, LineChange(mode=mode), **now)
 
         if mode in allowed:
             assert add().mode == mode
@@ -107,12 +108,14 @@ def test_purpose_that_needs_a_stricter_mode_is_refused(tenants, say, now) -> Non
     mine = tenants[0]
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     training_announcement = say("training")
-    error = refusal(lambda: lines.set_line_announcement(mine, line.id, training_announcement, **now))
+    error = refusal(
+        lambda: change_line(mine, line.id, LineChange(announcements=[training_announcement]), **now)
+    )
     assert (error.error_id, "training" in error.message) == ("country.mode", True)
     assert queries.line(mine, line.id) == line
-    assert lines.set_line_announcement(mine, line.id, say("training", mode="opt-in"), **now)
+    assert change_line(mine, line.id, LineChange(announcements=[say("training", mode="opt-in")]), **now)
     assert queries.line(mine, line.id).mode == "opt-in"
-    error = refusal(lambda: composition.set_line_mode(mine, line.id, "notice", **now))
+    error = refusal(lambda: change_line(mine, line.id, LineChange(mode="notice"), **now))
     assert error.error_id == "country.mode"
 
 
@@ -123,7 +126,7 @@ def test_older_announcement_with_excessive_retention_is_refused(tenants, say, no
     line = lines.create_line(mine, number="100", announcement=short, **now)
     for work in (
         lambda: lines.create_line(mine, number="101", announcement=long, **now),
-        lambda: lines.set_line_announcement(mine, line.id, long, **now),
+        lambda: change_line(mine, line.id, LineChange(announcements=[long]), **now),
     ):
         assert refusal(work).error_id == "country.keep_days"
 
@@ -132,16 +135,17 @@ def test_mode_changes_only_on_own_active_line_and_is_logged(tenants, say, now) -
     mine, other = tenants
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
     before = change_counter.revision(change_counter.LINES)
-    assert not composition.set_line_mode(other, line.id, "opt-in", **now)
+    assert not change_line(other, line.id, LineChange(mode="opt-in"), **now)
     assert (
-        refusal(lambda: composition.set_line_mode(mine, line.id, "silent", **now)).error_id == "line.settings"
+        refusal(lambda: change_line(mine, line.id, LineChange(mode="silent"), **now)).error_id
+        == "line.settings"
     )
     assert change_counter.revision(change_counter.LINES) == before
-    assert composition.set_line_mode(mine, line.id, "opt-in", **now)
+    assert change_line(mine, line.id, LineChange(mode="opt-in"), **now)
     assert change_counter.revision(change_counter.LINES) == before + 1
-    assert kinds(mine)[-1] == "line.mode_changed"
+    assert kinds(mine)[-1] == "line.changed"
     line_history.end_line(mine, line.id, **now)
-    assert not composition.set_line_mode(mine, line.id, "notice", **now)
+    assert not change_line(mine, line.id, LineChange(mode="notice"), **now)
 
 
 def test_unknown_country_is_refused(tenants, now) -> None:
@@ -195,7 +199,7 @@ def test_country_change_requires_compliant_lines(tenants, say, now) -> None:
     error = refusal(lambda: service.set_tenant_country(mine, "de", **now))
     assert (error.error_id, "100" in error.message) == ("country.lines", True)
     assert queries.tenant(mine).country == "be"
-    composition.set_line_mode(mine, line.id, "opt-in", **now)
+    change_line(mine, line.id, LineChange(mode="opt-in"), **now)
     service.set_tenant_country(mine, "DE", **now)
     assert queries.tenant(mine).country == "de"
     assert kinds(mine)[-1] == "tenant.country_changed"

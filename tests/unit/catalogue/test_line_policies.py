@@ -20,13 +20,13 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import (
     announcements,
     composition,
-    keep_options,
     line_policies,
     lines,
     snapshot,
-    transfer_options,
 )
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.line_policies import NodePolicies, PolicyCache, policies
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.spool import layout
@@ -48,7 +48,7 @@ def line(tenants, now) -> Callable[..., LineRow]:
         announcement = composition.compose(tenant, name=f"told-{number}", **options, **now)
         row = lines.create_line(tenant, number=number, announcement=announcement.id, **now)
         if languages:
-            assert composition.set_line_languages(tenant, row.id, ["fr", *languages], **now)
+            assert change_line(tenant, row.id, LineChange(languages=["fr", *languages]), **now)
         return queries.line(tenant, row.id)
 
     return make
@@ -107,8 +107,8 @@ def test_cached_policies_are_those_of_all_lines_whatever_changes(tenants, line, 
     assert reads == [[], []], "everything, and nothing again"
     reads.clear()
     changes: dict[str, Callable[[], object]] = {
-        "beep": lambda: keep_options.set_line_beep(tenants[0], first.id, "both", **now),
-        "off": lambda: lines.switch_line_off(tenants[0], first.id, **now),
+        "beep": lambda: change_line(tenants[0], first.id, LineChange(beep="both"), **now),
+        "off": lambda: change_line(tenants[0], first.id, LineChange(recorded=False), **now),
         "another": lambda: line("+3225550102"),
         "moved": lambda: lines.move_line(
             tenants[0], first.id, tenants[1], announcement=second.announcements[0], **now
@@ -196,9 +196,9 @@ def test_mode_and_language_changes_reach_the_snapshot(tenants, line, read, now) 
     before = change_counter.revision(change_counter.LINES)
     for count, change in enumerate(
         (
-            lambda: composition.set_line_mode(tenants[0], row.id, "opt-out", **now),
-            lambda: composition.set_line_languages(tenants[0], row.id, ["fr", "en"], **now),
-            lambda: composition.set_line_languages(tenants[0], row.id, ["en", "fr"], **now),
+            lambda: change_line(tenants[0], row.id, LineChange(mode="opt-out"), **now),
+            lambda: change_line(tenants[0], row.id, LineChange(languages=["fr", "en"]), **now),
+            lambda: change_line(tenants[0], row.id, LineChange(languages=["en", "fr"]), **now),
         ),
         start=1,
     ):
@@ -235,7 +235,7 @@ def test_inconsistent_line_affects_no_other_line(tenants, line, read, now, kind)
         read()
     assert logged == [], "told once, not every minute"
     if kind == "mode":
-        assert composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
+        assert change_line(tenants[0], row.id, LineChange(mode="opt-in"), **now)
         assert read().line("100").mode == "opt-in"
 
 
@@ -289,7 +289,7 @@ KEEP_OPTIONS = KeepOptions(keep_days=365)
 
 def test_snapshot_has_the_keep_question(tenants, line, read, now) -> None:
     row = line("100", "opt-out", "nl")
-    assert keep_options.set_line_keep(tenants[0], row.id, KEEP_OPTIONS, **now)
+    assert change_line(tenants[0], row.id, LineChange(keep=KEEP_OPTIONS), **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -301,14 +301,14 @@ def test_snapshot_has_the_keep_question(tenants, line, read, now) -> None:
     script = snap.plan(found).scripts[1].keep
     assert script is not None
     assert script.no.path.endswith(f"{composer.declined('nl', destroyed=False).sha256}.wav")
-    assert keep_options.set_line_keep(tenants[0], row.id, None, **now)
+    assert change_line(tenants[0], row.id, LineChange(keep=None), **now)
     assert read().line("100").keep is None
 
 
 def test_own_words_keep_question_has_only_confirmations(tenants, line, read, now) -> None:
     row = line()
     keep = KeepOptions(keep_days=30, own_words=True, destroy=True, at_start=False)
-    assert keep_options.set_line_keep(tenants[0], row.id, keep, **now)
+    assert change_line(tenants[0], row.id, LineChange(keep=keep), **now)
     found = read().line("100").keep
     assert (found.question, found.destroy) == (None, True)
     assert found.no.text == composer.declined("fr", destroyed=True).text
@@ -316,20 +316,20 @@ def test_own_words_keep_question_has_only_confirmations(tenants, line, read, now
 
 def test_excessive_keep_days_are_refused(tenants, line, read, now) -> None:
     row = line()
-    keep_options.set_line_keep(tenants[0], row.id, KEEP_OPTIONS, **now)
+    change_line(tenants[0], row.id, LineChange(keep=KEEP_OPTIONS), **now)
     for keep, error in (
         (KeepOptions(keep_days=10_000), "announcement.keep_days"),
         (KeepOptions(keep_days=30, purpose="curiosity"), "announcement.purposes"),
         (KeepOptions(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
         with pytest.raises(CatalogueError) as failure:
-            keep_options.set_line_keep(tenants[0], row.id, keep, **now)
+            change_line(tenants[0], row.id, LineChange(keep=keep), **now)
         assert failure.value.error_id == error
     assert read().line("100").keep.keep_days == 365
 
 
 def test_line_of_another_customer_is_not_found(tenants, line, now) -> None:
-    assert not keep_options.set_line_keep(tenants[1], line().id, KEEP_OPTIONS, **now)
+    assert not change_line(tenants[1], line().id, LineChange(keep=KEEP_OPTIONS), **now)
 
 
 @pytest.fixture
@@ -383,7 +383,7 @@ def test_info_prompt_without_sound_uses_the_announcement(tenants, info_prompts, 
 def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) -> None:
     row = line("100", "opt-out", "nl")
     assert read().line("100").transfer_notice is None, "nobody is told by default"
-    assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
+    assert change_line(tenants[0], row.id, LineChange(notice=NoticeChoice(how)), **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -397,16 +397,16 @@ def test_snapshot_has_the_transfer_notice(tenants, line, read, now, how: str) ->
     assert script is not None
     assert (script.how, Path(script.sound.path).read_bytes()) == (how, composer.transfer_notice("nl").wav)
     before = change_counter.revision(change_counter.LINES)
-    assert transfer_options.set_transfer_notice(tenants[0], row.id, how, **now)
+    assert change_line(tenants[0], row.id, LineChange(notice=NoticeChoice(how)), **now)
     assert change_counter.revision(change_counter.LINES) == before, "nothing has changed"
-    assert transfer_options.set_transfer_notice(tenants[0], row.id, None, **now)
+    assert change_line(tenants[0], row.id, LineChange(notice=None), **now)
     assert read().line("100").transfer_notice is None
 
 
 @pytest.mark.parametrize("mode", ["opt-out", "opt-in"])
 def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str) -> None:
     row = line("100", mode, "nl")
-    assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", ask=True, **now)
+    assert change_line(tenants[0], row.id, LineChange(notice=NoticeChoice("alone", True)), **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -417,25 +417,25 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
     script = snap.plan(found).scripts[1].transfer_notice
     assert Path(script.refused.path).read_bytes() == composer.not_recorded("nl").wav
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
-    assert composition.set_line_mode(tenants[0], row.id, other, **now)
+    assert change_line(tenants[0], row.id, LineChange(mode=other), **now)
     notice = read().line("100").transfer_notice
     assert notice.sound.text == composer.transfer_question("fr", mode=other).text, "it asks as the line does"
-    assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
+    assert change_line(tenants[0], row.id, LineChange(mode="notice"), **now)
     notice = read().line("100").transfer_notice
     assert (notice.sound.text, notice.refused) == (composer.transfer_notice("fr").text, None)
-    assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", **now)
+    assert change_line(tenants[0], row.id, LineChange(notice=NoticeChoice("alone")), **now)
     assert queries.line(tenants[0], row.id).transfer_notice.questions == {}
 
 
 def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as failure:
-        transfer_options.set_transfer_notice(tenants[0], line().id, "alone", ask=True, **now)
+        change_line(tenants[0], line().id, LineChange(notice=NoticeChoice("alone", True)), **now)
     assert failure.value.error_id == "line.settings"
 
 
 def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> None:
     row = line("100", "opt-in")
-    assert transfer_options.set_transfer_notice(tenants[0], row.id, "both", ask=True, **now)
+    assert change_line(tenants[0], row.id, LineChange(notice=NoticeChoice("both", True)), **now)
     question, refused = queries.line(tenants[0], row.id).transfer_notice.say("opt-in", "it")
     assert (question.text, refused.text) == (
         composer.transfer_question("en", mode="opt-in").text, composer.not_recorded("en").text,
@@ -444,6 +444,6 @@ def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> N
 
 def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
     with pytest.raises(CatalogueError) as failure:
-        transfer_options.set_transfer_notice(tenants[0], line().id, "loudly", **now)
+        change_line(tenants[0], line().id, LineChange(notice=NoticeChoice("loudly")), **now)
     assert failure.value.error_id == "line.settings"
-    assert not transfer_options.set_transfer_notice(tenants[1], line("101").id, "alone", **now)
+    assert not change_line(tenants[1], line("101").id, LineChange(notice=NoticeChoice("alone")), **now)

@@ -12,6 +12,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow
 from recorder.fault_log import FaultLog
 from recorder.features.tenants import composition, lines, snapshot
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.line_policies import PolicyCache
 from recorder.lifecycle import line_history
 from recorder.spool.snapshot import Snapshot, read_snapshot
@@ -80,7 +81,9 @@ def test_line_keeps_its_last_version_until_its_sound_is_back(
 ) -> None:
     mine = line("100", 700)
     former = read().line("100")
-    lines.set_line_announcement(tenants[0], mine.id, announce(level=800), now=clock(), entropy=entropy)
+    change_line(
+        tenants[0], mine.id, LineChange(announcements=[announce(level=800)]), now=clock(), entropy=entropy
+    )
     latest = sound_of(mine)
     wav = harm(latest)
     other = line("200", 900, tenants[1])
@@ -103,7 +106,7 @@ def test_last_version_is_not_kept_for_another_mode(tenants, line, read, clock, e
         tenants[0], name="asks", language="fr", mode="opt-in", purposes=["agreement"], keep_days=30,
         now=clock(), entropy=entropy,
     )  # fmt: skip
-    lines.set_line_announcement(tenants[0], mine.id, opt_in.id, now=clock(), entropy=entropy)
+    change_line(tenants[0], mine.id, LineChange(announcements=[opt_in.id]), now=clock(), entropy=entropy)
     lose_sound(opt_in.question.sha256)
     assert read().line("100") is None
 

@@ -22,6 +22,7 @@ from recorder.catalogue.tables.grant import ListenTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history, recordings
@@ -322,14 +323,14 @@ def test_concurrent_writers_do_not_deadlock(
         elif what == 4:
             listen_to(1), listen_to(0)
         elif what == 5:
-            lines.set_line_announcement(mine, line.id, announcement, **when)
+            change_line(mine, line.id, LineChange(announcements=[announcement]), **when)
             lines.create_line(mine, number=str(next(counted)), announcement=announcement, **when)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
             ended = lines.create_line(mine, number=str(next(counted)), announcement=announcement, **when)
             line_history.end_line(mine, ended.id, **when)
         else:
-            composition.set_line_mode(mine, line.id, "opt-in", **when)
+            change_line(mine, line.id, LineChange(mode="opt-in"), **when)
             service.set_tenant_country(mine, "be", **when)
             users.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **when)
             users.drop_old_sessions(clock() + timedelta(hours=3))

@@ -24,7 +24,8 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
 from recorder.domain.sentences import SpokenSentence
-from recorder.features.tenants import composition, keep_options, lines
+from recorder.features.tenants import composition, lines
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.prompts.sentences import SHORT
 
@@ -68,9 +69,9 @@ def test_transfer_options_are_read_back(line: LineRow, options: TransferOptions 
 def test_line_options_are_read_back(tenants, line: LineRow, clock, entropy, deletable: bool) -> None:
     keep = KeepOptions(365, own_words=True, destroy=True, at_start=False)
     now = {"now": clock(), "entropy": entropy}
-    assert keep_options.set_line_keep(tenants[0], line.id, keep, **now)
+    assert change_line(tenants[0], line.id, LineChange(keep=keep), **now)
     if deletable:
-        assert keep_options.set_line_deletable(tenants[0], line.id, deletable, **now)
+        assert change_line(tenants[0], line.id, LineChange(deletable=deletable), **now)
     assert queries.line(tenants[0], line.id) == replace(line, keep=keep, deletable=deletable)
     assert line.announcements == (line.announcement,)
     assert replace(line, others=("a", "b")).announcements == (line.announcement, "a", "b")

@@ -11,6 +11,7 @@ import pytest
 from recorder.catalogue import prompt_files, queries
 from recorder.domain.parties import Party
 from recorder.features.tenants import lines, snapshot
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.lifecycle import line_history
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
@@ -97,7 +98,7 @@ def test_old_prompt_stays_while_a_take_may_need_it(
         announcement=announcement,
     )
     folder = layout.open_take(tmp_path / "spool", start)
-    lines.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    change_line(mine, line.id, LineChange(announcements=[announce(level=77)]), now=clock(), entropy=entropy)
     clock.forward(days=3)
     write()
     assert old.exists()
@@ -110,7 +111,7 @@ def test_old_prompt_stays_for_a_day(write, tmp_path, announce, tenants, clock, e
     mine, _ = tenants
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    lines.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)
+    change_line(mine, line.id, LineChange(announcements=[announce(level=77)]), now=clock(), entropy=entropy)
     clock.forward(hours=23)
     write()
     prompts = tmp_path / "snapshot" / "prompts"

@@ -7,6 +7,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.announcement import PurposeTable, SoundTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, lines, rules
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
 
@@ -108,8 +109,8 @@ def test_line_uses_only_its_tenants_announcements(tenants, announce, clock, entr
     assert failure.value.error_id == "announcement.unknown"
     line = lines.create_line(mine, number="100", announcement=announce(mine), now=clock(), entropy=entropy)
     with pytest.raises(CatalogueError):
-        lines.set_line_announcement(mine, line.id, theirs, now=clock(), entropy=entropy)
-    assert not lines.set_line_announcement(other, line.id, theirs, now=clock(), entropy=entropy)
+        change_line(mine, line.id, LineChange(announcements=[theirs]), now=clock(), entropy=entropy)
+    assert not change_line(other, line.id, LineChange(announcements=[theirs]), now=clock(), entropy=entropy)
     assert not line_history.end_line(other, line.id, now=clock(), entropy=entropy)
     assert queries.lines(mine) == (line,)
 
@@ -119,7 +120,7 @@ def test_line_changes_are_counted(tenants, announce, clock, entropy) -> None:
     before = change_counter.revision(change_counter.LINES)
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     revision = change_counter.revision(change_counter.LINES)
-    lines.set_line_announcement(mine, line.id, announce(level=9), now=clock(), entropy=entropy)
+    change_line(mine, line.id, LineChange(announcements=[announce(level=9)]), now=clock(), entropy=entropy)
     changed = change_counter.revision(change_counter.LINES)
     line_history.end_line(mine, line.id, now=clock(), entropy=entropy)
     assert before < revision < changed < change_counter.revision(change_counter.LINES)

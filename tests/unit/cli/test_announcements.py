@@ -234,8 +234,11 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
         (("announcement", "compose", "x", "--language", "fr", "--own", "school"), "CODE=SENTENCE"),
         (("line", "set", "+3225550101", "--language", "fr", "--language", "fr"), "each once"),
         (("line", "set", "+3225550199", "--language", "fr"), "accord line list"),
-        (("line", "set", "+3225550101", "--announcement", "x", "--announcement", "x"), "make it first"),
-        (("line", "add", "+3225550102", "--announcement", "nobody's"), "make it first"),
+        (
+            ("line", "set", "+3225550101", "--announcement", "x", "--announcement", "x"),
+            "accord announcement list",
+        ),
+        (("line", "add", "+3225550102", "--announcement", "nobody's"), "accord announcement list"),
     ],
 )
 def test_unfit_settings_are_refused_with_a_hint(dubois: Shell, words: tuple, reason: str) -> None:

@@ -13,7 +13,8 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.cli import accord
-from recorder.features.tenants import composition, lines
+from recorder.features.tenants import composition
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.ops.doctor import storage
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.services import Context
@@ -130,5 +131,5 @@ def test_doctor_reports_lines_that_do_not_fit(house: Bakery) -> None:
     assert "1 of 1 are not recorded, because their announcement was made for another mode" in unfit.what
     options = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     announcement = composition.compose(house.tenant, name="asking", **options, **now)
-    assert lines.set_line_announcement(house.tenant, house.line.id, announcement.id, **now)
+    assert change_line(house.tenant, house.line.id, LineChange(announcements=[announcement.id]), **now)
     assert [each.state for each in examine(storage.lines, patient)] == ["ok"]

@@ -14,7 +14,8 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError, ConfigError, RetentionError
-from recorder.features.tenants import composition, default_lines, keep_options, lines
+from recorder.features.tenants import composition, default_lines, lines
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import plans
 from recorder.ops.doctor import storage
@@ -125,7 +126,7 @@ def test_new_calls_are_stored_in_the_plans_formats(house: Bakery, authors) -> No
     assert queries.line(house.tenant, house.line.id).formats == ("opus",)
     plans.change_plan(house.tenant, "starter", **authors)
     assert [line.formats for line in policies().lines] == [("opus",)]
-    assert lines.set_line_formats(house.tenant, house.line.id, ["wav", "opus"], "operator", **authors)
+    assert change_line(house.tenant, house.line.id, LineChange(formats=["wav", "opus"]), **authors)
     plans.change_plan(house.tenant, "basic", **authors)
     assert [line.formats for line in policies().lines] == [("wav",)]
 
@@ -134,12 +135,12 @@ def test_format_outside_the_plan_is_refused(house: Bakery, authors) -> None:
     plans.change_plan(house.tenant, "basic", **authors)
 
     def put(formats: list[str]) -> bool:
-        return lines.set_line_formats(house.tenant, house.line.id, formats, "operator", **authors)
+        return change_line(house.tenant, house.line.id, LineChange(formats=formats), **authors)
 
     assert error(lambda: put(["opus"])) == "plan.format"
     assert error(lambda: put(["mp3"])) == "line.settings"
     assert put(["wav"])
-    assert not lines.set_line_formats(house.tenant, "no line", ["wav"], "operator", **authors)
+    assert not change_line(house.tenant, "no line", LineChange(formats=["wav"]), **authors)
     short = compose(house, authors, 14)
     line_fields = {"number": "+3225550111", "announcement": short.id, **authors}
     assert error(lambda: lines.create_line(house.tenant, formats=["opus"], **line_fields)) == "plan.format"
@@ -159,10 +160,12 @@ def test_longer_retention_than_the_plans_is_refused_wherever_it_is_chosen(house:
     assert error(lambda: compose(house, authors, 30)) == "plan.keep_days"
 
     def keep(days: int) -> bool:
-        return keep_options.set_line_keep(house.tenant, house.line.id, KeepOptions(keep_days=days), **authors)
+        return change_line(
+            house.tenant, house.line.id, LineChange(keep=KeepOptions(keep_days=days)), **authors
+        )
 
     def announce(announcement: str) -> bool:
-        return lines.set_line_announcement(house.tenant, house.line.id, announcement, **authors)
+        return change_line(house.tenant, house.line.id, LineChange(announcements=[announcement]), **authors)
 
     assert error(lambda: keep(30)) == "plan.keep_days"
     assert keep(14)

@@ -23,6 +23,7 @@ from recorder.features.notifications.rules import KINDS, NOT_RECORDED, REVIEW, L
 from recorder.features.offboarding import queries as offboarding
 from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import lines, setup
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history, recordings
@@ -160,7 +161,7 @@ def test_erased_call_takes_nothing_with_it(house):
 @SQLITE
 def test_line_that_is_switched_off_or_ended_is_reported(house):
     never_on = another_line(house, "+3225550101")
-    lines.switch_line_off(house.tenant, never_on.id, **authors(house))
+    change_line(house.tenant, never_on.id, LineChange(recorded=False), **authors(house))
     house.clock.forward(days=8)
     fail(house, "daemon_away")
     notify(house)
@@ -183,7 +184,9 @@ def test_line_that_is_switched_off_or_ended_is_reported(house):
 def test_lines_are_reported_while_no_daemon_watches_a_switch(house, box):
     admin(house, language="en")
     other = house.customer("Van Dyck", "+3225550199", language="en")
-    lines.switch_line_off(house.tenant, another_line(house, "+3225550101").id, **authors(house))
+    change_line(
+        house.tenant, another_line(house, "+3225550101").id, LineChange(recorded=False), **authors(house)
+    )
     away_from = house.clock()
     notifier = Notifier(Outbox(house.keyring, PANEL))
 

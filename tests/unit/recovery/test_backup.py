@@ -57,7 +57,9 @@ from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
+from recorder.features.tenants import composition, lines, snapshot
+from recorder.features.tenants.line_change import LineChange, change_line
+from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.mail.outbox import Outbox
@@ -98,10 +100,10 @@ def full(house: Bakery, recorded) -> Bakery:
     line = lines.create_line(
         house.tenant, number="+3225550109", announcement=announcement.id, **time_and_entropy
     )
-    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **time_and_entropy)
-    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **time_and_entropy)
-    keep_options.set_line_deletable(house.tenant, line.id, True, **time_and_entropy)
-    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **time_and_entropy)
+    change_line(house.tenant, line.id, LineChange(languages=["fr", "en"]), **time_and_entropy)
+    change_line(house.tenant, line.id, LineChange(keep=KeepOptions(keep_days=365)), **time_and_entropy)
+    change_line(house.tenant, line.id, LineChange(deletable=True), **time_and_entropy)
+    change_line(house.tenant, line.id, LineChange(notice=NoticeChoice("alone")), **time_and_entropy)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())

@@ -22,8 +22,8 @@ from recorder.cli import accord
 from recorder.clock import to_iso
 from recorder.features.access_log import service
 from recorder.features.access_log.rules import LogFilter
-from recorder.features.tenants import lines
 from recorder.features.tenants import service as tenants
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
@@ -122,7 +122,7 @@ def test_settings_are_rows_before_and_after(browser, bakery, time_and_entropy) -
     rows = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
     assert "Your provider changed the country whose rules apply. Country Belgium → Netherlands" in rows[0]
     assert "Name Boulangerie Martin → Martin &amp; fils Language Français → Nederlands" in rows[1]
-    lines.switch_line_off(bakery.id, bakery.line.id, **time_and_entropy)
+    change_line(bakery.id, bakery.line.id, LineChange(recorded=False), **time_and_entropy)
     rows = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
     assert "How callers are told Callers are told → Off" in rows[0]
 

@@ -6,7 +6,7 @@ import html
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import KeepOptions
-from recorder.features.tenants import keep_options, lines
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.lifecycle import line_history
 
 
@@ -25,8 +25,8 @@ def test_page_shows_the_announcement(browser, house, bakery):
 def test_page_shows_consent_mode_and_timing(browser, house, bakery, clock, entropy):
     (line,) = queries.lines(bakery.id)
     now = {"now": clock(), "entropy": entropy}
-    lines.set_line_timing(bakery.id, line.id, "at_pickup", **now)
-    keep_options.set_line_keep(bakery.id, line.id, KeepOptions(365), **now)
+    change_line(bakery.id, line.id, LineChange(timing="at_pickup"), **now)
+    change_line(bakery.id, line.id, LineChange(keep=KeepOptions(365)), **now)
     page = browser("claire").get("/numbers")
     for text in ("dès que quelqu’un décroche", "365 jours", "Composez *5 : les deux entendent la question"):
         assert text in page.text
@@ -39,7 +39,7 @@ def test_page_explains_outbound_calls(browser, bakery, clock, entropy):
         ("once_connected", "les deux entendent l’annonce dès"),
     ):
         assert text not in browser("claire").get("/numbers").text
-        lines.set_line_outbound(bakery.id, line.id, how, now=clock(), entropy=entropy)
+        change_line(bakery.id, line.id, LineChange(outbound=how), now=clock(), entropy=entropy)
         assert text in browser("claire").get("/numbers").text
 
 

@@ -113,7 +113,7 @@ def test_formats_of_a_number(paul, bakery, clock, entropy) -> None:
     row = queries.line(bakery.id, bakery.line.id)
     assert row is not None
     assert row.formats == ("opus",)
-    (leaf,) = leaves("line.formats_changed")
+    (leaf,) = leaves("line.changed")
     assert (leaf["formats"], leaf["formats_was"]) == (["opus"], ["opus", "wav"])
     assert leaf["actor"] == bakery.people["paul"].id
     plans.change_plan(bakery.id, "basic", now=clock(), entropy=entropy)

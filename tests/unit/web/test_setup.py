@@ -110,10 +110,11 @@ def test_what_was_heard_is_what_is_switched_on(paul, house, bakery, line) -> Non
     assert {each.data for each in sounds} <= set(stored), "byte for byte what callers hear"
     for each in languages:
         assert each.text in page
-    (changed,) = leaves("line.setup_changed")
-    ids = [each.id for each in languages]
-    actor = bakery.people["paul"].id
-    assert changed == {"line": line.id, "actor": actor, "recorded": True, "announcements": ids}
+    (changed,) = leaves("line.changed")
+    first, *others = (each.id for each in languages)
+    assert (changed["line"], changed["actor"]) == (line.id, bakery.people["paul"].id)
+    assert (changed["announcement"], changed["others"]) == (first, others)
+    assert (changed["announcement_was"], changed["others_was"]) == (line.announcement, [])
     with connected():
         assert not LineDraftTable.select().exists()
 
@@ -146,12 +147,14 @@ def test_switches_off_and_on_again(paul, bakery, line, clock) -> None:
     assert queries.lines(bakery.id)[0].until is None, "the number stays theirs"
     page = paul.get("/numbers").text
     assert "Enregistrement désactivé" in page
-    assert leaves("line.mode_changed") == [{"line": line.id, "mode": "off", "mode_was": "notice"}]
+    by_paul = {"line": line.id, "actor": bakery.people["paul"].id}
+    off = {**by_paul, "mode": "off", "mode_was": "notice"}
+    assert leaves("line.changed") == [off]
     clock.forward(minutes=1)
     assert switch_on(paul, line).status_code == 303
     policy = recorded_lines()[line.id]
     assert policy.announcement.id == line.announcement, "what it said before"
-    assert [each["recorded"] for each in leaves("line.setup_changed")] == [False, True]
+    assert leaves("line.changed") == [off, {**by_paul, "mode": "notice", "mode_was": "off"}]
 
 
 def test_a_row_alone_switches_nothing_on(paul, bakery, line) -> None:
@@ -173,7 +176,7 @@ def test_a_draft_that_changed_after_it_was_heard_is_heard_again(paul, bakery, li
     assert refused.status_code == 409
     assert "écouter" in refused.text
     assert recorded_lines()[line.id].announcement.keep_days == 30
-    assert leaves("line.setup_changed") == []
+    assert leaves("line.changed") == []
 
 
 def test_a_draft_row_never_announces_what_the_country_forbids(paul, bakery, line) -> None:
