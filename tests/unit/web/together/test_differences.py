@@ -405,6 +405,6 @@ def test_a_room_without_a_recording_is_not_offered(room, house, bakery, call) ->
     assert row is not None
     bury_row(row, "deleted", now=house.clock(), entropy=house.entropy)
     for person, address, text in pages:
-        shown = person.get(address).text
-        assert f'href="{page}/room"' not in shown
-        assert text in shown
+        content = person.get(address).text
+        assert f'href="{page}/room"' not in content
+        assert text in content
