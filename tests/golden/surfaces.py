@@ -11,7 +11,7 @@ import ast
 import hashlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -19,14 +19,11 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import object_kinds, signed_note
 from recorder.auditlog.signed_note import Head
-from recorder.cli import accord
 from recorder.clock import Uptime
-from recorder.metrics import METRICS
 from recorder.seal import (
     amendment,
     call_erasure,
@@ -166,8 +163,6 @@ STATEMENTS: tuple[DisputeData, ...] = (
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-WIDTH = 100
-"""Columns that the help of a command is wrapped to."""
 
 
 @dataclass(frozen=True)
@@ -176,22 +171,6 @@ class Signed:
 
     texts: dict[str, str]
     root: Ed25519PublicKey
-
-
-def commands() -> str:
-    """The help of every command."""
-    context = click.Context(accord, info_name="accord", max_content_width=WIDTH, **accord.context_settings)
-    return "\n".join(_help(accord, context))
-
-
-def _help(one: click.Command, context: click.Context) -> Iterator[str]:
-    context.terminal_width = WIDTH
-    yield f"$ {context.command_path} --help\n{one.get_help(context)}\n"
-    if isinstance(one, click.Group):
-        for name in one.list_commands(context):
-            inner = one.get_command(context, name)
-            assert inner is not None
-            yield from _help(inner, click.Context(inner, context, name, max_content_width=WIDTH))
 
 
 @cache
@@ -205,11 +184,6 @@ def _dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def log_events() -> str:
-    """The name of everything that is logged."""
-    return "\n".join(logged_levels()) + "\n"
-
-
 @cache
 def logged_levels() -> dict[str, list[str]]:
     """The levels at which each event is logged."""
@@ -221,19 +195,6 @@ def logged_levels() -> dict[str, list[str]]:
 def raised_errors() -> dict[str, RaisedError]:
     """Every error that the code can raise, by its id."""
     return errors.raised(_sources())
-
-
-def error_ids() -> str:
-    """The id of every error."""
-    return "\n".join(raised_errors()) + "\n"
-
-
-def metric_names() -> str:
-    """Every metric, with its kind, labels and the processes that show it."""
-    lines = [
-        f"{each.name}  {each.kind}  {','.join(each.labels)}  {','.join(each.on)}" for each in METRICS.values()
-    ]
-    return "\n".join(sorted(lines)) + "\n"
 
 
 def bucket() -> str:
@@ -383,15 +344,11 @@ def _amendment(data: Data, signer: signing.Signer) -> str:
 
 
 SURFACES: dict[str, Callable[[], str]] = {
-    "commands.txt": commands,
-    "error_ids.txt": error_ids,
-    "metrics.txt": metric_names,
     "bucket.txt": bucket,
     "documents.txt": documents,
     "api.txt": api.answers,
     "leaves.txt": leaves.kinds,
     "receipts.txt": receipts.receipts,
-    "log_events.txt": log_events,
     "switch_commands.txt": switch.command_texts,
     "json_shapes.txt": json_shapes.shapes,
     "../../docs/command-line.md": command_line.page,
