@@ -55,7 +55,7 @@ from recorder.pipeline.unrecorded_call import check_name, list_call, list_take, 
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
-from recorder.seal.manifest import IMPORTED, to_body
+from recorder.seal.manifest import IMPORTED
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
@@ -279,15 +279,14 @@ def _report_problems(sealed: SealedTake) -> None:
     """Report problems of a recording that was just listed to the operator."""
     if (reason := sealed.manifest.unannounced) is not None and reason != IMPORTED:
         metrics.TAKES_UNANNOUNCED.labels(reason).inc()
-    body = to_body(sealed.manifest)
-    if (missing := duration_check.unexplained_ms(body)) != 0:
+    if (missing := duration_check.unexplained_ms(sealed.manifest)) != 0:
         metrics.TAKES_DURATION_MISMATCH.labels("shorter" if missing > 0 else "longer").inc()
         log.warning(
             "take.duration_mismatch",
             recording=sealed.recording,
             shorter_ms=missing,
-            drift_ms=body["drift_ms"],
-            duration_ms=body["duration_ms"],
+            drift_ms=sealed.manifest.drift_ms,
+            duration_ms=sealed.manifest.duration_ms,
             hint="its audio is not as long as its call: check the switch's load at that time",
         )
 

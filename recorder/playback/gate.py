@@ -12,11 +12,11 @@ decrypts audio.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -53,7 +53,7 @@ from recorder.playback.purposes import PurposePolicy, preselect, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal import hints
 from recorder.seal.keyring import Keyring
-from recorder.seal.manifest import to_body
+from recorder.seal.manifest import Manifest
 from recorder.seal.revocation import Revoked, none_revoked
 from recorder.store.contract import Store
 
@@ -125,9 +125,7 @@ class Gate:
         choices = self._policy(who).choices(terms, sealed.row)
         status = recording_status(sealed.row, sealed.chain, terms, self._guard.now())
         grant = self._current_grant(who, sealed.row, choices)
-        return CallFacts(
-            status, to_body(sealed.manifest), choices, preselect(choices, self._recent(who)), grant
-        )
+        return CallFacts(status, choices, preselect(choices, self._recent(who)), grant)
 
     def _current_grant(self, who: Actor, row: RecordingRow, choices: Iterable[PurposeChoice]) -> Grant | None:
         """The session's newest grant for a recording that would be accepted now."""
@@ -188,11 +186,11 @@ class Gate:
         return renewed
 
     @connected()
-    def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
+    def manifest(self, who: Actor, grant_id: str) -> Manifest:
         """See :class:`GateInterface`."""
         grant, sealed = self._granted_recording(who, grant_id)
         self._check_whole(who, grant.recording, grant.purpose)
-        return to_body(sealed.manifest)
+        return sealed.manifest
 
     def _check_whole(self, who: Actor, recording: str, purpose: str) -> None:
         """Refuse somebody who hears passages only. Raises :class:`AccessError`."""

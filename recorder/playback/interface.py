@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.errors import AccessError
@@ -80,13 +80,12 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What a user sees of a recording without hearing it: its ``status`` as verified, the manifest's
-    ``body`` (announcement, gaps, markers, …), the announced purposes as of :meth:`GateInterface.purposes`,
-    the one that is ``preselected`` (:func:`recorder.playback.purposes.preselect`), and the user's ``grant``
-    in this session, if one is valid."""
+    """What a user sees of a recording without hearing it: its ``status`` as verified, the announced purposes
+    as of :meth:`GateInterface.purposes`, the one that is ``preselected``
+    (:func:`recorder.playback.purposes.preselect`), and the user's ``grant`` in this session, if one is
+    valid."""
 
     status: RecordingStatus
-    body: Mapping[str, Any]
     choices: tuple[PurposeChoice, ...]
     preselected: str | None
     grant: Grant | None
@@ -211,8 +210,8 @@ class GateInterface(Protocol):
     def renew(self, who: Actor, grant_id: str) -> Grant:
         """Extend a valid grant to a quarter of an hour from now, for the same recording and purpose."""
 
-    def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
-        """The verified manifest's body (announcement, gaps, markers, …), under a grant."""
+    def manifest(self, who: Actor, grant_id: str) -> Manifest:
+        """The verified manifest, under a grant."""
 
     def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
         """Open audio (``audio.opus``, ``audio.wav``, ``audio.webm``) or ``peaks`` under a grant. ``play`` is

@@ -214,9 +214,9 @@ def test_twenty_calls_from_phone_to_browser(installation: Installation, tmp_path
             sounds[name] = decoded(b"".join(opened.read(0, opened.length)))
         truth = onset_of(sounds["audio.wav"][:, 1], chirp(2.0))
         assert truth is not None
-        found = manifest["announcement"]
-        wrong.append(abs(found["offset_ms"] - truth * 1000 / RATE))
-        announcement_end = found["end_ms"] * RATE // 1000
+        assert manifest.announced is not None
+        wrong.append(abs(manifest.announced.offset_ms - truth * 1000 / RATE))
+        announcement_end = manifest.announced.end_ms * RATE // 1000
         for name, sound in sounds.items():
             caller, callee = sound[:, 0], sound[:, 1]
             assert level(caller[:announcement_end], 440).max(initial=0) < TONE, (

@@ -50,7 +50,7 @@ def test_every_option_has_a_help() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("file", ["commands.txt", "json_shapes.txt", "../../docs/command-line.md"])
+@pytest.mark.parametrize("file", ["json_shapes.txt", "../../docs/command-line.md"])
 def test_command_line_says_tenant(file: str) -> None:
     """Customers are called so by people: here, only a role and a page of the documentation have the word."""
     text = (HERE / file).read_text("utf-8")

@@ -4,10 +4,12 @@ heard."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+
+from recorder.domain.markers import SealedName
 
 KINDS: Final = ("supervisor_joined", "supervisor_left", "supervisor_heard")
 
@@ -33,9 +35,8 @@ HEARD_BY: Mapping[tuple[str, str], object] = {
 """By who heard them, and the channel that they are in then (docs/reference/formats.md)."""
 
 
-def heard_by(marker: Mapping[str, Any]) -> str:
-    """What :func:`eavesdropping` needs to know of a marker, in a word."""
-    data = marker["data"]
+def heard_by(data: Mapping[SealedName, str]) -> str:
+    """What :func:`eavesdropping` needs to know of a marker's data, in a word."""
     return f"{data.get('heard_by', '')} {data.get('channel', '')}".strip()
 
 

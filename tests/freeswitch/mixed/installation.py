@@ -123,11 +123,11 @@ class MixedInstallation:
         left, right = (
             tuple(runs(classify(whole[:, side].reshape(-1, FRAME))[0].tolist(), fewest=2)) for side in (0, 1)
         )
-        gaps = tuple(gap["reason"] for gap in manifest["gaps"])
+        gaps = tuple(gap.reason for gap in manifest.gaps)
         markers = tuple(
-            f"{each['offset_ms'] / 1000:.2f} {each['kind']} {each['data']}" for each in manifest["markers"]
+            f"{each.offset_ms / 1000:.2f} {each.kind} {dict(each.data)}" for each in manifest.markers
         )
-        return Listed(number, None, left, right, gaps, row.keep_answer, manifest["drift_ms"], markers)
+        return Listed(number, None, left, right, gaps, row.keep_answer, manifest.drift_ms, markers)
 
 
 @contextmanager

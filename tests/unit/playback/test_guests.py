@@ -112,7 +112,7 @@ def test_nothing_but_passages_of_it_leaves_and_the_log_has_each_refusal(gate_wit
 def test_the_person_who_was_recorded_hears_all_of_it(gate_with, guest, recording) -> None:
     gate, jan = gate_with(AnyAdmission(recording.id, None)), guest(EXTERNAL_PARTY)
     grant = gate.grant(jan, recording.id, "agreement")
-    assert gate.manifest(jan, grant.id)["recording"] == recording.id
+    assert gate.manifest(jan, grant.id).recording == recording.id
     assert gate.facts(jan, recording.id).grant == grant
     sound = gate.open(jan, grant.id, "peaks")
     assert b"".join(sound.read(0, sound.length))

@@ -118,10 +118,10 @@ def test_a_call_of_six_hours(house, gate, ada) -> None:
 
     grant = gate.grant(ada, row.id, "agreement")
     manifest = gate.manifest(ada, grant.id)
-    assert manifest["drift_ms"] == 0
-    (paused,) = (gap for gap in manifest["gaps"] if gap["reason"] == "paused")
-    assert (paused["start_ms"], paused["end_ms"]) == (PAUSE_MS, PAUSE_MS + PAUSE_LENGTH_MS)
-    holds = [(gap["start_ms"], gap["end_ms"]) for gap in manifest["gaps"] if gap["reason"] == "hold"]
+    assert manifest.drift_ms == 0
+    (paused,) = (gap for gap in manifest.gaps if gap.reason == "paused")
+    assert (paused.start_ms, paused.end_ms) == (PAUSE_MS, PAUSE_MS + PAUSE_LENGTH_MS)
+    holds = [(gap.start_ms, gap.end_ms) for gap in manifest.gaps if gap.reason == "hold"]
     assert holds == [
         (HOLD_MS - 50, HOLD_MS + HOLD_LENGTH_MS + 50), (WAIT_MS - 50, WAIT_MS + WAIT_LENGTH_MS + 50),
     ]  # fmt: skip

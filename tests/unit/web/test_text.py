@@ -156,7 +156,7 @@ def test_every_eavesdropping_marker_has_a_sentence(app):
     audiences = {
         conference_events.audible_to(key, on_external) for key in "0123" for on_external in (True, False)
     }
-    markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in audiences]
+    markers = [{"heard_by": who, **({"channel": lane} if lane else {})} for who, lane in audiences]
     with app.test_request_context():
         sentences = [
             eavesdrop.eavesdropping("supervisor_heard", eavesdrop.heard_by(each)) for each in markers
