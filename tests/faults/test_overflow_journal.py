@@ -100,20 +100,20 @@ def test_marks_wait_for_space_in_order(disk: SmallDisk, monkeypatch: pytest.Monk
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
     writer.open(call)
     for number in range(3):
-        writer.mark(Marker(AT, "hold", {"n": str(number), "long": "x" * 2000}))
+        writer.mark(Marker(AT, "hold", {"seconds": str(number), "reason": "x" * 2000}))
     assert writer.flush(5)
     disk.fill()
     for number in range(3, 40):
-        writer.mark(Marker(AT, "hold", {"n": str(number), "long": "x" * 2000}))
+        writer.mark(Marker(AT, "hold", {"seconds": str(number), "reason": "x" * 2000}))
     writer.close(CallEnd("recorded", None, AT, None), lambda: None)
     gevent.sleep(0.3)
     assert not writer.ended
     readable = layout.read_markers(writer.folder)  # at no moment a partial line
-    assert [marker.data["n"] for marker in readable] == [str(number) for number in range(len(readable))]
+    assert [marker.data["seconds"] for marker in readable] == [str(number) for number in range(len(readable))]
     disk.free()
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
-    assert [marker.data["n"] for marker in take.markers] == [str(number) for number in range(40)]
+    assert [marker.data["seconds"] for marker in take.markers] == [str(number) for number in range(40)]
     assert take.end.outcome == "recorded"
 
 
@@ -126,7 +126,7 @@ def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.Mon
     writer.audio.write_bytes(b"untold" * 1000)
     disk.fill()
     for number in range(4):
-        writer.mark(Marker(AT, "hold", {"n": str(number), "long": "x" * 8000}))
+        writer.mark(Marker(AT, "hold", {"seconds": str(number), "reason": "x" * 8000}))
     gevent.sleep(0.2)
     assert writer._failures
     writer.discard()

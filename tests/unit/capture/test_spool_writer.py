@@ -42,11 +42,11 @@ def test_writes_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> N
     outcomes: list[bool] = []
     writer.open(start())
     for number in range(20):
-        writer.mark(Marker(AT, "hold", {"n": str(number)}))
+        writer.mark(Marker(AT, "hold", {"seconds": str(number)}))
     writer.close(END, lambda: outcomes.append(True))
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
-    assert [marker.data["n"] for marker in take.markers] == [str(number) for number in range(20)]
+    assert [marker.data["seconds"] for marker in take.markers] == [str(number) for number in range(20)]
     assert (opened, outcomes, take.end) == ([None], [True], END)
 
 

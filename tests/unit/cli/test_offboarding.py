@@ -156,7 +156,7 @@ def test_a_customer_stays_after_all(shell: Shell, house: Bakery) -> None:
 def test_a_number_moves(shell: Shell, house: Bakery) -> None:
     shell.good("tenant", "create", "Van Dyck NV", "--language", "nl", "--speaks", "nl")
     move = ("line", "move", *MINE, "+3225550100", "--to")
-    assert "there is no customer" in shell.bad(*move, "Nobody")
+    assert "there is no tenant" in shell.bad(*move, "Nobody")
     assert "already" in shell.bad(*move, NAME)
     line = shell.good(*move, "Van Dyck NV", "--label", "Winkel").strip()
     assert line in shell.good("line", "list", "--tenant", "Van Dyck NV")

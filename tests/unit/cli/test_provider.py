@@ -63,7 +63,7 @@ def test_provider_is_no_customer(shell: Shell, house: Bakery) -> None:
     assert PROVIDER not in shell.good("tenant", "list") + shell.good("usage")
     shell.good("line", "list", "--tenant", "Boulangerie Martin")
     for command in (("token", "create", "till"), ("line", "list")):
-        assert "there is no customer" in shell.bad(*command, "--tenant", PROVIDER)
+        assert "there is no tenant" in shell.bad(*command, "--tenant", PROVIDER)
 
 
 def test_access_ends_and_changes_by_command(shell: Shell, house: Bakery) -> None:

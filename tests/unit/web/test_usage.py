@@ -113,7 +113,7 @@ def test_provider_sees_every_customer(run, counted, rival) -> None:
     rows = list(csv.DictReader(io.StringIO(run("--csv", "--from", "2026-11-25", "--to", "2026-11-25"))))
     assert {(row["tenant"], row["calls"]) for row in rows} == {(counted, "2"), (rival.id, "1")}
     assert "before --from" in run("--from", "2026-11-25", "--to", "2026-11-24", code=2)
-    assert "no customer" in run("--tenant", "nobody", code=1)
+    assert "no tenant" in run("--tenant", "nobody", code=1)
 
 
 def test_chart_adds_parts_and_scales_to_the_longest_day() -> None:
