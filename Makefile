@@ -26,7 +26,10 @@ help:
 	@echo "make deb        a Debian package of it, in dist/"
 	@echo "make lock       resolve the dependencies again"
 
-run: $(VENV)/.run
+# The panel's translations, compiled.
+MO := $(patsubst %.po,%.mo,$(wildcard web/translations/*/LC_MESSAGES/messages.po))
+
+run: $(VENV)/.run $(MO)
 	$(BIN)/python -m demo
 
 # What is about time limits, and the real switch, apart: there a busy machine would tell, not the code.
@@ -35,13 +38,13 @@ TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py t
 tests = $(BIN)/python -m pytest $(1) $(2) $(PYTEST) || { [ $$? = 1 ] && \
 	TEST_DEADLINE=inf $(BIN)/python -m pytest $(2) --last-failed --last-failed-no-failures none $(PYTEST); }
 # In the order of the folders: what takes long for one test would come last otherwise, and be waited for.
-test: $(VENV)/.test tools
+test: $(VENV)/.test $(MO) tools
 	$(call tests,-n $(JOBS) --dist loadfile --no-loadscope-reorder,-m "not long" $(TIMED:%=--ignore %))
 	$(call tests,-n 2 --dist loadfile,-m "not long" $(TIMED))
 
 # In the same two parts, for the same reason; the machines that install the package take the longest, so they are first.
 APART := tests/deploy $(TIMED) tests/browser/test_room_recovery.py
-test-long: $(VENV)/.test tools packaging
+test-long: $(VENV)/.test $(MO) tools packaging
 	$(call tests,-n 4 --dist loadfile --no-loadscope-reorder,-m long --timeout 3600 $(APART:%=--ignore %))
 	$(call tests,-n 2 --dist loadfile --no-loadscope-reorder,-m long --timeout 3600 $(APART))
 
@@ -61,7 +64,7 @@ test-hours: test-long
 # and are part of `make test`; the whole table, of `make test-long`.
 SLOW := tests/unit/call/test_states.py
 QUICK := architecture bench call config mixed practice_switch seal store switch
-check: $(VENV)/.test
+check: $(VENV)/.test $(MO)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -79,10 +82,13 @@ $(PACKAGER)/.tools: requirements-package.lock
 	$(PACKAGER)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement requirements-package.lock
 	@touch $@
 
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(MO)
 	@command -v ffmpeg >/dev/null 2>&1 || $(SYSTEM) install ffmpeg
 	@command -v aws >/dev/null 2>&1 || $(SYSTEM) install awscli
 	$(BIN)/python -m bench $(BENCH)
+
+%.mo: %.po $(VENV)/.run
+	$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
 # A virtual environment from the lock file, every wheel checked by its hash.
 $(VENV)/pyvenv.cfg:

@@ -33,7 +33,7 @@ PYTHON: Final = f"/usr/bin/python{MINOR}"
 MAINTAINER: Final = "Accord <accord@accord.invalid>"
 """Unless ``DEBFULLNAME`` and ``DEBEMAIL`` name somebody else, as for Debian's own tools."""
 
-SOURCES: Final = ("recorder", "web", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+SOURCES: Final = ("recorder", "web", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 """What the wheel is built from."""
 
 UNITS: Final = ("accord-daemon.service", "accord-worker.service", "accord-web.service", "accord.target")

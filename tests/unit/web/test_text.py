@@ -96,8 +96,7 @@ def test_translations_keep_the_placeholders(translation):
 
 
 def test_compiled_catalogues_match_their_sources(translation):
-    """There is no build step: the compiled file is in the tree, written by
-    ``pybabel compile -d web/translations``."""
+    """``make`` compiles them before it runs the tests."""
     with open(TRANSLATIONS / str(translation.locale) / "LC_MESSAGES" / "messages.mo", "rb") as file:
         compiled = mofile.read_mo(file)
 
