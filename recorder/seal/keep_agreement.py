@@ -42,5 +42,7 @@ def keep_agreement(manifest: Manifest, amendments: Sequence[Amendment], terms: T
     consent = longest_consent(terms)
     if consent is None:
         was_entered = any(isinstance(each.data, ConsentAdded) for each in amendments)
-        return WITHDRAWN if was_entered else _WITHOUT_CONSENT.get(manifest.keep_answer or "")
+        if was_entered and manifest.keep_answer != NO:  # A refusal in the call stands when that has ended.
+            return WITHDRAWN
+        return _WITHOUT_CONSENT.get(manifest.keep_answer or "")
     return AGREED if rests_on_both(manifest, amendments, consent.code) else ENTERED

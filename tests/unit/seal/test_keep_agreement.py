@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from recorder.audio.keep_answers import NO, OWN_WORDS
+from recorder.domain.call_events import EXTERNAL
 from recorder.seal.amendment_kinds import (
     BOTH_SIDES,
     STATED,
@@ -13,12 +17,17 @@ from recorder.seal.amendment_kinds import (
     Data,
     PurposesNarrowed,
 )
+from recorder.seal.consent_record import KeepQuestion
 from recorder.seal.keep_agreement import keep_agreement
 from recorder.seal.usage_terms import terms
 from tests.unit.seal.test_usage_terms import chain, day, manifest
 
 IN_CALL = manifest(agreed=("agreement", 365))
 NOT_ASKED = manifest()
+NO_IN_CALL = KeepQuestion(
+    day(0), 1000, OWN_WORDS, None, NO, EXTERNAL, "key", day(0), 1500, None, None, True, None
+)
+REFUSED = replace(NOT_ASKED, keep_questions=(NO_IN_CALL,))
 WITHDRAWN = ConsentWithdrawn(("agreement",), "By letter")
 NARROWED = PurposesNarrowed(("agreement",), "No longer needed")
 
@@ -40,6 +49,9 @@ def entered(basis: str, code: str = "agreement", days: int = 365) -> ConsentAdde
         (NOT_ASKED, (entered(STATED), WITHDRAWN), "withdrawn"),
         (NOT_ASKED, (entered(BOTH_SIDES), WITHDRAWN), "withdrawn"),
         (NOT_ASKED, (entered(BOTH_SIDES, "training"), entered(STATED, days=900)), "entered"),
+        (REFUSED, (), "refused"),
+        (REFUSED, (entered(STATED),), "entered"),
+        (REFUSED, (entered(STATED), WITHDRAWN), "refused"),
         (IN_CALL, (), "agreed"),
         (IN_CALL, (entered(STATED),), "agreed"),
         (IN_CALL, (entered(STATED, "training", 900),), "entered"),
