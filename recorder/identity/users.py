@@ -480,6 +480,13 @@ def end_sessions(person: UserRow, *, now: datetime, entropy: Entropy, keep: str 
         _end_sessions(person.tenant, person.id, now, entropy, keep)
 
 
+def name_exists(name: str) -> CatalogueError:
+    """The error for a name that a colleague has."""
+    return CatalogueError(
+        "user.name_exists", f"somebody is already called {name}", "add an initial or the department"
+    )
+
+
 def set_profile(
     tenant: str, user_id: str, *, name: str, language: str, now: datetime, entropy: Entropy
 ) -> bool:
@@ -495,9 +502,7 @@ def set_profile(
         others = UserTable.select(UserTable.name).where(_active(tenant) & (UserTable.id != user_id))
         other_names = {names.fold(each.name) for each in others}
         if names.fold(name) != names.fold(row.name) and names.fold(name) in other_names:
-            raise CatalogueError(
-                "user.name_exists", f"somebody is already called {name}", "add an initial or the department"
-            )
+            raise name_exists(name)
         if (row.name, row.language) != (name, language):
             UserTable.update(name=name, language=language).where(UserTable.id == row.id).execute()
             body = {"user": row.id, PROFILE_SHA256: display_hash(row.password_hash, name, language)}

@@ -30,6 +30,7 @@ from recorder.errors import AccessError, RetentionError, SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, plans
 from recorder.lifecycle.amendment_store import chain_of_row, put
+from recorder.lifecycle.erased_recording import recording_erased
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements
 from recorder.prompts.purposes import standard
@@ -69,7 +70,6 @@ names."""
 
 TRIES = 3
 
-_ERASED = "its receipt shows when and why: `accord recording receipt`"
 _HOLDS = "`accord recording show` lists its holds"
 """Attempts, if several people amend a recording at once."""
 
@@ -168,11 +168,11 @@ class Changes:
                     "`accord recording list` shows a customer's recordings",
                 )
             if row.erased_at is not None:
-                raise AccessError("access.erased", "the recording has been destroyed", _ERASED)
+                raise recording_erased()
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
-            raise AccessError("access.erased", "the recording has been destroyed", _ERASED)
+            raise recording_erased()
         usage = sealed.terms(chain.manifest, chain.amendments, limits, pack)
         return recording_status(row, chain, usage, self.now())
 

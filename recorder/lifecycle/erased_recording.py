@@ -7,7 +7,7 @@ from datetime import datetime
 
 from recorder.auditlog.append import LockedTenant
 from recorder.auditlog.leaf_erasure import RecordingErasure
-from recorder.errors import SealError
+from recorder.errors import AccessError, SealError
 from recorder.seal import hints
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.amendment_kinds import Erased
@@ -36,3 +36,12 @@ def erased_recording(locked: LockedTenant, chain: Chain) -> ErasedRecording:
             "recording.not_erased", f"recording {manifest.recording} has no tombstone", hints.COMPARE
         )
     return ErasedRecording(locked, (manifest.recording,), tombstone.data.reason, tombstone.at)
+
+
+def recording_erased() -> AccessError:
+    """The error for a recording that is asked for after its erasure."""
+    return AccessError(
+        "access.erased",
+        "the recording has been destroyed",
+        "its receipt shows when and why: `accord recording receipt`",
+    )

@@ -28,8 +28,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
-from recorder.errors import AccessError, SealError
+from recorder.errors import SealError
 from recorder.lifecycle import amendments
+from recorder.lifecycle.erased_recording import recording_erased
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.data_key import open_data_key
@@ -154,11 +155,7 @@ class RecordingVerifier:
                     "an amendment is never rewritten: look at the object's versions",
                 )
         if chain.erased is not None:
-            raise AccessError(
-                "access.erased",
-                "the recording has been destroyed",
-                "its receipt shows when and why: `accord recording receipt`",
-            )
+            raise recording_erased()
         key = self._key(row)
         # Opening the parties first compares the key's id with the sealed one.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))

@@ -19,6 +19,7 @@ from recorder.features.customer_import.entries import (
 )
 from recorder.features.customer_import.queries import KnownCustomers, KnownNumber, KnownPerson
 from recorder.features.customer_import.table import TableMistake
+from recorder.identity import users
 
 CHANGEABLE: Final = ("country", "language", "plan")
 """Columns of a customer that an import can change; of a number, what it announces; of a person with access,
@@ -229,14 +230,7 @@ class Planner:
             error = self._objection(each, tenant, own, numbers)
             same_name = by_name.get(names.fold(name), each.address) != each.address
             if known is None and error is None and same_name:
-                error = (
-                    "person",
-                    CatalogueError(
-                        "user.name_exists",
-                        f"somebody is already called {name}",
-                        "add an initial or the department",
-                    ),
-                )
+                error = "person", users.name_exists(name)
             by_name.setdefault(names.fold(name), each.address)
             if error is not None:
                 self.mistakes.append(TableMistake(each.line, *error))

@@ -114,17 +114,13 @@ class GuestCalls:
 
     def _unverified(self, tenant: str, dispute: str, guest: str) -> Guest:
         found = self.disputes.find(tenant, dispute)
-        if found.closed_at is not None:
-            raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
+        found.check_open()
         person = found.find_guest(guest)
         if not person.takes_part:
             raise DisputeError(
                 "dispute.guest_ended", f"guest {guest} does not take part", "invite them again"
             )
-        if person.verified_how is not None:
-            raise DisputeError(
-                "dispute.verified", f"guest {guest} has proved their identity", "no further proof is needed"
-            )
+        person.check_unverified()
         return person
 
 

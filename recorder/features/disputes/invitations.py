@@ -117,12 +117,7 @@ class GuestInvitations:
         (no mail can be sent from here), ``dispute.several_numbers`` (the recordings are of different
         numbers), :class:`recorder.errors.MailError` (``mail.address``)."""
         name = _check_name(name)
-        if language not in LANGUAGES:
-            raise DisputeError(
-                "dispute.language",
-                f"the guest's page is not available in {language!r}",
-                "reload the page and choose one of the languages shown",
-            )
+        _check_language(language)
         now = truncate(self.disputes.changes.now())
         guest = str(uuid7(now, self.disputes.changes.entropy))
         number = self._number_of(self.disputes.find_handled(person, dispute))
@@ -144,12 +139,7 @@ class GuestInvitations:
         """Invite somebody whom both sides trust to hear some passages (their ids), once the other side
         agrees. Raises as :meth:`invite`, ``dispute.passages_needed``, ``dispute.no_passage``."""
         name = _check_name(name)
-        if language not in LANGUAGES:
-            raise DisputeError(
-                "dispute.language",
-                f"the guest's page is not available in {language!r}",
-                "reload the page and choose one of the languages shown",
-            )
+        _check_language(language)
         now = truncate(self.disputes.changes.now())
         guest, ids = str(uuid7(now, self.disputes.changes.entropy)), self._passages(person, dispute, passages)
         invited = GuestInvited(guest, NEUTRAL, name, language, (), now, passages=ids)
@@ -275,14 +265,12 @@ class GuestInvitations:
         if guest.token_sha256 != token_hash(token):
             log.error("dispute.link_refused", dispute=dispute, guest=guest_id)
             raise _unknown_link()
-        if state.closed_at is not None:
-            raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
+        state.check_open()
         if guest.ended_at is not None:
             raise DisputeError(
                 "dispute.guest_ended", f"guest {guest.id} no longer takes part", "invite them again"
             )
-        if self.disputes.changes.now() >= guest.until:
-            raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
+        guest.check_link(self.disputes.changes.now())
         return OpenGuestLink(state, guest)
 
     def check_code(self, link: OpenGuestLink, code: str) -> None:
@@ -459,6 +447,15 @@ class GuestInvitations:
                 "dispute.several_numbers", "the recordings are of different numbers", "one dispute for each"
             )
         return next(iter(found), None)
+
+
+def _check_language(language: str) -> None:
+    if language not in LANGUAGES:
+        raise DisputeError(
+            "dispute.language",
+            f"the guest's page is not available in {language!r}",
+            "reload the page and choose one of the languages shown",
+        )
 
 
 def _check_name(name: str) -> str:

@@ -114,6 +114,18 @@ class Guest(VerifiedState):
         accepted = bool(self.entered) if self.role == SUPPORT else self.answer == ACCEPTED
         return accepted and self.ended_at is None
 
+    def check_link(self, at: datetime) -> None:
+        """Raises :class:`DisputeError` (``dispute.link_expired``) if the invitation has expired at a time."""
+        if at >= self.until:
+            raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
+
+    def check_unverified(self) -> None:
+        """Raises :class:`DisputeError` (``dispute.verified``)."""
+        if self.verified_how is not None:
+            raise DisputeError(
+                "dispute.verified", f"{self.name} has proved their identity", "no further proof is needed"
+            )
+
     @property
     def is_admitted(self) -> bool:
         """Whether the other side lets somebody hear passages who was not in the call."""
@@ -235,6 +247,11 @@ class Dispute(VerifiedState):
     def recording_ids(self) -> tuple[str, ...]:
         return tuple(each.recording for each in self.recordings)
 
+    def check_open(self) -> None:
+        """Raises :class:`DisputeError` (``dispute.closed``)."""
+        if self.closed_at is not None:
+            raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
+
     def find_guest(self, guest: str) -> Guest:
         """One of its guests. Raises :class:`DisputeError` (``dispute.no_guest``)."""
         found = next((each for each in self.guests if each.id == guest), None)
@@ -278,8 +295,7 @@ def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
     if isinstance(data, ErasureOrdered | OrderConfirmed):  # also after the end: an erasure may still wait
         statements = (*dispute.statements, statement)
         return replace(dispute, statements=statements, order=_order(dispute, data, statement))
-    if dispute.closed_at is not None:
-        raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
+    dispute.check_open()
     if len(dispute.statements) >= MOST_STATEMENTS:
         raise DisputeError(
             "dispute.statements",
@@ -425,8 +441,7 @@ def _answer(dispute: Dispute, guest: Guest, data: GuestAnswered, statement: Disp
             "only the guest can answer the invitation",
             "the guest answers on the page of their invitation",
         )
-    if at >= guest.until:
-        raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
+    guest.check_link(at)
     if guest.answer == ACCEPTED:
         raise DisputeError("dispute.answered", "the invitation was accepted before", "nothing more is needed")
     if data.erasure_waits_until != erasure_waits_until(dispute, guest, data.answer, at):
@@ -470,10 +485,7 @@ def _follow_guest(guest: Guest, data: GuestData, statement: DisputeStatement) ->
             f"{guest.name} was not in the call",
             "only a person who was in the call can prove it",
         )
-    if guest.verified_how is not None:
-        raise DisputeError(
-            "dispute.verified", f"{guest.name} has proved their identity", "no further proof is needed"
-        )
+    guest.check_unverified()
     if isinstance(data, GuestVouched):
         if who is None or who == guest.id:
             raise DisputeError(

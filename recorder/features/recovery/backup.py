@@ -77,7 +77,7 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
 
     Raises :class:`BackupError` (``backup.exists``, ``backup.schema``), ``CatalogueError``, ``OSError``."""
     if path.exists():
-        raise BackupError("backup.exists", f"{path} already exists", "choose another file name")
+        raise _exists(path)
     schema = dump.schema_names()
     key, kek = keyring.backup_key()
     body = HeaderBody(now, f"accord {__version__}", schema, kek)
@@ -99,11 +99,15 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
         check(temporary, keyring)
         os.link(temporary, path)
     except FileExistsError:
-        raise BackupError("backup.exists", f"{path} already exists", "choose another file name") from None
+        raise _exists(path) from None
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
     return header
+
+
+def _exists(path: Path) -> BackupError:
+    return BackupError("backup.exists", f"{path} already exists", "choose another file name")
 
 
 def check(path: Path, keyring: Keyring) -> dict[str, int]:

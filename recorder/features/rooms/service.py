@@ -80,11 +80,7 @@ class Rooms:
         :class:`RoomError`: ``room.outdated`` (another command came first), and as
         :func:`recorder.features.rooms.rules.follow_command`."""
         if seq != before.seq:
-            raise RoomError(
-                "room.outdated",
-                "another command came first",
-                "repeat the command: the page shows the room's newest state",
-            )
+            raise _outdated()
         members = self.members(before.tenant, before.id)
         after = follow_command(
             before, command, who, members=members, durations=durations, now_ms=self.now_ms()
@@ -101,13 +97,17 @@ class Rooms:
             ).on_conflict_ignore().execute()
             same = (RoomTable.id == before.id) & (RoomTable.seq == before.seq)
             if not RoomTable.update(columns).where(same).execute():
-                raise RoomError(
-                    "room.outdated",
-                    "another command came first",
-                    "repeat the command: the page shows the room's newest state",
-                )
+                raise _outdated()
         change_messages.send(CHANNEL, before.id)
         return after
+
+
+def _outdated() -> RoomError:
+    return RoomError(
+        "room.outdated",
+        "another command came first",
+        "repeat the command: the page shows the room's newest state",
+    )
 
 
 def _room(row: RoomTable) -> Room:

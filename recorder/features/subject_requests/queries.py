@@ -52,13 +52,26 @@ def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
 def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, if its number is verified. Raises ``subject_request.unverified`` too."""
     row = find_open_row(tenant, request_id)
+    check_verified(row)
+    return row
+
+
+def check_verified(row: SubjectRequestTable) -> None:
+    """Raises ``subject_request.unverified``."""
     if row.verified_at is None:
         raise SubjectRequestError(
             "subject_request.unverified",
             "the number is not verified",
             "verify it by a call, or have two people vouch for the requester",
         )
-    return row
+
+
+def check_unverified(row: SubjectRequestTable) -> None:
+    """Raises ``subject_request.verified``."""
+    if row.verified_at is not None:
+        raise SubjectRequestError(
+            "subject_request.verified", "the number has been verified before", "no further proof is needed"
+        )
 
 
 def number_commitment(row: SubjectRequestTable) -> str:

@@ -23,6 +23,8 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests.queries import (
     change_row,
+    check_unverified,
+    check_verified,
     find_open_row,
     find_row,
     find_verified_row,
@@ -210,12 +212,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
-        if row.verified_at is not None:
-            raise SubjectRequestError(
-                "subject_request.verified",
-                "the number has been verified before",
-                "no further proof is needed",
-            )
+        check_unverified(row)
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
             raise SubjectRequestError(
@@ -242,10 +239,7 @@ def record_verification(
 ) -> None:
     """Inside the caller's transaction: record that the number is verified. Raises
     :class:`SubjectRequestError` (``subject_request.verified``)."""
-    if row.verified_at is not None:
-        raise SubjectRequestError(
-            "subject_request.verified", "the number has been verified before", "no further proof is needed"
-        )
+    check_unverified(row)
     body = {"request": row.id, "how": how, "actor": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
     change_row(row, leaf, verified_at=now, verified_how=how, verified_by=who, verified_statement=what)
@@ -263,12 +257,8 @@ def close(
     with writing():
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
-        if how == "answered" and row.verified_at is None:
-            raise SubjectRequestError(
-                "subject_request.unverified",
-                "the number is not verified",
-                "verify it by a call, or have two people vouch for the requester",
-            )
+        if how == "answered":
+            check_verified(row)
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "actor": who or ""}, now, entropy)
         change_row(row, leaf, closed_at=now, closed_how=how)
 

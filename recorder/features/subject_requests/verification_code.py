@@ -122,10 +122,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
 
 def _unverified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     request = queries.find_open_row(tenant, request_id)
-    if request.verified_at is not None:
-        raise SubjectRequestError(
-            "subject_request.verified", "the number has been verified before", "no further proof is needed"
-        )
+    queries.check_unverified(request)
     return request
 
 

@@ -269,9 +269,7 @@ class Invitations:
             )
         others = [row.name for row in people] + [row.name for row in invited]
         if names.fold(name) in map(names.fold, others):
-            raise CatalogueError(
-                "user.name_exists", f"somebody is already called {name}", "add an initial or the department"
-            )
+            raise users.name_exists(name)
 
 
 def invitations(tenant: str, faults: FaultLog | None = None) -> tuple[InvitationRow, ...]:

@@ -67,10 +67,13 @@ class Registration:
     def needs_code(self) -> bool:
         return self.admission == "code" and bool(self.code)
 
-    def check_code(self, code: str) -> None:
-        """Raises :class:`CatalogueError` (``registration.closed``, ``registration.code``)."""
+    def _check_open(self) -> None:
         if not self.is_open:
             raise CatalogueError("registration.closed", "nobody can register here", "ask your provider")
+
+    def check_code(self, code: str) -> None:
+        """Raises :class:`CatalogueError` (``registration.closed``, ``registration.code``)."""
+        self._check_open()
         if self.needs_code and not hmac.compare_digest(code.strip().encode(), self.code.encode()):
             raise CatalogueError(
                 "registration.code", "the provider's code is another one", "ask your provider"
@@ -150,8 +153,7 @@ class Registration:
         """Create a customer with its first admin, both or neither.  Raises as :meth:`create_customer` and
         :func:`recorder.identity.users.create_user` do, and :class:`CatalogueError`
         (``registration.closed``)."""
-        if not self.is_open:
-            raise CatalogueError("registration.closed", "nobody can register here", "ask your provider")
+        self._check_open()
         with writing():
             row = self.create_customer(
                 name,
