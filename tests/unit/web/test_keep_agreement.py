@@ -25,7 +25,7 @@ BADGES = {
         ((YES,), (), "agreed"),
         ((YES,), ("withdrawn",), "withdrawn"),
         ((), ("entered", "withdrawn"), "withdrawn"),
-        (({**YES, "answer": "no"},), ("entered", "withdrawn"), "withdrawn"),
+        (({**YES, "answer": "no"},), ("entered", "withdrawn"), "refused"),
         ((YES,), ("withdrawn", "entered"), "entered"),
         (({**YES, "answer": "no"},), (), "refused"),
     ],
