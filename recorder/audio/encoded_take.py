@@ -81,6 +81,15 @@ class Prompt:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class LocatedPause:
+    """A pause in the audio, in milliseconds. ``silent``: its samples are already zero."""
+
+    start_ms: int
+    end_ms: int
+    silent: bool
+
+
 def _name_of(path: Path) -> str:
     return path.name
 

@@ -95,25 +95,12 @@ def encode(take: Take, prompt: Path) -> Encoded:
         )
     sound = wav.inspect(take.audio)
     _check_prompt(prompt, announcement.sha256)
-    found = _find_announcement(take, sound, prompt)
-    prompts = prompt_detection.find_prompts(take, sound, found, prompt.parent)
-    pauses = pause_redaction.locate_pauses(take, sound, found, prompts)
-    clock = timeline.locate_times(take, sound, found, prompts)
-    missing = missing_audio.find_holes(clock, found, prompts)
-    sound = missing_audio.fill_holes(sound, missing)
-    found, prompts = (
-        missing_audio.shift_announcement(found, missing),
-        missing_audio.shift_prompts(prompts, missing),
-    )
-    plan = redaction.plan(
-        take,
-        sound,
-        found,
-        prompts,
-        missing_audio.shift_pauses(pauses, missing),
-        clock.fill() if missing else clock,
-    )
-    return _write_objects(take, sound, plan, found, prompts)
+    located = timeline.locate_take(take, sound, _find_announcement(take, sound, prompt))
+    located = prompt_detection.find_prompts(located, prompt.parent)
+    located = pause_redaction.locate_pauses(located)
+    located = missing_audio.fill(located)
+    plan = redaction.plan(located)
+    return _write_objects(take, located.sound, plan, located.announcement, located.prompts)
 
 
 def encode_import(take: Take) -> Encoded:
@@ -164,7 +151,7 @@ def _check_prompt(prompt: Path, sha256: str) -> None:
 
 def _find_announcement(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnouncement | None:
     signal = prompt_match.load_prompt(prompt, sound.sample_rate)
-    clock = timeline.locate_times(take, sound, None)
+    clock = timeline.locate_take(take, sound).clock
     # The expected end, by the last marker that gives one.
     due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
     until = max(due) + SEARCH_MARGIN_MS if due else None

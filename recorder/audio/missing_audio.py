@@ -7,74 +7,79 @@ length. So silence is inserted where audio is missing, and the recording lasts a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.pause_redaction import LocatedPause
-from recorder.audio.timeline import Times
+from recorder.audio.encoded_take import LocatedAnnouncement, LocatedPause, Prompt
+from recorder.audio.timeline import LocatedTake
 from recorder.audio.wav import Wav
 
 LONGEST_MS: Final = 3_600_000
 """No more than this is inserted: a clock may have been set ahead during a hold, which ``drift_ms`` reports.
 """
 
+_Located = TypeVar("_Located", LocatedAnnouncement, Prompt)
+
 Hole = tuple[int, int]
 """Where silence is inserted, and how much, in milliseconds of the file's audio."""
 
 
-def find_holes(
-    clock: Times, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
-) -> tuple[Hole, ...]:
+def fill(located: LocatedTake) -> LocatedTake:
+    """The take with silence where audio is missing, and everything at its place in the filled sound."""
+    holes = find_holes(located)
+    return replace(
+        located,
+        sound=_fill_sound(located.sound, holes),
+        clock=located.clock.fill() if holes else located.clock,
+        announcement=None if located.announcement is None else _shift(located.announcement, holes),
+        prompts=tuple(_shift(each, holes) for each in located.prompts),
+        pauses=tuple(_shift_pause(each, holes) for each in located.pauses),
+    )
+
+
+def find_holes(located: LocatedTake) -> tuple[Hole, ...]:
     """The audio that is missing in holds and waits, by the times of the unfilled file. A prompt that was
     found whole is never split."""
-    whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
+    prompts = (located.announcement, *located.prompts)
+    whole = [(each.offset_ms, each.end_ms) for each in prompts if each is not None]
     result = []
-    for _, at, length in clock.unwritten():
+    for _, at, length in located.clock.unwritten():
         at = next((start for start, end in whole if start < at < end), at)
         result.append((at, length))
     return tuple(result) if sum(length for _, length in result) <= LONGEST_MS else ()
 
 
-def fill_holes(sound: Wav, missing: Sequence[Hole]) -> Wav:
-    """The sound with silence in its holes."""
+def inserted_stretches(sound: Wav) -> Iterator[tuple[int, int]]:
+    """Where silence was inserted, in milliseconds of the filled sound."""
+    before = 0
+    for at, length in sound.holes:
+        start, end = at + before, at + before + length
+        yield start * 1000 // sound.sample_rate, -(-end * 1000 // sound.sample_rate)
+        before += length
+
+
+def _fill_sound(sound: Wav, holes: Sequence[Hole]) -> Wav:
     rate = sound.sample_rate
-    frames = tuple((at * rate // 1000, length * rate // 1000) for at, length in missing)
+    frames = tuple((at * rate // 1000, length * rate // 1000) for at, length in holes)
     return replace(sound, frames=sound.frames + sum(count for _, count in frames), holes=frames)
 
 
-def shift_announcement(
-    found: LocatedAnnouncement | None, missing: Sequence[Hole]
-) -> LocatedAnnouncement | None:
-    """The announcement's place in the filled sound."""
-    if found is None:
-        return None
-    start, end = shift_stretch((found.offset_ms, found.end_ms), missing)
-    return replace(found, offset_ms=start, end_ms=end)
+def _shift(each: _Located, holes: Sequence[Hole]) -> _Located:
+    start, end = shift_stretch((each.offset_ms, each.end_ms), holes)
+    return replace(each, offset_ms=start, end_ms=end)
 
 
-def shift_prompts(prompts: Sequence[Prompt], missing: Sequence[Hole]) -> tuple[Prompt, ...]:
-    """The other prompts' places in the filled sound."""
-    places = (shift_stretch((each.offset_ms, each.end_ms), missing) for each in prompts)
-    return tuple(
-        replace(each, offset_ms=start, end_ms=end) for each, (start, end) in zip(prompts, places, strict=True)
-    )
+def _shift_pause(pause: LocatedPause, holes: Sequence[Hole]) -> LocatedPause:
+    start, end = shift_stretch((pause.start_ms, pause.end_ms), holes)
+    return replace(pause, start_ms=start, end_ms=end)
 
 
-def shift_pauses(paused: Sequence[LocatedPause], missing: Sequence[Hole]) -> tuple[LocatedPause, ...]:
-    """The pauses' places in the filled sound."""
-    places = (shift_stretch((each.start_ms, each.end_ms), missing) for each in paused)
-    return tuple(
-        replace(each, start_ms=start, end_ms=end) for each, (start, end) in zip(paused, places, strict=True)
-    )
-
-
-def shift_stretch(stretch: tuple[int, int], missing: Sequence[Hole]) -> tuple[int, int]:
+def shift_stretch(stretch: tuple[int, int], holes: Sequence[Hole]) -> tuple[int, int]:
     """A stretch of the file, in the filled sound. A hole at its start comes before it, a hole at its end
     after it."""
     start, end = stretch
     return (
-        start + sum(length for at, length in missing if at <= start),
-        end + sum(length for at, length in missing if at < end),
+        start + sum(length for at, length in holes if at <= start),
+        end + sum(length for at, length in holes if at < end),
     )

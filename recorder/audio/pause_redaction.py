@@ -7,17 +7,16 @@ the switch did not mask the pause, and all of it is redacted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from recorder.audio import wav
-from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.timeline import Times, locate_times, sort_markers
+from recorder.audio.encoded_take import LocatedPause
+from recorder.audio.timeline import LocatedTake, Times, sort_markers
 from recorder.domain.markers import Marker
-from recorder.spool.layout import Take
 
 MARGIN_MS = 1500
 """How much earlier or later than the clock says the zeros may start and end: an event's tenths of a second
@@ -40,27 +39,16 @@ class Pause:
     latest: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedPause:
-    """A pause in the audio, in milliseconds. ``silent``: its samples are already zero."""
-
-    start_ms: int
-    end_ms: int
-    silent: bool
-
-
-def locate_pauses(
-    take: Take, sound: wav.Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
-) -> tuple[LocatedPause, ...]:
-    """Locate the pauses of a take, in order, relative to its announcement (``found``) and its ``prompts``.
-    Raises ``OSError``, :class:`TakeError`."""
-    clock = locate_times(take, sound, found, prompts)
+def locate_pauses(located: LocatedTake) -> LocatedTake:
+    """Locate the pauses of a take. Raises ``OSError``, :class:`TakeError`."""
+    clock = located.clock
     # The switch never pauses before the announcement's end, however early the daemon stopped watching.
-    informed = 0 if found is None else found.end_ms
-    return tuple(
-        _locate_pause(pause, sound, clock, informed)
-        for pause in read_pauses(sort_markers(take, clock), clock.ended)
+    informed = 0 if located.announcement is None else located.announcement.end_ms
+    pauses = (
+        _locate_pause(pause, located.sound, clock, informed)
+        for pause in read_pauses(sort_markers(located.take, clock), clock.ended)
     )
+    return replace(located, pauses=tuple(pauses))
 
 
 def read_pauses(markers: Iterable[Marker], ended: datetime) -> Iterator[Pause]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import structlog
 
-from recorder.audio import prompt_match, wav
+from recorder.audio import prompt_match
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.keep_answers import NO, YES, Question, questions
-from recorder.audio.timeline import Times, locate_times, sort_markers
+from recorder.audio.timeline import LocatedTake, locate_take, sort_markers
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
 from recorder.errors import TakeError
@@ -43,26 +43,22 @@ class ExpectedPrompt:
     end: datetime
 
 
-def find_prompts(
-    take: Take, sound: wav.Wav, announced: LocatedAnnouncement | None, folder: Path
-) -> tuple[Prompt, ...]:
-    """The prompts that are whole in a take's audio, in order. Their sounds are in ``folder`` as
+def find_prompts(located: LocatedTake, folder: Path) -> LocatedTake:
+    """Locate the prompts that are whole in a take's audio. Their sounds are in ``folder`` as
     ``<sha256>.wav``; without its sound a prompt is not found. Raises :class:`TakeError` for an unreadable
     take."""
-    keep = take.start.keep
-    if keep is None:
-        return ()
-    found: list[Prompt] = []
-    order = sort_markers(take, locate_times(take, sound, announced))
-    for prompt in expected_prompts(questions(order), keep):
+    take, sound = located.take, located.sound
+    if take.start.keep is None:
+        return located
+    order = sort_markers(take, located.clock)
+    for prompt in expected_prompts(questions(order), take.start.keep):
         signal = _load_signal(folder, prompt.sha256, sound.sample_rate)
-        clock = locate_times(take, sound, announced, tuple(found))
-        after = found[-1].end_ms if found else announced.end_ms if announced else 0
-        place = None if signal is None else _locate(signal, sound, prompt, clock, after)
+        place = None if signal is None else _locate(signal, prompt, located)
         if place is not None:
             end = min(place.end_ms, sound.duration_ms)
-            found.append(Prompt(prompt.number, prompt.which, prompt.end, place.offset_ms, end, place.score))
-    return tuple(found)
+            found = Prompt(prompt.number, prompt.which, prompt.end, place.offset_ms, end, place.score)
+            located = locate_take(take, sound, located.announcement, (*located.prompts, found))
+    return located
 
 
 def expected_prompts(questions: tuple[Question[Marker], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
@@ -95,10 +91,13 @@ def expected_sounds(take: Take) -> frozenset[str]:
 
 
 def _locate(
-    signal: prompt_match.Signal, sound: wav.Wav, prompt: ExpectedPrompt, clock: Times, after: int
+    signal: prompt_match.Signal, prompt: ExpectedPrompt, located: LocatedTake
 ) -> LocatedAnnouncement | None:
     """The whole playing whose end is nearest to the expected one. If a clock was set back during the call,
     the expected place is too early: then the first playing after it."""
+    sound, clock = located.sound, located.clock
+    before = located.prompts[-1] if located.prompts else located.announcement
+    after = 0 if before is None else before.end_ms
     due = clock.place(prompt.end)
     first = max(after, clock.place(prompt.start) - SEARCH_MARGIN_MS)
     last = due + clock.set_back_ms + SEARCH_MARGIN_MS

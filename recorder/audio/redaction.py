@@ -16,14 +16,14 @@ import numpy as np
 from recorder.audio.encoded_take import Gap, LocatedAnnouncement, Prompt
 from recorder.audio.hold_redaction import HOLD, WAITING, Stretch, find_holds
 from recorder.audio.keep_answers import PLAYED
-from recorder.audio.pause_redaction import LocatedPause
+from recorder.audio.missing_audio import inserted_stretches
 from recorder.audio.timeline import (
     MOST_APART,
     SURE_MS,
+    LocatedTake,
     Times,
     end_seen,
     find_spans,
-    locate_times,
     sort_markers,
     to_ms,
 )
@@ -51,18 +51,10 @@ class RedactionPlan:
     right: tuple[tuple[int, int], ...] = ()
 
 
-def plan(
-    take: Take,
-    sound: Wav,
-    found: LocatedAnnouncement | None,
-    prompts: Sequence[Prompt] = (),
-    paused: Sequence[LocatedPause] = (),
-    clock: Times | None = None,
-) -> RedactionPlan:
-    """Plan the redaction of a take whose announcement is at ``found``. ``prompts`` cause no redaction, but
-    are gaps: the parties do not hear each other meanwhile. ``paused`` are its pauses
-    (:mod:`recorder.audio.pause_redaction`), and ``clock`` its times, if the sound was filled."""
-    clock = clock or locate_times(take, sound, found, prompts)
+def plan(located: LocatedTake) -> RedactionPlan:
+    """Plan the redaction of a take. Its prompts cause no redaction, but are gaps: the parties do not hear
+    each other meanwhile."""
+    take, sound, clock, found = located.take, located.sound, located.clock, located.announcement
     end = clock.duration_ms
     informed = _informed_at(take, clock, found)
     bridged_at = take.first("bridged")
@@ -79,7 +71,7 @@ def plan(
         else []
     )
     transferred = _labelled(_transferred_externally(take, clock), "transferred_externally")
-    pauses = [(each.start_ms, min(each.end_ms, end)) for each in paused]
+    pauses = [(each.start_ms, min(each.end_ms, end)) for each in located.pauses]
     # While it rings the right channel has no conversation: early media, a queue's music and messages.
     ringing = _ringing(clock, informed, talk, bridged_at, unobserved)
     both = [
@@ -92,6 +84,7 @@ def plan(
         *_labelled(ringing, "ringing"),
         *_labelled(clock.losses, "write_error"),
     ]
+    inserted = list(_inserted(sound, clock, stretches))
     # Ringing or already a conversation: the switch knows only the last bridge.
     unseen = [(start, min(stop, talk)) for start, stop in unobserved]
     left = [
@@ -99,12 +92,20 @@ def plan(
         *_labelled(unseen, "unobserved"),
         *_labelled([(informed, talk)], silence),
         *both,
+        *inserted,
     ]
-    played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
+    played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in located.prompts), "prompt")
     notices = _labelled(_transfer_notices(take, clock), "participant_notice")
     unconsented = list(_without_consent(take, clock))
     observed = [each for each in both if each[2] not in ("unobserved", "write_error")]
-    right = [*observed, *_labelled(unconsented, "no_participant_consent"), *both, *played, *notices]
+    right = [
+        *observed,
+        *_labelled(unconsented, "no_participant_consent"),
+        *both,
+        *played,
+        *notices,
+        *inserted,
+    ]
     gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _became_fax(take) else "write_error"
@@ -114,11 +115,11 @@ def plan(
         both=(
             *((start, end) for start, end, _ in (*uninformed, *transferred)),
             *ringing,
-            *((each.start_ms, each.end_ms) for each in paused if not each.silent),
+            *((each.start_ms, each.end_ms) for each in located.pauses if not each.silent),
             *silent,
         ),
         gaps=tuple(gaps),
-        markers=tuple(_markers(take, clock, prompts)),
+        markers=tuple(_markers(take, clock, located.prompts)),
         drift_ms=clock.clock_ms - end,
         right=tuple(unconsented),
     )
@@ -210,6 +211,18 @@ def _unattended(
         silent.append((start, stop))
         gaps += _labelled([(start, stop)], reason)
     return gaps, silent
+
+
+def _inserted(sound: Wav, clock: Times, stretches: Sequence[Stretch]) -> Iterator[tuple[int, int, str]]:
+    """The inserted silence, with the reason of the hold or wait that it belongs to. It may end later than
+    that, by what the switch was slow to connect."""
+    for start, end in inserted_stretches(sound):
+        near = min(
+            stretches,
+            key=lambda each: max(clock.place(each[0]) - end, start - clock.place(each[1])),
+            default=None,
+        )
+        yield start, end, "write_error" if near is None else near[2]
 
 
 def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> datetime:

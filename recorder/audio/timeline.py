@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
+from recorder.audio.encoded_take import LocatedAnnouncement, LocatedPause, Prompt
 from recorder.audio.hold_redaction import find_holds
 from recorder.audio.wav import FRAME_BYTES, Wav
 from recorder.domain.markers import Marker
@@ -194,12 +194,35 @@ class Times:
         return spans, min(missing / _overlap_ms(spans, first[0], last[0]), 1.0)
 
 
-def locate_times(
-    take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
+@dataclass(frozen=True, slots=True)
+class LocatedTake:
+    """A take with its sound, and the places of what was found in it: the announcement, if it was found, the
+    other prompts, and the pauses, in order. ``clock`` are its times relative to these."""
+
+    take: Take
+    sound: Wav
+    clock: Times
+    announcement: LocatedAnnouncement | None = None
+    prompts: tuple[Prompt, ...] = ()
+    pauses: tuple[LocatedPause, ...] = ()
+
+
+def locate_take(
+    take: Take,
+    sound: Wav,
+    announcement: LocatedAnnouncement | None = None,
+    prompts: tuple[Prompt, ...] = (),
+) -> LocatedTake:
+    """Locate the times of a take relative to its announcement and prompts."""
+    return LocatedTake(take, sound, _locate_times(take, sound, announcement, prompts), announcement, prompts)
+
+
+def _locate_times(
+    take: Take, sound: Wav, found: LocatedAnnouncement | None, prompts: Sequence[Prompt]
 ) -> Times:
-    """Locate the times of a take, from the recording's start to its stop (or hang-up, or the call's end),
-    relative to the announcement (``found``) and the ``prompts`` (unless a clock was set back: then times may
-    be before or after them).
+    """The times of a take, from the recording's start to its stop (or hang-up, or the call's end), relative
+    to the announcement (``found``) and the ``prompts`` (unless a clock was set back: then times may be before
+    or after them).
 
     If the call's end was not observed, the time of its discovery proves little: then the audio is the clock,
     and a killed switch has lost at most :data:`UNWRITTEN_MS` more."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recorder.audio import redaction
+from recorder.audio.timeline import locate_take
 from recorder.audio.wav import inspect
 from tests.freeswitch.lines import set_every_line
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, level, onset_of, read_wav, until
@@ -95,7 +96,7 @@ def test_call_answered_while_unwatched_is_not_redacted_as_ringing(
     assert abs((first - answered).total_seconds()) < 0.05
     start = take.first("recording_started")
     assert start is not None
-    silent = redaction.plan(take, inspect(take.audio), None).left_until_ms
+    silent = redaction.plan(locate_take(take, inspect(take.audio))).left_until_ms
     assert abs(silent - (first - start).total_seconds() * 1000) < 300
 
 

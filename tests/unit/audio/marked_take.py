@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from recorder.audio import redaction
-from recorder.audio.encoded_take import LocatedAnnouncement
+from recorder.audio.encoded_take import LocatedAnnouncement, LocatedPause, Prompt
+from recorder.audio.timeline import locate_take
 from recorder.audio.wav import Wav
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
@@ -55,6 +56,17 @@ def measured(source: Take, *lengths: tuple[int, int]) -> Take:
 
 def sound(length_ms: int = LENGTH_MS, header_broken: bool = False) -> Wav:
     return Wav(Path("/nowhere"), 8000, 44, length_ms * 8, header_broken)
+
+
+def plan_redaction(
+    take: Take,
+    sound: Wav,
+    found: LocatedAnnouncement | None,
+    prompts: tuple[Prompt, ...] = (),
+    pauses: tuple[LocatedPause, ...] = (),
+) -> redaction.RedactionPlan:
+    """The plan for a take in which these were located, without a search for what its audio lacks."""
+    return redaction.plan(replace(locate_take(take, sound, found, prompts), pauses=pauses))
 
 
 def gaps(plan: redaction.RedactionPlan) -> list[tuple[int, int, str, str]]:

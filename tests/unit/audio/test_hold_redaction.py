@@ -7,10 +7,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from recorder.audio import missing_audio, redaction, timeline
-from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.wav import Wav
-from recorder.spool.layout import Take
+from recorder.audio import missing_audio, redaction
+from recorder.audio.encoded_take import Prompt
+from recorder.audio.timeline import locate_take
 from tests.unit.audio.marked_take import (
     FOUND,
     LENGTH_MS,
@@ -20,6 +19,7 @@ from tests.unit.audio.marked_take import (
     TALK_MS,
     gaps,
     measured,
+    plan_redaction,
     sound,
     take,
 )
@@ -27,7 +27,7 @@ from tests.unit.audio.marked_take import (
 
 def test_simultaneous_holds_are_one_gap() -> None:
     holds = [(20_000, "hold"), (21_000, "hold"), (22_000, "unhold"), (25_000, "unhold"), (26_000, "unhold")]
-    plan = redaction.plan(take([*NORMAL, *holds, (59_000, "hold")]), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *holds, (59_000, "hold")]), sound(), FOUND)
     assert gaps(plan)[2:] == [(19_800, 25_400, "both", "hold"), (58_700, 60_000, "both", "hold")]
     assert plan.both == (RINGING_SPAN, (19_800, 25_400), (58_700, 60_000))
 
@@ -36,7 +36,7 @@ def test_hold_missing_in_the_audio_redacts_only_its_edges() -> None:
     """A telephone that sends nothing on hold: in the audio, the conversation follows at once, and events may
     be early or late."""
     markers = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
-    plan = redaction.plan(take(markers), sound(), FOUND)
+    plan = plan_redaction(take(markers), sound(), FOUND)
     assert plan.both == (RINGING_SPAN, (19_800, 20_400))
     hold = next(gap for gap in plan.gaps if gap.reason == "hold")
     assert (hold.start_ms, hold.end_ms) == (19_800, 20_400)
@@ -45,22 +45,13 @@ def test_hold_missing_in_the_audio_redacts_only_its_edges() -> None:
     assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 25_100
 
 
-def fill_missing(take: Take, sound: Wav, found: LocatedAnnouncement) -> tuple[Wav, LocatedAnnouncement]:
-    """The sound with silence inserted for what the switch did not write, as it is encoded."""
-    missing = missing_audio.find_holes(timeline.locate_times(take, sound, found), found)
-    moved = missing_audio.shift_announcement(found, missing)
-    assert moved is not None
-    return missing_audio.fill_holes(sound, missing), moved
-
-
 def test_inserted_hold_has_its_length_and_keeps_later_offsets() -> None:
     markers = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
-    call = take(markers)
-    whole, found = fill_missing(call, sound(), FOUND)
-    plan = redaction.plan(call, whole, found)
+    filled = missing_audio.fill(locate_take(take(markers), sound(), FOUND))
+    plan = redaction.plan(filled)
     hold = next(gap for gap in plan.gaps if gap.reason == "hold")
     assert (hold.start_ms, hold.end_ms, hold.channel) == (19_800, 35_400, "both")
-    assert (whole.duration_ms, plan.drift_ms) == (LENGTH_MS + 15_000, 0)
+    assert (filled.sound.duration_ms, plan.drift_ms) == (LENGTH_MS + 15_000, 0)
     assert next(m.offset_ms for m in plan.markers if m.kind == "unbridged") == 40_100
 
 
@@ -74,8 +65,8 @@ def test_inserted_hold_has_its_length_and_keeps_later_offsets() -> None:
 def test_redacts_every_place_where_a_hold_may_be(stretches: list[tuple[int, str]]) -> None:
     """The audio contains one of two, and it is unknown which one: both may be up to ten seconds earlier."""
     call = take([*NORMAL, *stretches, (70_000, "hangup")])
-    assert missing_audio.find_holes(timeline.locate_times(call, sound(), FOUND), FOUND) == ()
-    plan = redaction.plan(call, sound(), FOUND)
+    assert missing_audio.find_holes(locate_take(call, sound(), FOUND)) == ()
+    plan = plan_redaction(call, sound(), FOUND)
     assert plan.both == (RINGING_SPAN, (TALK_MS, 30_400), (29_700, 50_400))
 
 
@@ -83,9 +74,10 @@ def test_inserted_silence_splits_no_located_prompt() -> None:
     assert missing_audio.shift_stretch((1000, 2000), ((1000, 500), (2000, 700))) == (1500, 2500)
     prompt = Prompt(0, "question", START + timedelta(seconds=40), 19_900, 25_000, 1.0)
     call = take([*NORMAL, (20_000, "hold"), (35_000, "unhold"), (75_000, "hangup")])
-    missing = missing_audio.find_holes(timeline.locate_times(call, sound(), FOUND, [prompt]), FOUND, [prompt])
-    assert [at for at, _ in missing] == [19_900]
-    assert missing_audio.shift_prompts([prompt], missing)[0].offset_ms == 19_900 + missing[0][1]
+    located = locate_take(call, sound(), FOUND, (prompt,))
+    ((at, length),) = missing_audio.find_holes(located)
+    assert at == 19_900
+    assert missing_audio.fill(located).prompts[0].offset_ms == 19_900 + length
 
 
 def test_missing_hold_does_not_prevent_other_redactions() -> None:
@@ -93,12 +85,12 @@ def test_missing_hold_does_not_prevent_other_redactions() -> None:
     colleagues = [(20_000, "internal_hold"), (25_000, "internal_unhold")]
     theirs = [(30_000, "hold"), (40_000, "unhold")]
     later = [(50_000, "internal_hold"), (57_000, "internal_unhold"), (70_000, "hangup")]
-    plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *colleagues, *theirs, *later]), sound(), FOUND)
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
         (19_800, 25_400), (29_800, 30_400), (39_700, 47_300),
     ]  # fmt: skip
     # A loaded switch caught up: 0.8 s more than the hold explains, at an unknown place.
-    plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(LENGTH_MS + 900), FOUND)
+    plan = plan_redaction(take([*NORMAL, *colleagues, *theirs, *later]), sound(LENGTH_MS + 900), FOUND)
     assert plan.both[1:] == ((20_600, 40_400), (TALK_MS, 25_400), (40_600, 57_400))
 
 
@@ -109,11 +101,9 @@ def test_measured_lengths_tell_a_park_without_music_from_a_hold() -> None:
         take([*NORMAL, *markers, (65_700, "hangup")]),
         (20_020, 20_000), (25_740, 20_020), (40_010, 34_290), (46_030, 40_310),
     )  # fmt: skip
-    clock = timeline.locate_times(call, sound(), FOUND)
-    missing = missing_audio.find_holes(clock, FOUND)
-    assert missing == ((20_000, 5_700),)
-    whole = missing_audio.fill_holes(sound(), missing)
-    plan = redaction.plan(call, whole, FOUND, clock=clock.fill())
+    located = locate_take(call, sound(), FOUND)
+    assert missing_audio.find_holes(located) == ((20_000, 5_700),)
+    plan = redaction.plan(missing_audio.fill(located))
     assert [gap for gap in gaps(plan) if gap[3] in ("hold", "waiting", "write_error")] == [
         (19_930, 25_730, "both", "waiting"), (39_930, 46_030, "both", "hold"),
     ]  # fmt: skip
@@ -128,10 +118,9 @@ def test_measured_hold_that_is_missing_in_part() -> None:
         take([*NORMAL, *markers, (64_000, "hangup")]),
         (20_000, 20_000), (26_000, 22_000), (40_000, 36_000), (45_000, 41_000),
     )  # fmt: skip
-    clock = timeline.locate_times(call, sound(), FOUND)
-    missing = missing_audio.find_holes(clock, FOUND)
-    assert missing == ((20_000, 4_000),)
-    plan = redaction.plan(call, missing_audio.fill_holes(sound(), missing), FOUND, clock=clock.fill())
+    located = locate_take(call, sound(), FOUND)
+    assert missing_audio.find_holes(located) == ((20_000, 4_000),)
+    plan = redaction.plan(missing_audio.fill(located))
     assert [gap[:2] for gap in gaps(plan) if gap[3] == "hold"] == [(19_950, 26_050), (39_950, 45_050)]
 
 
@@ -144,7 +133,7 @@ def test_measured_hold_at_an_unknown_place_is_redacted_generously() -> None:
         (30_000, "unobserved_to"),
     ]
     call = measured(take([*NORMAL, *markers, (62_000, "hangup")]), (15_000, 15_000), (30_000, 28_000))
-    plan = redaction.plan(call, sound(), FOUND)
+    plan = plan_redaction(call, sound(), FOUND)
     assert [gap[:2] for gap in gaps(plan) if gap[3] == "hold"] == [(17_950, 21_050)]
 
 
@@ -155,32 +144,53 @@ def test_audio_that_nothing_explains_is_a_gap_between_its_neighbours() -> None:
         take([*NORMAL, *markers, (65_000, "hangup")]),
         (20_000, 20_000), (40_000, 35_000), (50_000, 45_000), (52_000, 47_000),
     )  # fmt: skip
-    clock = timeline.locate_times(call, sound(), FOUND)
-    missing = missing_audio.find_holes(clock, FOUND)
-    assert missing == ((35_000, 5_000),)
-    plan = redaction.plan(call, missing_audio.fill_holes(sound(), missing), FOUND, clock=clock.fill())
+    located = locate_take(call, sound(), FOUND)
+    assert missing_audio.find_holes(located) == ((35_000, 5_000),)
+    plan = redaction.plan(missing_audio.fill(located))
     assert [gap for gap in gaps(plan) if gap[0] > TALK_MS] == [
         (35_000, 40_000, "both", "write_error"), (49_950, 52_050, "both", "hold"),
     ]  # fmt: skip
     assert plan.drift_ms == 0
 
 
+@pytest.mark.parametrize(
+    ("markers", "lengths", "explained"),
+    [
+        # The switch wrote nothing until it had connected the next colleague.
+        (
+            [(20_000, "internal_hold"), (25_000, "unbridged"), (25_100, "bridged")],
+            [(20_000, 20_000), (25_000, 20_000), (25_100, 20_020)],
+            [(19_950, 25_050, "both", "hold"), (25_050, 25_080, "both", "waiting")],
+        ),
+        (
+            [(20_000, "unbridged"), (20_200, "bridged")],
+            [(20_000, 20_000), (20_200, 20_020)],
+            [(20_000, 20_180, "both", "waiting")],
+        ),
+    ],
+)
+def test_all_inserted_silence_has_a_reason(markers, lengths, explained) -> None:
+    call = measured(take([*NORMAL, *markers, (65_000, "hangup")]), *lengths)
+    plan = redaction.plan(missing_audio.fill(locate_take(call, sound(), FOUND)))
+    assert [gap for gap in gaps(plan) if TALK_MS < gap[0] < 30_000] == explained
+
+
 def test_lengths_are_no_points_if_a_clock_was_set_back() -> None:
     markers = [(20_000, "hold"), (25_000, "unhold")]
     call = measured(take([*NORMAL, *markers], 40_000), (20_000, 40_000), (25_000, 45_000))
-    clock = timeline.locate_times(call, sound(), FOUND)
+    clock = locate_take(call, sound(), FOUND).clock
     assert clock.set_back_ms == 20_000
     assert not clock.measured
 
 
 def test_missing_hold_is_still_a_gap() -> None:
     markers = [*NORMAL, (20_000, "hold"), (30_000, "unhold"), (69_900, "hangup")]
-    plan = redaction.plan(take(markers), sound(), FOUND)
+    plan = plan_redaction(take(markers), sound(), FOUND)
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [(19_800, 20_400)]
 
 
 def test_hold_across_the_bridge_begins_with_the_conversation() -> None:
-    plan = redaction.plan(
+    plan = plan_redaction(
         take([*NORMAL[:3], (13_000, "hold"), NORMAL[3], (16_000, "unhold")]), sound(), FOUND
     )
     assert gaps(plan) == [
@@ -270,7 +280,7 @@ WAITING_SCENARIOS = {
 def test_redacts_the_external_party_while_they_wait(
     markers: list[tuple[int, str]], silent: list[tuple[int, int, str]]
 ) -> None:
-    plan = redaction.plan(take([*NORMAL, *markers]), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *markers]), sound(), FOUND)
     found = [gap for gap in gaps(plan) if gap[3] in ("hold", "waiting")]
     assert found == [(start, end, "both", reason) for start, end, reason in silent]
     redacted = redaction.silence(np.ones((LENGTH_MS * 8, 2), np.int16), 0, 8000, plan)
@@ -283,7 +293,7 @@ def test_redacts_the_external_party_while_they_wait(
 
 def test_hold_within_an_unobserved_stretch() -> None:
     markers = [(20_000, "unobserved_from"), (22_000, "hold"), (23_000, "unhold"), (30_000, "unobserved_to")]
-    plan = redaction.plan(take([*NORMAL, *markers]), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *markers]), sound(), FOUND)
     assert gaps(plan)[2:] == [
         (20_100, 21_800, "both", "unobserved"),
         (21_800, 23_400, "both", "hold"),

@@ -11,10 +11,21 @@ import pytest
 import soundfile
 
 from recorder.audio import redaction, wav
-from recorder.audio.pause_redaction import LocatedPause, locate_pauses, read_pauses
+from recorder.audio.encoded_take import LocatedPause
+from recorder.audio.pause_redaction import locate_pauses, read_pauses
+from recorder.audio.timeline import locate_take
 from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import FOUND, NORMAL, RINGING_SPAN, START, TALK_MS, gaps, take
+from tests.unit.audio.marked_take import (
+    FOUND,
+    NORMAL,
+    RINGING_SPAN,
+    START,
+    TALK_MS,
+    gaps,
+    plan_redaction,
+    take,
+)
 
 RATE = 8000
 
@@ -39,13 +50,17 @@ def paused(*markers: Marker) -> Take:
     return replace(original, markers=tuple(sorted((*original.markers, *markers), key=lambda each: each.at)))
 
 
+def find_pauses(call: Take, file: wav.Wav) -> tuple[LocatedPause, ...]:
+    return locate_pauses(locate_take(call, file, FOUND)).pauses
+
+
 PAUSE = marker(20_000, "paused", seconds="120")
 
 
 def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
     pauses, file = paused(PAUSE, marker(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
-    assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
-    plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
+    assert find_pauses(pauses, file) == (LocatedPause(20_350, 25_210, silent=True),)
+    plan = plan_redaction(pauses, file, FOUND, (), find_pauses(pauses, file))
     assert (20_350, 25_210, "both", "paused") in gaps(plan)
     assert plan.both == (RINGING_SPAN,), "only ringing is redacted"
 
@@ -56,9 +71,9 @@ def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) 
         paused(PAUSE, marker(25_000, "resumed")),
         sound(tmp_path, (20_350, 25_210), channels=channels),
     )
-    (found,) = locate_pauses(pauses, file, FOUND)
+    (found,) = find_pauses(pauses, file)
     assert not found.silent
-    plan = redaction.plan(pauses, file, FOUND, (), (found,))
+    plan = plan_redaction(pauses, file, FOUND, (), (found,))
     assert (20_100, 25_100, "both", "paused") in gaps(plan)
     samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
     redacted = redaction.silence(samples, 0, RATE, plan)
@@ -71,19 +86,19 @@ def test_redacts_all_of_a_partially_masked_pause(tmp_path: Path, zeros: tuple[in
     """The rest may contain the card number."""
     pauses = paused(PAUSE, marker(50_000, "resumed"))
     file = sound(tmp_path, zeros)
-    assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
+    assert find_pauses(pauses, file) == (LocatedPause(20_100, 50_000, silent=False),)
 
 
 def test_pause_ends_after_its_time_limit(tmp_path: Path) -> None:
     pauses = paused(marker(20_000, "paused", seconds="10"))
-    assert locate_pauses(pauses, sound(tmp_path, (20_100, 30_400)), FOUND) == (
+    assert find_pauses(pauses, sound(tmp_path, (20_100, 30_400))) == (
         LocatedPause(20_100, 30_400, silent=True),
     )
 
 
 def test_pause_ends_with_the_call(tmp_path: Path) -> None:
     pauses, file = paused(PAUSE), sound(tmp_path, (20_100, 60_000))
-    assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_100, 60_000, silent=True),)
+    assert find_pauses(pauses, file) == (LocatedPause(20_100, 60_000, silent=True),)
 
 
 def test_pausing_again_restarts_the_time_limit() -> None:
@@ -101,7 +116,7 @@ def test_locates_two_pauses(tmp_path: Path) -> None:
         PAUSE, marker(25_000, "resumed"), marker(30_000, "paused", seconds="120"), marker(33_000, "resumed")
     )
     file = sound(tmp_path, (20_100, 25_100), (30_100, 33_100))
-    assert [(each.start_ms, each.end_ms) for each in locate_pauses(pauses, file, FOUND)] == [
+    assert [(each.start_ms, each.end_ms) for each in find_pauses(pauses, file)] == [
         (20_100, 25_100),
         (30_100, 33_100),
     ]
@@ -119,9 +134,7 @@ def test_locates_two_pauses(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_locates_pause_seen_later(tmp_path: Path, markers: list[Marker], zeros: tuple[int, int]) -> None:
-    assert locate_pauses(paused(*markers), sound(tmp_path, zeros), FOUND) == (
-        LocatedPause(*zeros, silent=True),
-    )
+    assert find_pauses(paused(*markers), sound(tmp_path, zeros)) == (LocatedPause(*zeros, silent=True),)
 
 
 AWAY = (marker(18_000, "unobserved_from"), marker(24_000, "unobserved_to"))
@@ -130,9 +143,9 @@ AWAY = (marker(18_000, "unobserved_from"), marker(24_000, "unobserved_to"))
 def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
     pauses = paused(*AWAY, marker(20_000, "paused", seconds="12", seen="later"))
     file = sound(tmp_path, (20_600, 32_400))
-    (found,) = locate_pauses(pauses, file, FOUND)
+    (found,) = find_pauses(pauses, file)
     assert found == LocatedPause(20_600, 32_400, silent=True)
-    plan = redaction.plan(pauses, file, FOUND, (), (found,))
+    plan = plan_redaction(pauses, file, FOUND, (), (found,))
     assert [gap for gap in gaps(plan) if gap[0] >= 20_000] == [(20_600, 32_400, "both", "paused")]
     samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
     redacted = redaction.silence(samples, 0, RATE, plan)
@@ -142,15 +155,13 @@ def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
 def test_redacts_partial_pause_seen_later_to_its_latest_end(tmp_path: Path, zeros: tuple[int, int]) -> None:
     pauses = paused(*AWAY, marker(20_000, "paused", seconds="12", seen="later"))
-    assert locate_pauses(pauses, sound(tmp_path, zeros), FOUND) == (
-        LocatedPause(20_100, 32_100, silent=False),
-    )
+    assert find_pauses(pauses, sound(tmp_path, zeros)) == (LocatedPause(20_100, 32_100, silent=False),)
 
 
 def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
     """The zeros may cover only part of it; it ends after its time limit in any case."""
     pauses = paused(*AWAY, marker(24_000, "paused", seconds="12", began="unknown", seen="later"))
-    assert locate_pauses(pauses, sound(tmp_path, (20_600, 32_400)), FOUND) == (
+    assert find_pauses(pauses, sound(tmp_path, (20_600, 32_400))) == (
         LocatedPause(18_100, 36_000, silent=False),
     )
 
@@ -160,14 +171,14 @@ def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> Non
         marker(15_000, "unobserved_from"), marker(31_000, "unobserved_to"),
         marker(30_000, "paused", seconds="10", seen="later"), marker(33_000, "resumed"),
     )  # fmt: skip
-    assert locate_pauses(pauses, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
+    assert find_pauses(pauses, sound(tmp_path, (16_000, 26_000), (30_500, 33_100))) == (
         LocatedPause(30_500, 33_100, silent=True),
     )
 
 
 def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
     pauses, file = paused(marker(20_000, "moment_marked")), sound(tmp_path)
-    plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
+    plan = plan_redaction(pauses, file, FOUND, (), find_pauses(pauses, file))
     assert [gap for gap in gaps(plan) if gap[0] >= TALK_MS] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "moment_marked"] == [20_100]
 
@@ -177,5 +188,5 @@ def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:
     must leave the announcement whole."""
     unwatched = marker(FOUND.end_ms - 800, "unobserved_from")
     pauses = paused(unwatched, marker(20_000, "unobserved_to"), marker(20_000, "paused", seen="later"))
-    (found,) = locate_pauses(pauses, sound(tmp_path, (5_000, 6_500)), FOUND)
+    (found,) = find_pauses(pauses, sound(tmp_path, (5_000, 6_500)))
     assert found == LocatedPause(FOUND.end_ms, 60_000, silent=False)

@@ -24,6 +24,7 @@ from tests.unit.audio.marked_take import (
     TALK_MS,
     gaps,
     measured,
+    plan_redaction,
     sound,
     take,
     with_data,
@@ -31,7 +32,7 @@ from tests.unit.audio.marked_take import (
 
 
 def test_redacts_left_until_the_bridge() -> None:
-    plan = redaction.plan(take(NORMAL), sound(), FOUND)
+    plan = plan_redaction(take(NORMAL), sound(), FOUND)
     assert plan.left_until_ms == TALK_MS  # the bridge, moved with the announcement's end
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
@@ -44,7 +45,7 @@ def test_redacts_left_until_the_bridge() -> None:
 def test_nothing_from_before_a_measured_bridge_is_kept() -> None:
     """The switch writes the last frames of a queue's music after it has reported the connection."""
     call = measured(take(NORMAL), (14_200, 14_180), (20_000, 19_980))
-    plan = redaction.plan(call, sound(), FOUND)
+    plan = plan_redaction(call, sound(), FOUND)
     assert plan.left_until_ms == 14_180 + EXACT_MS
     assert plan.both == ((10_300, plan.left_until_ms),)
     assert gaps(plan)[-1] == (10_300, plan.left_until_ms, "both", "ringing")
@@ -55,13 +56,13 @@ def test_bridge_at_an_uncertain_place_is_the_latest_one() -> None:
     """The switch wrote two seconds less than it took, before or after the bridge, which nobody measured."""
     away = [(11_000, "unobserved_from"), (14_200, "bridged"), (16_000, "unobserved_to")]
     call = measured(take([*NORMAL[:3], *away], 58_000), (11_000, 11_000), (16_000, 14_000))
-    assert redaction.plan(call, sound(56_000), FOUND).left_until_ms == 14_000 + EXACT_MS
+    assert plan_redaction(call, sound(56_000), FOUND).left_until_ms == 14_000 + EXACT_MS
 
 
 def test_hold_that_ends_as_they_are_connected_has_its_margin() -> None:
     markers = [*NORMAL, (14_220, "internal_hold"), (14_240, "internal_unhold")]
     call = measured(take(markers), (14_200, 14_200), (14_240, 14_240))
-    plan = redaction.plan(call, sound(), FOUND)
+    plan = plan_redaction(call, sound(), FOUND)
     assert gaps(plan)[-2:] == [(10_300, 14_250, "both", "ringing"), (14_250, 14_290, "both", "hold")]
 
 
@@ -79,7 +80,7 @@ def at_pickup(markers: list[tuple[int, str]]) -> Take:
 
 
 def test_at_pickup_redacts_both_channels_before_the_announcement() -> None:
-    plan = redaction.plan(at_pickup(AT_PICKUP), sound(), FOUND)
+    plan = plan_redaction(at_pickup(AT_PICKUP), sound(), FOUND)
     assert plan.left_until_ms == 10_300
     assert plan.both == ((0, 300),)
     assert gaps(plan) == [
@@ -92,7 +93,7 @@ def test_at_pickup_redacts_both_channels_before_the_announcement() -> None:
 
 
 def test_at_pickup_redacts_both_channels_without_an_announcement() -> None:
-    plan = redaction.plan(at_pickup(AT_PICKUP), sound(), None)
+    plan = plan_redaction(at_pickup(AT_PICKUP), sound(), None)
     assert plan.left_until_ms == 11_200
     assert plan.both == ((0, 11_200),)
 
@@ -101,14 +102,14 @@ def test_times_count_from_a_restarted_recording() -> None:
     before = [(-5000, "recording_started"), (-4900, "announcement_started"), (-4000, "hold"),
               (-4000, "announcement_interrupted"), (-2000, "unhold")]  # fmt: skip
     call = at_pickup([AT_PICKUP[0], *before, *AT_PICKUP[1:]])
-    plan = redaction.plan(call, sound(), FOUND)
-    assert gaps(plan) == gaps(redaction.plan(at_pickup(AT_PICKUP), sound(), FOUND))
+    plan = plan_redaction(call, sound(), FOUND)
+    assert gaps(plan) == gaps(plan_redaction(at_pickup(AT_PICKUP), sound(), FOUND))
     assert plan.drift_ms == 0
     assert [marker.offset_ms for marker in plan.markers][:-2] == [0] * 7 + [300]
 
 
 def test_markers_are_placed_from_the_nearest_located_prompt() -> None:
-    plan = redaction.plan(take([*NORMAL, (30_000, "unbridged"), (60_000, "hangup")]), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, (30_000, "unbridged"), (60_000, "hangup")]), sound(), FOUND)
     assert [(marker.kind, marker.offset_ms) for marker in plan.markers] == [
         ("recording_started", 0),
         ("announcement_started", 300),
@@ -122,7 +123,7 @@ def test_markers_are_placed_from_the_nearest_located_prompt() -> None:
 def test_late_end_of_announcement_is_no_reference_point() -> None:
     """The marker of a daemon that reconciled the call while it rang."""
     late = [NORMAL[0], NORMAL[1], (14_200, "bridged"), (16_000, "announcement_finished")]
-    assert redaction.plan(take(late), sound(), FOUND).left_until_ms == TALK_MS
+    assert plan_redaction(take(late), sound(), FOUND).left_until_ms == TALK_MS
 
 
 @pytest.mark.parametrize("late_ms", [1600, 3000])
@@ -134,11 +135,11 @@ def test_end_of_announcement_seen_later_is_no_reference_point(late_ms: int) -> N
     later = replace(
         take(NORMAL), markers=(*markers, Marker(note_time, "announcement_finished", {"seen": "later"}))
     )
-    assert redaction.plan(later, sound(), FOUND).left_until_ms == TALK_MS
+    assert plan_redaction(later, sound(), FOUND).left_until_ms == TALK_MS
 
 
 def test_announcement_located_after_the_bridge_counts() -> None:
-    late = redaction.plan(take(NORMAL), sound(), LocatedAnnouncement(20_000, 30_000, 1.0))
+    late = plan_redaction(take(NORMAL), sound(), LocatedAnnouncement(20_000, 30_000, 1.0))
     assert late.left_until_ms >= 30_000
     assert gaps(late)[0] == (0, 30_000, "left", "before_announcement_end")
 
@@ -154,7 +155,7 @@ def test_announcement_that_started_twice() -> None:
         (15_100, "announcement_finished"),
         (16_000, "bridged"),
     ]
-    plan = redaction.plan(take(markers), sound(), LocatedAnnouncement(5300, 15_300, 1.0))
+    plan = plan_redaction(take(markers), sound(), LocatedAnnouncement(5300, 15_300, 1.0))
     assert gaps(plan) == [
         (0, 15_300, "left", "before_announcement_end"),
         (15_300, 16_500, "both", "ringing"),
@@ -164,13 +165,13 @@ def test_announcement_that_started_twice() -> None:
 
 
 def test_redacts_all_of_a_call_that_was_never_bridged() -> None:
-    plan = redaction.plan(take(NORMAL[:3]), sound(), FOUND)
+    plan = plan_redaction(take(NORMAL[:3]), sound(), FOUND)
     assert plan.left_until_ms == LENGTH_MS
     assert gaps(plan)[-1] == (10_300, LENGTH_MS, "left", "ringing")
 
 
 def test_unobserved_bridge_is_no_ringing() -> None:
-    plan = redaction.plan(take([*NORMAL[:3], (11_000, "unobserved_from")], end_seen=False), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL[:3], (11_000, "unobserved_from")], end_seen=False), sound(), FOUND)
     assert plan.left_until_ms == LENGTH_MS
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
@@ -182,7 +183,7 @@ def test_unobserved_bridge_is_no_ringing() -> None:
 def test_unobserved_time_before_the_bridge_is_no_ringing() -> None:
     """They may have talked then and been transferred: the switch knows only the last bridge."""
     away = [(12_000, "unobserved_from"), (20_000, "unobserved_to"), (17_000, "bridged"), (50_000, "bridged")]
-    plan = redaction.plan(take([*NORMAL[:3], *away]), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL[:3], *away]), sound(), FOUND)
     assert plan.left_until_ms == 17_100 + SURE_MS
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
@@ -192,7 +193,7 @@ def test_unobserved_time_before_the_bridge_is_no_ringing() -> None:
 
 
 def test_without_announcement_redacts_until_a_second_after_the_playback() -> None:
-    plan = redaction.plan(take([*NORMAL[:3], (10_250, "bridged")]), sound(), None)
+    plan = plan_redaction(take([*NORMAL[:3], (10_250, "bridged")]), sound(), None)
     assert gaps(plan) == [(0, 11_200, "left", "before_announcement_end")]
 
 
@@ -208,28 +209,28 @@ def test_without_announcement_redacts_until_a_second_after_the_playback() -> Non
 def test_without_announcement_and_finished_playback_redacts_everything(
     markers: list[tuple[int, str]],
 ) -> None:
-    plan = redaction.plan(take(markers), sound(), None)
+    plan = plan_redaction(take(markers), sound(), None)
     assert plan.left_until_ms == LENGTH_MS
     assert gaps(plan) == [(0, LENGTH_MS, "left", "before_announcement_end")]
 
 
 def test_missing_end_is_a_gap_with_its_reason() -> None:
-    assert gaps(redaction.plan(take(NORMAL, 61_500), sound(header_broken=True), FOUND))[-1] == (
+    assert gaps(plan_redaction(take(NORMAL, 61_500), sound(header_broken=True), FOUND))[-1] == (
         60_000,
         61_600,
         "both",
         "repair",
     )
-    assert gaps(redaction.plan(take(NORMAL, 70_000), sound(), FOUND))[-1] == (
+    assert gaps(plan_redaction(take(NORMAL, 70_000), sound(), FOUND))[-1] == (
         60_000,
         70_100,
         "both",
         "write_error",
     )
     faxed = with_data(take([*NORMAL, (70_000, "recording_stopped")], 70_000), "recording_stopped", fax="t38")
-    assert gaps(redaction.plan(faxed, sound(), FOUND))[-1] == (60_000, 70_100, "both", "fax")
-    assert len(gaps(redaction.plan(take(NORMAL, 60_800), sound(), FOUND))) == 2
-    assert redaction.plan(take(NORMAL, 70_000), sound(), FOUND).drift_ms == 10_000
+    assert gaps(plan_redaction(faxed, sound(), FOUND))[-1] == (60_000, 70_100, "both", "fax")
+    assert len(gaps(plan_redaction(take(NORMAL, 60_800), sound(), FOUND))) == 2
+    assert plan_redaction(take(NORMAL, 70_000), sound(), FOUND).drift_ms == 10_000
 
 
 @pytest.mark.parametrize(
@@ -242,21 +243,21 @@ def test_missing_end_is_a_gap_with_its_reason() -> None:
 )
 def test_unobserved_end_is_where_the_audio_ends(away: list[tuple[int, str]], since: int) -> None:
     """The time at which the daemon came back proves nothing about the call."""
-    plan = redaction.plan(take([*NORMAL, *away], 90_000, end_seen=False), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *away], 90_000, end_seen=False), sound(), FOUND)
     assert gaps(plan)[-1] == (since, LENGTH_MS, "both", "unobserved")
     assert plan.drift_ms == 0
 
 
 def test_killed_switch_lost_two_seconds_at_most() -> None:
-    plan = redaction.plan(take(NORMAL, 90_000, end_seen=False), sound(header_broken=True), FOUND)
+    plan = plan_redaction(take(NORMAL, 90_000, end_seen=False), sound(header_broken=True), FOUND)
     assert gaps(plan)[-1] == (60_000, 62_000, "both", "repair")
-    plan = redaction.plan(take(NORMAL, 60_700, end_seen=False), sound(header_broken=True), FOUND)
+    plan = plan_redaction(take(NORMAL, 60_700, end_seen=False), sound(header_broken=True), FOUND)
     assert gaps(plan)[-1] == (60_000, 60_800, "both", "repair")
 
 
 def test_end_observed_after_an_absence_counts() -> None:
     away = [(40_000, "unobserved_from"), (45_000, "unobserved_to"), (70_000, "hangup")]
-    plan = redaction.plan(take([*NORMAL, *away], 90_000), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *away], 90_000), sound(), FOUND)
     assert gaps(plan)[-1] == (60_000, 70_100, "both", "write_error")
 
 
@@ -264,27 +265,27 @@ def test_recording_ended_by_a_full_disk_lacks_its_end() -> None:
     """However small a share of the call that is. Without the marker, a stop is the call's end."""
     markers = [*NORMAL, (LENGTH_MS, "recording_stopped"), (LENGTH_MS + 1500, "hangup")]
     call = take(markers, LENGTH_MS + 1500)
-    assert gaps(redaction.plan(call, sound(), FOUND))[2:] == []
+    assert gaps(plan_redaction(call, sound(), FOUND))[2:] == []
     cut = tuple(
         replace(marker, data={"full": "disk"}) if marker.kind == "recording_stopped" else marker
         for marker in call.markers
     )
-    plan = redaction.plan(replace(call, markers=cut), sound(), FOUND)
+    plan = plan_redaction(replace(call, markers=cut), sound(), FOUND)
     assert gaps(plan)[2:] == [(LENGTH_MS, LENGTH_MS + 1500 + 100, "both", "write_error")]
     assert plan.drift_ms == 1500
 
 
 def test_drift_is_measured_to_the_end_of_the_recording() -> None:
     markers = [*NORMAL, (60_000, "recording_stopped"), (60_200, "hangup")]
-    assert redaction.plan(take(markers, 95_000), sound(), FOUND).drift_ms == 0
-    assert redaction.plan(take([*NORMAL, (60_200, "hangup")], 95_000), sound(), FOUND).drift_ms == 200
+    assert plan_redaction(take(markers, 95_000), sound(), FOUND).drift_ms == 0
+    assert plan_redaction(take([*NORMAL, (60_200, "hangup")], 95_000), sound(), FOUND).drift_ms == 200
 
 
 def test_clock_set_back_in_the_conversation_redacts_none_of_it() -> None:
     """By 40 s. A later hold is a gap without redaction, since its place is unknown; markers keep their
     order."""
     markers = [*NORMAL, (5_000, "hold"), (6_000, "unhold"), (20_000, "hangup"), (20_000, "recording_stopped")]
-    plan = redaction.plan(take(markers), sound(), FOUND)
+    plan = plan_redaction(take(markers), sound(), FOUND)
     assert plan.left_until_ms == TALK_MS
     assert plan.both == ()
     assert gaps(plan) == [(0, 10_300, "left", "before_announcement_end"), (*RINGING_SPAN, "left", "ringing")]
@@ -304,7 +305,7 @@ def test_clock_set_back_in_the_announcement_reveals_nothing(
     """If the announcement is not found, no marker shows when the external party was informed: nothing of them
     is kept."""
     back = [(ms - (30_000 if ms > 200 else 0), kind) for ms, kind in NORMAL]
-    plan = redaction.plan(take(back, 30_000), sound(), found)
+    plan = plan_redaction(take(back, 30_000), sound(), found)
     assert plan.left_until_ms == (14_200 + SURE_MS if found else LENGTH_MS)
     assert plan.drift_ms == -30_000
 
@@ -312,13 +313,13 @@ def test_clock_set_back_in_the_announcement_reveals_nothing(
 def test_clock_set_back_while_ringing_keeps_it_redacted() -> None:
     """Nobody is connected before the announcement, so the clock was set back before the bridge."""
     markers = [*NORMAL[:3], (-25_800, "bridged")]
-    assert redaction.plan(take(markers, 20_000), sound(), FOUND).left_until_ms == 14_200 + SURE_MS
+    assert plan_redaction(take(markers, 20_000), sound(), FOUND).left_until_ms == 14_200 + SURE_MS
 
 
 def test_end_by_a_clock_behind_the_switch() -> None:
     """The daemon was away when the call ended, and noted the end by the machine's clock only."""
     away = [(-560_000, "unobserved_from"), (-540_000, "unobserved_to")]
-    plan = redaction.plan(take([*NORMAL, *away], -540_000, end_seen=False), sound(), FOUND)
+    plan = plan_redaction(take([*NORMAL, *away], -540_000, end_seen=False), sound(), FOUND)
     assert plan.left_until_ms == TALK_MS
     assert gaps(plan)[-1] == (14_300, LENGTH_MS, "both", "unobserved")
     assert plan.drift_ms == -LENGTH_MS
@@ -367,7 +368,7 @@ def test_every_redaction_has_exactly_one_reason(
         if start + 2000 <= length_ms and start >= (0 if found is None else found.end_ms)
         if n == 0 or start >= starts[n - 1] + 2000
     ]
-    plan = redaction.plan(take(markers, end_seen=end_seen), sound(length_ms, header_broken), found, prompts)
+    plan = plan_redaction(take(markers, end_seen=end_seen), sound(length_ms, header_broken), found, prompts)
     cover = {"left": np.zeros(length_ms, dtype=int), "right": np.zeros(length_ms, dtype=int)}
     for gap in plan.gaps:
         assert gap.reason in GAP_REASONS

@@ -12,7 +12,17 @@ from recorder.audio.timeline import SURE_MS
 from recorder.domain.line_policy import TransferNotice
 from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RINGING_SPAN, gaps, sound, take, with_data
+from tests.unit.audio.marked_take import (
+    FOUND,
+    LENGTH_MS,
+    NORMAL,
+    RINGING_SPAN,
+    gaps,
+    plan_redaction,
+    sound,
+    take,
+    with_data,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +37,7 @@ def test_transfer_notice_is_a_gap_in_the_right_channel(last: str) -> None:
         (21_300, "transfer_notice_started"),
         (23_300, last),
     ]
-    plan = redaction.plan(take(markers), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
+    plan = plan_redaction(take(markers), sound(23_300 if last == "hangup" else LENGTH_MS), FOUND)
     ours = [gap for gap in gaps(plan) if gap[3] == "participant_notice"]
     assert [(end - start, channel) for start, end, channel, _ in ours] == [(2000, "right")] or (
         last == "hangup" and ours[0][2] == "right"
@@ -42,7 +52,7 @@ def test_transfer_notice_in_a_conference_is_no_gap() -> None:
         (20_300, "transfer_notice_started"),
         (22_300, "transfer_notice_finished"),
     ]
-    plan = redaction.plan(
+    plan = plan_redaction(
         with_data(take(markers), "transfer_notice_started", how="alone", leg="c", **{"in": "conference"}),
         sound(),
         FOUND,
@@ -58,7 +68,7 @@ def test_redacts_from_the_arrival_of_an_external_participant() -> None:
         (30_600, "recording_stopped"),
     ]
     call = take(markers)
-    plan = redaction.plan(with_data(call, "participant_joined", who="external"), sound(30_600), FOUND)
+    plan = plan_redaction(with_data(call, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_externally")
     assert gap[0] == 30_000 - SURE_MS
     assert (gap[0], 30_600) in plan.both
@@ -68,7 +78,7 @@ def test_redacts_from_the_connection_with_an_external_party() -> None:
     """Neither was informed that their conversation with each other is recorded."""
     markers = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_externally"),
              (31_400, "recording_stopped")]  # fmt: skip
-    plan = redaction.plan(take(markers), sound(31_400), FOUND)
+    plan = plan_redaction(take(markers), sound(31_400), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_externally")
     assert gap[1:3] == (31_400, "both")
     assert gap[0] == 31_000 - SURE_MS
@@ -109,7 +119,7 @@ def unconsented(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
 
 def test_redacts_a_participant_before_their_consent() -> None:
     call = take([*JOINED, (25_000, "transfer_question_answered")])
-    plan = redaction.plan(with_transfer_notice(call), sound(), FOUND)
+    plan = plan_redaction(with_transfer_notice(call), sound(), FOUND)
     # With a margin: events come some tenths of a second before or after their samples.
     assert plan.right == ((19_800, 25_400),)
     assert unconsented(plan) == [(21_400, 25_400)], "the wait has its own reason"
@@ -123,7 +133,7 @@ def test_redacts_a_participant_before_their_consent() -> None:
         "block by block"
     )
     for other in (with_transfer_notice(call, asks=False), with_transfer_notice(call, "notice")):
-        assert redaction.plan(other, sound(), FOUND).right == ()
+        assert plan_redaction(other, sound(), FOUND).right == ()
 
 
 @pytest.mark.parametrize(
@@ -144,24 +154,24 @@ def test_redacts_a_participant_before_their_consent() -> None:
 def test_redacts_a_participant_without_an_answer(
     mode: str, more: list[tuple[int, str]], right: tuple[int, int] | None
 ) -> None:
-    plan = redaction.plan(with_transfer_notice(take([*JOINED, *more]), mode), sound(), FOUND)
+    plan = plan_redaction(with_transfer_notice(take([*JOINED, *more]), mode), sound(), FOUND)
     assert (plan.right[0] if plan.right else None) == right
 
 
 @pytest.mark.parametrize("mode", ["opt-in", "opt-out"])
 def test_redacts_a_participant_who_refused(mode: str) -> None:
     call = take([*JOINED, (25_000, "transfer_question_refused"), (25_200, "recording_stopped")])
-    assert redaction.plan(with_transfer_notice(call, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
+    assert plan_redaction(with_transfer_notice(call, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
 
 
 def test_redacts_our_side_while_unobserved_in_opt_in() -> None:
     call = take([*NORMAL, (20_000, "unobserved_from"), (30_000, "unobserved_to")])
-    assert redaction.plan(with_transfer_notice(call), sound(), FOUND).right == ((19_800, 30_400),)
-    assert unconsented(redaction.plan(with_transfer_notice(call), sound(), FOUND)) == [(19_800, 30_400)]
-    assert redaction.plan(with_transfer_notice(call, "opt-out"), sound(), FOUND).right == ()
+    assert plan_redaction(with_transfer_notice(call), sound(), FOUND).right == ((19_800, 30_400),)
+    assert unconsented(plan_redaction(with_transfer_notice(call), sound(), FOUND)) == [(19_800, 30_400)]
+    assert plan_redaction(with_transfer_notice(call, "opt-out"), sound(), FOUND).right == ()
 
 
 def test_clock_set_back_redacts_our_side_throughout() -> None:
     call = take([*JOINED, (25_000, "transfer_question_answered")])
-    plan = redaction.plan(with_transfer_notice(call), sound(LENGTH_MS + 20_000), FOUND)
+    plan = plan_redaction(with_transfer_notice(call), sound(LENGTH_MS + 20_000), FOUND)
     assert plan.right == ((0, LENGTH_MS + 20_000),)
