@@ -1,7 +1,8 @@
 """The catalogue's schema: migrated by ``accord migrate``, checked by every other command.
 
-Migrations are numbered files in ``migrations/``. peewee's runner applies them in order and records them in
-``schema_migration``. Only ``accord migrate`` changes the schema.
+Migrations are numbered files in ``migrations/``; until the first release, the first one makes what the
+models say. peewee's runner applies them in order and records them in ``schema_migration``. Only ``accord
+migrate`` changes the schema.
 
 Nodes are upgraded one after another, so the schema may be newer than a node's version. A migration that only
 adds something declares in ``SERVES`` the oldest migration whose version can still use the new schema; without

@@ -1,5 +1,5 @@
-"""The search index of the call list, kept by triggers, and saved filters.  A frozen copy: this file does not
-change once a version was released.
+"""The triggers that keep the search index of the call list, and the one table that SQLite and PostgreSQL
+store differently.  A frozen copy: this file does not change once a version was released.
 
 Triggers, because nodes are upgraded one after another: a worker of the version before writes recordings, too.
 """
@@ -13,70 +13,13 @@ from playhouse.migrate import SchemaMigrator
 LONGEST_VALUE = 128
 SUFFIX = 16
 
-TABLES = """
-CREATE TABLE listed_line (
-    id {serial} NOT NULL PRIMARY KEY,
-    tenant_id TEXT NOT NULL,
-    line_id TEXT NOT NULL,
-    number TEXT NOT NULL
-);
-CREATE UNIQUE INDEX listed_line_tenant_id_line_id_number ON listed_line (tenant_id, line_id, number);
-
-CREATE TABLE listed_party (
-    id {serial} NOT NULL PRIMARY KEY,
-    tenant_id TEXT NOT NULL,
-    value TEXT NOT NULL
-);
-CREATE UNIQUE INDEX listed_party_tenant_id_value ON listed_party (tenant_id, value);
-
+TABLE = """
 CREATE TABLE party_suffix (
     tenant_id TEXT NOT NULL,
     suffix TEXT{bytewise} NOT NULL,
     party INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, suffix, party)
-){without_rowid};
-
-CREATE TABLE listed_call (
-    id TEXT NOT NULL PRIMARY KEY,
-    tenant_id TEXT NOT NULL,
-    started_ms BIGINT NOT NULL,
-    recorded INTEGER NOT NULL,
-    line INTEGER NOT NULL,
-    external INTEGER,
-    internal INTEGER,
-    direction TEXT NOT NULL,
-    duration_ms INTEGER,
-    consent TEXT,
-    agreement TEXT,
-    reason TEXT
-);
-
-CREATE INDEX listed_call_tenant_id_started_ms ON listed_call (tenant_id, started_ms);
-CREATE INDEX listed_call_tenant_id_duration_ms ON listed_call (tenant_id, duration_ms);
-CREATE INDEX listed_call_line_started_ms ON listed_call (line, started_ms);
-CREATE INDEX listed_call_external_started_ms ON listed_call (external, started_ms);
-CREATE INDEX listed_call_internal_started_ms ON listed_call (internal, started_ms);
-CREATE INDEX listed_call_consent ON listed_call (tenant_id, consent, started_ms) WHERE consent IS NOT NULL;
-CREATE INDEX listed_call_agreement ON listed_call (tenant_id, agreement, started_ms)
-    WHERE agreement IS NOT NULL;
-CREATE INDEX listed_call_reason ON listed_call (tenant_id, reason, started_ms) WHERE reason IS NOT NULL;
-CREATE INDEX listed_call_direction ON listed_call (tenant_id, direction, started_ms)
-    WHERE direction = 'outbound';
-CREATE INDEX listed_call_recorded ON listed_call (tenant_id, recorded, started_ms) WHERE recorded = 0;
-
-CREATE TABLE saved_filter (
-    id TEXT NOT NULL PRIMARY KEY,
-    tenant_id TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    name TEXT NOT NULL,
-    arguments TEXT NOT NULL,
-    created_at TEXT NOT NULL,
-    FOREIGN KEY (user_id) REFERENCES user_account (id) ON DELETE RESTRICT
-);
-CREATE INDEX saved_filter_user_id ON saved_filter (user_id);
-CREATE UNIQUE INDEX saved_filter_user_id_name ON saved_filter (user_id, name);
-
-CREATE INDEX amendment_open_hold ON amendment (tenant_id) WHERE kind = 'hold_set' AND ended_by IS NULL;
+){without_rowid}
 """
 
 LIST_LINE = """
@@ -174,9 +117,8 @@ class Dialect:
             f" + CAST(substr({row}.started_at, 21, 3) AS INTEGER))"
         )
 
-    def tables(self) -> str:
-        return TABLES.format(
-            serial="SERIAL" if self.postgresql else "INTEGER",
+    def table(self) -> str:
+        return TABLE.format(
             bytewise=' COLLATE "C"' if self.postgresql else "",
             without_rowid="" if self.postgresql else " WITHOUT ROWID",
         )
@@ -229,11 +171,5 @@ class Dialect:
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
     dialect = Dialect(isinstance(db, PostgresqlDatabase))
-    _run(db, dialect.tables().split(";"))
-    _run(db, dialect.triggers())
-
-
-def _run(db: Database, statements: list[str]) -> None:
-    for statement in statements:
-        if statement.strip():
-            db.execute_sql(statement)  # type: ignore[no-untyped-call]
+    for statement in (dialect.table(), *dialect.triggers()):
+        db.execute_sql(statement)  # type: ignore[no-untyped-call]

@@ -152,8 +152,3 @@ IS_PERMISSION = SQL("kind IN ('tenant.created', 'tenant.plan_changed', 'user.dow
 LeafTable.add_index(
     LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_PERMISSION, name="log_leaf_permission"
 )
-
-
-LeafTable.add_index(LeafTable.index(LeafTable.tenant, SQL("body"), name="log_leaf_actor"))
-"""By who did what the leaf says. Its migration has the expression, which each database words differently
-(:data:`recorder.features.access_log.queries.ACTOR`)."""

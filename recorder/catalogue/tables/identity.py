@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import ForeignKeyField, TextField
+from peewee import SQL, ForeignKeyField, TextField
 
 from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
 from recorder.catalogue.tables.tenant import TenantTable
@@ -71,8 +71,8 @@ class SessionTable(Table):
     seen_at = MomentField()
     until = MomentField(index=True)
     ended_at = MaybeMomentField(null=True)
-    device = TextField(default="")
-    network = TextField(default="")
+    device = TextField(default="", constraints=[SQL("DEFAULT ''")])
+    network = TextField(default="", constraints=[SQL("DEFAULT ''")])
 
     user_id: str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import BigIntegerField, IntegerField, TextField
+from peewee import SQL, BigIntegerField, IntegerField, TextField
 
 from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
@@ -26,8 +26,8 @@ class NodeReportTable(Table):
     quarantine = IntegerField()
     disk_size = BigIntegerField()
     disk_free = BigIntegerField()
-    root = TextField(default="")
-    keks = TextField(default="")
+    root = TextField(default="", constraints=[SQL("DEFAULT ''")])
+    keks = TextField(default="", constraints=[SQL("DEFAULT ''")])
 
     class Meta:
         table_name = "node_report"

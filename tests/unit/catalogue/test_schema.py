@@ -56,9 +56,12 @@ def newer(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_migrations_match_the_models(catalogue: str) -> None:
+def test_schema_is_that_of_the_models(catalogue: str) -> None:
+    """Except for an index that each database words differently."""
     with database.connected():
-        assert not diff_models(database.database.obj, TABLES)
+        different = diff_models(database.database.obj, TABLES)
+    assert [index.name for index in different.drop_indexes] == ["log_leaf_actor"]
+    assert not different._replace(drop_indexes=[])
 
 
 def test_migrating_twice_changes_nothing(catalogue_url: str) -> None:
