@@ -10,9 +10,8 @@ from datetime import datetime
 
 from recorder.audit.checkpoints import CheckpointAudit
 from recorder.auditlog import checkpoint
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.auditlog.signed_note import Head
-from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AuditLogError
@@ -44,8 +43,7 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
             f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
             "run `accord audit run` to see what is wrong with it; if a clock was ahead, wait until its time",
         )
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         for head in signed.heads:
             _copy_checkpoint(head, signed.notes[head.number], now)
         epoch = 1 + (last.epoch if last else int(TenantTable.get_by_id(tenant).log_epoch))

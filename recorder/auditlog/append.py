@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,7 +23,7 @@ from typing import Any, Final
 from peewee import SqliteDatabase
 
 from recorder.catalogue.bulk_insert import insert_values
-from recorder.catalogue.database import Transaction, current_batch, current_transaction, database
+from recorder.catalogue.database import Transaction, current_batch, current_transaction, database, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import to_iso
@@ -234,3 +235,10 @@ def lock_tenant(tenant: str) -> LockedTenant:
         raise RuntimeError("lock a customer inside the transaction that needs it")
     _reserve_numbers(tenant, 0)
     return LockedTenant(tenant, transaction)
+
+
+@contextmanager
+def tenant_lock(tenant: str) -> Iterator[LockedTenant]:
+    """A transaction (:func:`recorder.catalogue.database.writing`) that begins with :func:`lock_tenant`."""
+    with writing():
+        yield lock_tenant(tenant)

@@ -18,7 +18,7 @@ from smtplib import SMTPRecipientsRefused
 import structlog
 from peewee import Expression
 
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.auditlog.checkpoint import newest
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
@@ -44,8 +44,7 @@ def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
         raise MailError(
             "mail.address", f"{address!r} is not a mail address", "use one such as claire@example.com"
         )
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if RecipientTable.select().where(_wants(tenant) & (RecipientTable.address == address)).exists():
             return
         identity = str(uuid7(now, entropy))
@@ -55,8 +54,7 @@ def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
 
 def remove(tenant: str, address: str, now: datetime, entropy: Entropy) -> bool:
     """Remove a recipient; false if there was none."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         mine = _wants(tenant) & (RecipientTable.address == address)
         row = RecipientTable.get_or_none(mine)
         if row is None:

@@ -13,10 +13,10 @@ from typing import Final
 import structlog
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_number
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.clock import truncate
 from recorder.errors import SealError
@@ -69,8 +69,7 @@ def set_permission(
 ) -> bool:
     """Allow a user to download, or no longer; false if nothing changes. Raises :class:`SealError` for a key
     that is not endorsed for it."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if is_allowed(tenant, user, trust) == allowed:
             return False
         number = newest_number(changes(tenant, user)) + 1

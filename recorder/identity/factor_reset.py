@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant, sha256_of
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.second_factor import FactorResetTable
 from recorder.clock import truncate
@@ -52,8 +52,7 @@ def request_reset(
     identity = str(uuid7(now, entropy))
     request = ResetRequest(user.tenant, identity, user.id, number, admin.id)
     statement = RESET_REQUEST.write(request, signer, truncate(now)).decode()
-    with writing():
-        lock_tenant(user.tenant)
+    with tenant_lock(user.tenant):
         for row in _open(user.tenant, now):
             if row.user_id == user.id:
                 _end(row, admin, "replaced", now, entropy)
@@ -81,8 +80,7 @@ def is_request(tenant: str, request_id: str) -> bool:
 
 def withdraw(tenant: str, request_id: str, admin: UserRow, *, now: datetime, entropy: Entropy) -> bool:
     """End a request without a reset; false if it is not open."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = next((row for row in _open(tenant, now) if row.id == request_id), None)
         if row is None or admin.role != ADMIN:
             return False
@@ -104,8 +102,7 @@ def confirm(
     ``None`` if the request is not open, or their factors have changed since. Raises :class:`CatalogueError`
     (``factors.not_allowed``) for one's own request or factors, :class:`SealError` for a request that was not
     signed as it stands."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = next((row for row in _open(tenant, now) if row.id == request_id), None)
         if row is None:
             return None

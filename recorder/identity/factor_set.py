@@ -13,7 +13,7 @@ from typing import Final
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog import signed_setting as settings
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting
 from recorder.catalogue.database import connected, writing
@@ -95,8 +95,7 @@ def put(
     number = new.number + 1
     new = replace(new, number=number)
     statement = KIND.write(new, signer, truncate(now)).decode()
-    with writing():
-        lock_tenant(new.tenant)
+    with tenant_lock(new.tenant):
         if settings.newest_number(changes(new.tenant, new.user)) != number - 1:
             raise CatalogueError(
                 "factors.changed", "the second factors were changed meanwhile", "load the page again"

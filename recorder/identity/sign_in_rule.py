@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_number
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.second_factor import SignInRuleTable
 from recorder.clock import truncate
 from recorder.errors import SealError
@@ -50,8 +50,7 @@ def require_second_factor(
     tenant: str, required: bool, by: By, *, signer: Signer, now: datetime, entropy: Entropy
 ) -> None:
     """Set the rule. Raises :class:`SealError` for a key that is not endorsed for it."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         number = newest_number(changes(tenant)) + 1
         rule = SignInRule(tenant, number, required)
         statement = RULE.write(rule, signer, truncate(now)).decode()

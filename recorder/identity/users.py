@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import Expression, IntegrityError
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, append_all, lock_tenant
+from recorder.auditlog.append import append, append_all, lock_tenant, tenant_lock
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import session_row, user_row
@@ -189,8 +189,7 @@ def set_password(
     """Set a new password, signed by ``signer``, and end the user's sessions. False if there is no such user.
     With ``trust``, the row must be as it was signed, because the new credential repeats its role and lines:
     whoever writes rows could widen them otherwise. Raises :class:`recorder.errors.SealError`."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False
@@ -225,8 +224,7 @@ def change_access(
     :class:`recorder.errors.SealError` for a row that is not as it was signed, and for a key that is not
     endorsed for it."""
     visible_lines = check_access(tenant, role, lines)
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
         if row is None or (row.role, row.lines) == (role, visible_lines):
             return False
@@ -253,8 +251,7 @@ def change_login(
     :class:`recorder.errors.SealError` as :func:`change_access`."""
     login = names.fold(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
     try:
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
             if row is None:
                 return False
@@ -333,8 +330,7 @@ def revoke_user(
     more. An id suffices: this only takes away access, and a new invitation gives it again. False if there is
     none. Raises :class:`CatalogueError` (``user.last_admin``), unless the operator
     takes even the ``last_admin`` away."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
         if row is not None:
             if not last_admin:
@@ -457,8 +453,7 @@ def touch_session(
 def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> bool:
     """Log out; false if the user never had this session. Repeating it changes nothing."""
     mine = (SessionTable.id == session_id) & (SessionTable.user == person.id)
-    with writing():
-        lock_tenant(person.tenant)
+    with tenant_lock(person.tenant):
         if SessionTable.update(ended_at=now).where(mine & SessionTable.ended_at.is_null()).execute():
             body = {"user": person.id, "session": session_id}
             append(person.tenant, "session.closed", body, now, entropy)
@@ -494,8 +489,7 @@ def set_profile(
     (``user.name``; ``user.name_exists``: a colleague's, who would be taken for the author of what this user
     does)."""
     name = names.tidy(name, "the name", "user.name")
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False

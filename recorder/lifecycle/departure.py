@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
-from recorder.catalogue.database import writing
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.clock import to_iso
@@ -27,8 +26,7 @@ def note_departure(departure: Departure | OffboardingReceipt, *, now: datetime, 
     statement covers. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     tenant = departure.tenant
     until = departure.until if isinstance(departure, Departure) else departure.at
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         drop_departure(departure)
         OffboardingTable.insert(tenant_id=tenant, announced_at=departure.announced_at, until=until).execute()
         append(tenant, LEAVES, {"until": to_iso(until), "statement": departure.sha256}, now, entropy)

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import LockedTenant, append, commitment, leaf_hash, lock_tenant
+from recorder.auditlog.append import LockedTenant, append, commitment, leaf_hash, lock_tenant, tenant_lock
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
@@ -107,8 +107,7 @@ def begin_statements(
     """Write statements to the catalogue: ``content`` sets a limit, ``lifts`` lifts others, by id. None
     takes effect before :func:`add_leaf` gives it a leaf. Raises :class:`RetentionError`
     (``retention.no_limit``) if the customer's limits are no longer those of ``version``."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         pending = RetentionLimitTable.lifted.is_null(False) & RetentionLimitTable.lifted_leaf.is_null()
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue.change_counter import LINES, increment
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.domain.line_policy import OFF
 from recorder.ids import Entropy
@@ -78,8 +78,7 @@ def active_line(tenant: str, line_id: str) -> Any:
 def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
     """Stop recording a number and release it for any customer; its recordings keep their owner. False if the
     tenant has no such line."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         changed = LineTable.update(until=now).where(active_line(tenant, line_id)).execute()
         if changed:
             LineDraftTable.delete().where(LineDraftTable.line == line_id).execute()

@@ -16,10 +16,10 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue.change_counter import LINES, increment
-from recorder.catalogue.database import forget, read_once, writing
+from recorder.catalogue.database import forget, read_once
 from recorder.catalogue.records import FORMATS
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError, ConfigError
@@ -178,8 +178,7 @@ def change_plan(tenant: str, code: str, *, now: datetime, entropy: Entropy) -> b
     kept stays. False if it has that plan. Raises :class:`CatalogueError` (``tenant.plan``,
     ``tenant.unknown``)."""
     plan = find_plan(code)
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         was = plan_code(tenant)
         if was == plan.code:
             return False

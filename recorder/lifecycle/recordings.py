@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, lock_tenant, tenant_lock
 from recorder.auditlog.leaf_erasure import drop_bodies
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.erased_call_queries import find_note
@@ -49,8 +49,7 @@ def add_recording(
     catalogued under this id, ``retention.changed`` if the customer's limits have changed meanwhile,
     ``tenant.offboarded`` if the customer has left, ``call.erased`` if the call was erased at its person's
     request."""
-    with writing():
-        lock_tenant(row.tenant)
+    with tenant_lock(row.tenant):
         old = RecordingTable.get_or_none(RecordingTable.id == row.id)
         if old is not None:
             if (old.tenant_id, old.manifest_sha256) != (row.tenant, row.manifest_sha256):

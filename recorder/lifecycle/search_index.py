@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from peewee import JOIN, Value, fn
 
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import connected, database, writing
+from recorder.auditlog.append import tenant_lock
+from recorder.catalogue.database import connected, database
 from recorder.catalogue.tables.listed_call import (
     ListedCallTable,
     ListedLineTable,
@@ -120,8 +120,7 @@ def _milliseconds(at: Any) -> int | None:
 
 
 def _drop(tenant: str) -> None:
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         for model in (ListedCallTable, ListedPartyTable, PartySuffixTable, ListedLineTable):
             model.delete().where(model.tenant_id == tenant).execute()
 
@@ -129,8 +128,7 @@ def _drop(tenant: str) -> None:
 def _list(model: Any, tenant: str) -> None:
     after = ""
     while True:
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             page = model.select(model.id).where((model.tenant == tenant) & (model.id > after))
             ids = [row.id for row in page.order_by(model.id).limit(BATCH)]
             if not ids:

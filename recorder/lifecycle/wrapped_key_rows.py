@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
@@ -19,8 +19,7 @@ def set_tenant_key(
 ) -> bool:
     """Replace a tenant's wrapped key and append a leaf of that kind; false if the row no longer holds
     ``was``. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         condition = (TenantTable.id == tenant) & (TenantTable.wrapped_key == was)
         if not TenantTable.update(wrapped_key=text).where(condition).execute():
             return False

@@ -20,7 +20,7 @@ from peewee import Expression
 
 from recorder import metrics
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, lock_tenant, tenant_lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -87,8 +87,7 @@ def create_grant(use: PermittedUse, *, now: datetime, entropy: Entropy) -> Grant
     identity = str(uuid7(now, entropy))
     facts = use.tenant, use.user, use.session, use.recording, use.purpose, use.manifest_sha256, use.until
     tenant, user, session, recording, purpose, manifest_sha256, until = facts
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         condition = GrantTable.select(GrantTable.granted_at.alias("at")).where(
             GrantTable.user == user, _within(GrantTable.granted_at, now)
         )
@@ -150,8 +149,7 @@ def note_broken_seal(
     tenant: str, body: Mapping[str, object], *, recording: str, now: datetime, entropy: Entropy
 ) -> None:
     """Append a leaf that an object is not as it was sealed, unless the last hour has the same one."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         same = [leaf for leaf in leaf_lookup.leaves_about(tenant, [recording], [BROKEN]) if leaf.body == body]
         if not same or not now - HOUR < same[-1].at <= now + SLACK:
             append(tenant, BROKEN, body, now, entropy, recording=recording)
@@ -238,8 +236,7 @@ def _leaf_of(grant: Grant) -> leaf_lookup.LoggedLeaf | None:
 def renew(grant: Grant, until: datetime, *, now: datetime, entropy: Entropy) -> Grant | None:
     """Extend a grant, and return it; ``None`` if it ended meanwhile. A leaf records it once an hour, with the
     number of renewals. Raises :class:`TooOften`."""
-    with writing():
-        lock_tenant(grant.tenant)
+    with tenant_lock(grant.tenant):
         condition = (GrantTable.id == grant.id) & _is_in_time(now)
         row = GrantTable.get_or_none(condition)
         logged = None if row is None else _leaf_of(grant_of(row))
@@ -387,8 +384,7 @@ def close_listen(listen: ListenRow, *, now: datetime, entropy: Entropy) -> bool:
 def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add: MergeStretches) -> bool:
     """Store what the player reports as played; ``add`` merges it with its earlier reports. False if the
     listen was closed meanwhile, since its leaf is final."""
-    with writing():
-        lock_tenant(listen.tenant)
+    with tenant_lock(listen.tenant):
         condition = (ListenTable.id == listen.id) & ListenTable.closed_at.is_null()
         row = ListenTable.get_or_none(condition)
         if row is None:

@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Final
 import structlog
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import append, tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
@@ -125,8 +125,7 @@ class CallRegister(ABC):
 
     def expire(self, call: VerificationCall, now: datetime, entropy: Entropy) -> None:
         """Record that no node took a call in time, or that its outcome is unknown."""
-        with writing():
-            lock_tenant(call.tenant)
+        with tenant_lock(call.tenant):
             condition = (self.TABLE.id == call.id) & self.TABLE.outcome.is_null()
             self._settle(call.id, condition & self.TABLE.taken_at.is_null(), NO_ANSWER, now, entropy)
             if now > call.until + SILENT:
@@ -143,8 +142,7 @@ class CallRegister(ABC):
             return None
         code = new_code(entropy)
         code_hash, until = hash_code(row.id, code, entropy), now + VALID
-        with writing():
-            lock_tenant(row.tenant_id)
+        with tenant_lock(row.tenant_id):
             condition = (table.id == row.id) & pending
             if not self._was_ordered(row):
                 if table.update(outcome=NOT_LOGGED).where(condition).execute():
@@ -162,8 +160,7 @@ class CallRegister(ABC):
         self, node: str, call: VerificationCall, outcome: str, now: datetime, entropy: Entropy
     ) -> None:
         """Record the outcome of a call, once."""
-        with writing():
-            lock_tenant(call.tenant)
+        with tenant_lock(call.tenant):
             mine = (self.TABLE.id == call.id) & (self.TABLE.node == node)
             self._settle(call.id, mine & self.TABLE.outcome.is_null(), outcome, now, entropy)
 

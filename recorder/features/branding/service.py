@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_number
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.branding import BrandingTable
 from recorder.clock import Now, truncate
 from recorder.domain.roles import PROVIDER
@@ -40,8 +40,7 @@ def save_branding(branding: Branding, *, signer: Signer, now: datetime, entropy:
     """Sign a branding, which has been checked (:mod:`.rules`), as the tenant's next one; its ``number`` is
     replaced. Returns it as it was signed. Raises :class:`SealError` for a key that is not endorsed for it."""
     tenant = branding.tenant
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         branding = replace(branding, number=newest_number(_changes(tenant)) + 1)
         statement = KIND.write(branding, signer, truncate(now)).decode()
         columns = {"tenant_id": tenant, "number": branding.number, "statement": statement}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import writing
+from recorder.auditlog.append import tenant_lock
 from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import DisputeError
@@ -34,8 +33,7 @@ class AuthorityOrders:
         ``dispute.order_entered``."""
         data = ErasureOrdered(texts.check_order(authority), texts.check_order(reference))
         _check_admin(person)
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.disputes.find_handled(person, dispute)
             self.disputes.state(found, found.tenant, found.id, By("user", person.id), data)
 
@@ -49,8 +47,7 @@ class AuthorityOrders:
     def confirm_by(self, by: By, tenant: str, dispute: str) -> Dispute:
         """The same for an author who was checked before: the provider's operator. It can be repeated after an
         interruption."""
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             found = self.disputes.find(tenant, dispute)
             order = found.order
             if order is None:

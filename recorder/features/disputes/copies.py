@@ -16,9 +16,8 @@ from itertools import groupby
 
 import structlog
 
-from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.append import tenant_lock
 from recorder.catalogue import queries as catalogue
-from recorder.catalogue.database import writing
 from recorder.clock import Now
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries, rules
@@ -76,8 +75,7 @@ def _copy(tenant: str, dispute: str, services: Services) -> bool:
     if not _has_key(tenant, recording, store):  # its erasure may have looked for copies before
         _delete_copies(_chain_of(tenant, recording, services), services)
         return False
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if _is_there(tenant, recording):
             queries.note_copies(found, recording)
     log.info("dispute.copied", dispute=dispute, statements=len(signed))
@@ -195,8 +193,7 @@ def _restore(
     check_chain(tenant, dispute, found)
     state = rules.replay(found)
     assert state is not None
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         here = queries.signed_statements(tenant, dispute)
         if list(here) != signed[: len(here)] and signed != list(here)[: len(signed)]:
             what = f"the statements of dispute {dispute} differ from those in the catalogue"

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.append import lock_tenant, tenant_lock
 from recorder.auditlog.complete_log import complete_log, signed_length
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import writing
@@ -136,8 +136,7 @@ class OutcomeDuty:
             if (number := self._seal(changes, found, outcome, each)) is not None
         ]
         services.boundary("outcome sealed")
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             found = disputes.find(tenant, dispute)  # somebody may have said something meanwhile
             if amended:
                 path = Agreements(disputes).record_outcome(found, amended, SYSTEM)

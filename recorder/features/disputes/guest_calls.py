@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.errors import DisputeError
 from recorder.features.disputes.rules import Guest
@@ -68,8 +68,7 @@ class GuestCalls:
         ``dispute.closed``, ``dispute.guest_ended``, ``dispute.verified``, ``dispute.no_number`` (there is
         none), ``dispute.call_pending``; :class:`VerificationCallError` as :meth:`CallPolicy.check`."""
         now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             found = self._unverified(tenant, dispute, guest)
             number = found.number
             if number is None:
@@ -102,8 +101,7 @@ class GuestCalls:
         attempt is counted first. Raises ``dispute.no_code``, ``dispute.tries_exhausted``,
         ``dispute.verified``, ``dispute.not_logged``."""
         now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             self._unverified(tenant, dispute, guest)
             row = _latest_row(tenant, guest)
             right = CALLS.try_code(row, code, who=guest, now=now, entropy=entropy)

@@ -15,9 +15,8 @@ from typing import Final
 
 import structlog
 
-from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.append import tenant_lock
 from recorder.catalogue import queries as catalogue
-from recorder.catalogue.database import writing
 from recorder.catalogue.records import UserRow
 from recorder.clock import truncate
 from recorder.domain import names
@@ -151,8 +150,7 @@ class GuestInvitations:
         ``dispute.no_passage``, ``dispute.too_many``, ``dispute.support_called``."""
         ids, now = self._passages(person, dispute, passages), truncate(self.disputes.changes.now())
         identity = str(uuid7(now, self.disputes.changes.entropy))
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.disputes.find_handled(person, dispute)
             if any(each.role == SUPPORT and each.ended_at is None for each in found.guests):
                 raise DisputeError(
@@ -184,8 +182,7 @@ class GuestInvitations:
                 f"user {person.id} is not the provider's support",
                 "give them the support role: `accord user set`",
             )
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             found = self.disputes.find(tenant, dispute)
             data = GuestEntered(guest, person.name, reason)
             self.disputes.state(found, tenant, dispute, By("user", person.id), data)
@@ -218,8 +215,7 @@ class GuestInvitations:
     def withdraw_invitation(self, person: UserRow, dispute: str, guest: str) -> None:
         """Withdraw an invitation, also one that was accepted: link and session end at once. Raises
         ``dispute.no_guest``, ``dispute.may_not``."""
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.disputes.find_handled(person, dispute)
             self._end_guest(found, found.find_guest(guest), WITHDRAWN, By("user", person.id))
 
@@ -227,8 +223,7 @@ class GuestInvitations:
         """A guest leaves for good; it costs nothing. Once the person who was recorded has left, nothing waits
         for them any more, except an outcome that both sides agreed on. Raises ``dispute.no_guest``."""
         by = By("user", guest)
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             found = self.disputes.find(tenant, dispute)
             self._end_guest(found, found.find_guest(guest), LEFT, by)
         is_agreed = found.outcome is not None and found.outcome.agreed_at is not None
@@ -295,8 +290,7 @@ class GuestInvitations:
         if until is not None and not guest.takes_part:
             deferred = defer_erasure(changes, link.dispute, by, until)
         try:
-            with writing():
-                lock_tenant(tenant)
+            with tenant_lock(tenant):
                 found = self.disputes.find(tenant, link.dispute.id)
                 current = found.find_guest(guest.id)
                 if current.token_sha256 != guest.token_sha256:
@@ -327,8 +321,7 @@ class GuestInvitations:
         """One of the customer's people says how they recognised a guest; with the second, it is established
         who the guest is. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
         reason, by = texts.check_reason(reason), By("user", person.id)
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.disputes.find_handled(person, dispute)
             vouched = self.disputes.state(found, found.tenant, found.id, by, GuestVouched(guest, reason))
             if len(vouched.find_guest(guest).vouchers) >= rules.VOUCHERS:
@@ -357,8 +350,7 @@ class GuestInvitations:
     ) -> IssuedGuestLink:
         """Issue a link for an invitation that has no link, address and times yet."""
         link = self._new_link(invited, address, times)
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             return self._issue(
                 self.disputes.find_handled(person, dispute), link, By("user", person.id), section
             )

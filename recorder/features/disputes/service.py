@@ -15,9 +15,8 @@ from typing import Final
 
 import structlog
 
-from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.append import tenant_lock
 from recorder.catalogue import queries as catalogue
-from recorder.catalogue.database import writing
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.domain.roles import (
     ADMIN,
@@ -93,8 +92,7 @@ class Disputes:
                 hold = self._hold(person, each, purposes, subject, settle_by)
                 recordings_held.append(HeldRecording(each, hold))
             now, entropy = self.changes.now(), self.changes.entropy
-            with writing():
-                lock_tenant(person.tenant)
+            with tenant_lock(person.tenant):
                 data = DisputeOpened(tuple(recordings_held), subject, settle_by, purposes)
                 return self.state(None, person.tenant, str(uuid7(now, entropy)), by, data)
         except AccordError:
@@ -105,8 +103,7 @@ class Disputes:
     def reschedule(self, person: UserRow, dispute: str, settle_by: date) -> None:
         """Set another day by which it is to be settled. Raises ``dispute.day``, ``dispute.may_not``."""
         self._check_day(settle_by)
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.find_handled(person, dispute)
             self.state(found, found.tenant, found.id, By("user", person.id), Rescheduled(settle_by))
 
@@ -121,8 +118,7 @@ class Disputes:
                 "reload the page and choose how it ends",
             )
         by = By("user", person.id)
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.find_handled(person, dispute)
             if found.outcome is not None and found.outcome.agreed_at is not None:
                 raise DisputeError(
@@ -158,8 +154,7 @@ class Disputes:
     def say(self, person: UserRow, dispute: str, data: DisputeData) -> None:
         """State what one of the two sides says. Raises ``dispute.may_not``, ``dispute.no_guest``,
         ``dispute.not_theirs``."""
-        with writing():
-            lock_tenant(person.tenant)
+        with tenant_lock(person.tenant):
             found = self.find(person.tenant, dispute)
             if person.role in GUESTS:
                 found.find_guest(person.id)

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import RecordingTable
@@ -106,8 +106,7 @@ def edit_note(
     """Change the text of one's own note. Raises :class:`NoteError` (``note.text``, ``note.too_long``,
     ``note.not_yours``, ``note.gone``)."""
     checked = check_note(text)
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = _find(tenant, recording, note)
         if row.user_id != user or row.kind != NOTE:
             raise NoteError("note.not_yours", "only the author can change a note", "write a note of your own")
@@ -124,8 +123,7 @@ def delete_note(
     """Delete a note or a label: the text goes, that there was one stays. Anybody may remove a label; a note
     only its author, or with ``any_author`` everybody. Raises :class:`NoteError` (``note.not_yours``,
     ``note.gone``)."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = _find(tenant, recording, note)
         if not any_author and row.kind != LABEL and row.user_id != user:
             raise NoteError(
@@ -150,8 +148,7 @@ def _add(
     entropy: Entropy,
 ) -> None:
     identity = str(uuid7(now, entropy))
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         condition = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
         if not RecordingTable.select().where(condition & RecordingTable.erased_at.is_null()).exists():
             raise NoteError(

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import structlog
 
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import is_being_erased
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
@@ -75,8 +75,7 @@ def update(tenant: str, now: datetime, entropy: Entropy, away_since: datetime | 
         changes = _find_changes(tenant, now, away_since)
         if changes == _NOTHING and not queries.has_old(tenant, now - RETENTION):
             return
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         changes = _find_changes(tenant, now, away_since)  # another worker may have written them
         for each in changes.ends:
             _change(each.notification, ended_at=each.at, outcome=each.outcome, changed_at=now)
@@ -118,8 +117,7 @@ def mail_due(tenant: TenantRow, outbox: Outbox, trust: Trust, now: datetime, ent
             return 0
         admins = _admins(tenant.id, trust)
     mails = 0
-    with writing():
-        lock_tenant(tenant.id)
+    with tenant_lock(tenant.id):
         for kind, rows in _due(tenant.id, now).items():  # another worker may have mailed them
             lines = queries.line_names(tenant.id)
             for person in admins:
@@ -139,8 +137,7 @@ def note_import(
     content = hashlib.sha256(table).hexdigest()
     data = {"imported": imported, "failed": failed, "until": to_iso(until)}
     key = f"{IMPORT}/{content}/{imported}/{failed}"
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if not queries.known_keys(tenant, [key]):
             _add(tenant, [Occasion(WORK, IMPORT, key, now, data=data, over=True)], now, entropy)
 
@@ -217,8 +214,7 @@ def read_marks(tenant: str, user: str) -> ReadMarks:
 
 def mark_all_read(tenant: str, user: str, until: datetime) -> None:
     """Mark an admin's notifications that changed until a time as read."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = queries.choice_row(tenant, user)
         marks = queries.read_marks(row)
         later = {name: mark for name, mark in marks.single.items() if mark[0] > until}
@@ -228,8 +224,7 @@ def mark_all_read(tenant: str, user: str, until: datetime) -> None:
 def mark(tenant: str, user: str, notification: str, change: datetime, *, is_read: bool) -> None:
     """Mark one notification as read or as unread, as it is since a ``change``. Raises ``LookupError`` if the
     tenant has none with that id."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = queries.choice_row(tenant, user)
         marks = queries.read_marks(row)
         single = {**marks.single, notification: (change, is_read)}
@@ -256,8 +251,7 @@ def set_choices(tenant: str, user: str, choices: Mapping[str, str]) -> None:
     """Choose how a user is told, by kind. Raises ``ValueError`` for anything but a channel of each kind."""
     if {*choices} != {*KINDS} or not {*choices.values()} <= {*CHANNELS}:
         raise ValueError("choose a channel for each kind of notification")
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         _put(tenant, user, queries.choice_row(tenant, user), choices=dict(choices))
 
 

@@ -14,7 +14,7 @@ import rfc8785
 from peewee import fn
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
@@ -55,8 +55,7 @@ class HandedRow:
 def begin_handover(tenant: str, *, anew: bool, now: datetime, entropy: Entropy) -> OffboardingRow:
     """Start a handover, or resume it; ``anew`` discards what was started. Raises :class:`CatalogueError`:
     ``offboarding.not_announced``, ``offboarding.erasing``."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = require_departure(tenant)
         check_not_erasing(row)
         if row.handover is not None and not anew:
@@ -102,8 +101,7 @@ def complete_handover(
 ) -> None:
     """Complete a handover, by a signed statement (its SHA-256). Raises :class:`CatalogueError`
     (``offboarding.changed``)."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         _check_current(tenant, handover)
         change = {"layout": layout, "length": length, "handed_at": at}
         OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute()
@@ -192,8 +190,7 @@ def note_recording_sent(
     body = {"recording": recording, "handover": handover, "user": user}
     if _was_sent(tenant, body):
         return
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if _was_sent(tenant, body):
             return
         append(tenant, HANDED_OVER, body, now, entropy, recording=recording)
@@ -217,8 +214,7 @@ def note_download(
 ) -> None:
     """Append a leaf before bytes of the archive are sent: one an hour for each user, with the first range."""
     user_fields = {"handover": handover, "user": user}
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = HandoverFetchTable.get_or_none(HandoverFetchTable.id == f"{handover}/{user}")
         last = None if row is None else leaf_lookup.find_leaf(tenant, row.leaf)
         same = last is not None and last.kind == OPENED and {**last.body, **user_fields} == last.body

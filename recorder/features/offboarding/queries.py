@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, lock_tenant, tenant_lock
 from recorder.auditlog.leaf_erasure import drop_bodies
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_row
@@ -77,8 +77,7 @@ def require_departure(tenant: str) -> OffboardingRow:
 def record_cancellation(statement: Cancellation, *, now: datetime, entropy: Entropy) -> None:
     """Record that a customer stays; its lines are added again by hand."""
     tenant = statement.tenant
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         _drop(statement)
         append(tenant, STAYS, {"statement": statement.sha256}, now, entropy)
 
@@ -87,8 +86,7 @@ def record_erasure(statement: ErasureStatement, *, now: datetime, entropy: Entro
     """Record that a customer's data is erased, and end its remaining lines. Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     tenant = statement.tenant
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         change = {
             "announced_at": statement.announced_at,
             "until": statement.until,
@@ -265,8 +263,7 @@ def record_receipt(
     tenant: str, receipt: str, sha256: str, at: datetime, *, now: datetime, entropy: Entropy
 ) -> bool:
     """Record the receipt of a finished erasure; false if that was done before."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if require_departure(tenant).offboarded_at is not None:
             return False
         # The layout contains the tables, subject requests among them.

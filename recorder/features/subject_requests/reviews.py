@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue import subject_request_queries
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.identity import UserTable
@@ -154,8 +154,7 @@ def decide(
             f"a recording cannot be given as {decision!r}",
             f"one of {', '.join(DECISIONS)}",
         )
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = _about(tenant, request_id, recording, who, now, entropy)
         plain = decision != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
         reason = None if plain else rules.check_sentence(why)
@@ -209,8 +208,7 @@ def note_export(
     now: datetime, entropy: Entropy,
 ) -> None:  # fmt: skip
     """Append a leaf before the first byte of a recording is sent to its person. Raises as :func:`decide`."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
             raise SubjectRequestError(
@@ -242,8 +240,7 @@ def note_erasure(
 ) -> None:
     """Record that a recording was erased for a person (``why_not`` ``None``), or why it was not. Raises as
     :func:`decide`."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = _about(tenant, request_id, recording, who, now, entropy)
         ReviewTable.update(
             erased_at=now if why_not is None else None, kept_reason=why_not, kept_until=until
@@ -260,8 +257,7 @@ def note_start(
 ) -> None:
     """Record that a recording is the person's, before anything is done with it: afterwards its row may name
     nobody. Raises as :func:`decide`."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         _about(tenant, request_id, recording, who, now, entropy)
 
 

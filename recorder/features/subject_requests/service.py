@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.subject_request_queries import COPIES, ERASES, WANTS, RequestRow, request_row
 from recorder.catalogue.tables.identity import UserTable
@@ -182,8 +182,7 @@ def extend(
     """Extend the deadline once by two months, with the reason, of which the person is informed within the
     first. Raises :class:`SubjectRequestError`: ``subject_request.extended``, ``subject_request.too_late``,
     ``subject_request.statement``, ``subject_request.closed``."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = find_open_row(tenant, request_id)
         if row.extension_reason is not None:
             raise SubjectRequestError(
@@ -209,8 +208,7 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
     verified. Raises :class:`SubjectRequestError`: ``subject_request.verified``,
     ``subject_request.statement``, ``subject_request.closed``, ``subject_request.may_not_vouch``,
     ``subject_request.vouched`` (vouched before)."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = find_open_row(tenant, request_id)
         check_unverified(row)
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
@@ -254,8 +252,7 @@ def close(
         raise SubjectRequestError(
             "subject_request.how", f"a request cannot be closed as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
         )
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = find_open_row(tenant, request_id)
         if how == "answered":
             check_verified(row)
@@ -266,8 +263,7 @@ def close(
 def note_export(tenant: str, request_id: str, who: str, now: datetime, entropy: Entropy) -> None:
     """Append a leaf before a copy is sent. Raises as
     :func:`recorder.features.subject_requests.queries.find_verified_row`."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         row = find_verified_row(tenant, request_id)
         leaf = append(tenant, EXPORTED, {"request": request_id, "actor": who}, now, entropy)
         change_row(row, leaf, exported_at=now)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Final
 
-from recorder.auditlog.append import lock_tenant
-from recorder.catalogue.database import writing
+from recorder.auditlog.append import tenant_lock
 from recorder.catalogue.tables.subject_request import SubjectRequestTable, VerificationCodeTable
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import queries, reviews, rules, service
@@ -68,8 +67,7 @@ def order_call(
     ``subject_request.nothing`` (this customer has no call with that number),
     ``subject_request.call_pending``; :class:`recorder.errors.VerificationCallError` as
     :meth:`CallPolicy.check`."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         request = _unverified_row(tenant, request_id)
         if not reviews.has_calls(tenant, request.number):
             raise SubjectRequestError(
@@ -107,8 +105,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
     first. Raises :class:`SubjectRequestError`: ``subject_request.verified``, ``subject_request.closed``,
     ``subject_request.no_code`` (none is valid), ``subject_request.tries_exhausted``,
     ``subject_request.not_logged``."""
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         request = _unverified_row(tenant, request_id)
         row = _latest_row(tenant, request_id)
         right = CALLS.try_code(row, code, who=who, now=now, entropy=entropy)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import UserRow
@@ -71,8 +71,7 @@ class AccountLinks:
     def issue_reset(self, user: UserRow, by: By | None) -> IssuedLink:
         """A link with which a user sets a new password; older ones end. ``by``: who asked for it; ``None``:
         the person, on the log-in page."""
-        with writing():
-            lock_tenant(user.tenant)
+        with tenant_lock(user.tenant):
             path = f"/reset/{self._issue(user, PASSWORD, by)}"
             mailed = self._mail(user, user.login, "password_reset", path, LIFETIME)
         return IssuedLink(path, mailed)
@@ -84,8 +83,7 @@ class AccountLinks:
         address = normalize_address(address)
         if any(each.login == address and each.revoked_at is None for each in users.users(user.tenant)):
             raise CatalogueError("user.exists", f"somebody already logs in as {address!r}", "choose another")
-        with writing():
-            lock_tenant(user.tenant)
+        with tenant_lock(user.tenant):
             path = f"/address/{self._issue(user, ADDRESS, By('user', user.id), address)}"
             mailed = self._mail(user, address, "address_confirmation", path, LIFETIME)
         return IssuedLink(path, mailed)
@@ -115,8 +113,7 @@ class AccountLinks:
         """Use up a link for a new password; the user's sessions and other links end. Raises as
         :meth:`open`."""
         user = self.open(PASSWORD, token).user
-        with writing():
-            lock_tenant(user.tenant)
+        with tenant_lock(user.tenant):
             user = self.open(PASSWORD, token).user
             self._drop(user)
             users.set_password(
@@ -129,8 +126,7 @@ class AccountLinks:
         """Use up a link that confirms an address: the user logs in with it from now on, and the old address
         is told. Raises as :meth:`open`, and :class:`CatalogueError` (``user.exists``)."""
         user = self.open(ADDRESS, token).user
-        with writing():
-            lock_tenant(user.tenant)
+        with tenant_lock(user.tenant):
             link = self.open(ADDRESS, token)
             self.change_address(link.user, link.address)
         return link.user
@@ -139,8 +135,7 @@ class AccountLinks:
         """Change an address that needs no confirmation, or got it. Raises :class:`CatalogueError`
         (``user.exists``), :class:`MailError` (``mail.address``)."""
         address = normalize_address(address)
-        with writing():
-            lock_tenant(user.tenant)
+        with tenant_lock(user.tenant):
             self._drop(user)
             users.change_login(
                 user.tenant, user.id, address, now=self.now(), entropy=self.entropy, signer=self.signer,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of, tenant_lock
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import insert
@@ -116,8 +116,7 @@ class Invitations:
             tenant, str(uuid7(now, self.entropy)), address, name, role, language, token_hash(token), now,
             now + LIFETIME, *_author(by), None if visible_lines is None else tuple(visible_lines),
         )  # fmt: skip
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             self._check_free(tenant, address, name)
             signed = write(statement, self.signer)
             insert(InvitationTable(id=statement.id, created_at=now, **_columns(statement, signed)))
@@ -127,8 +126,7 @@ class Invitations:
     def renew(self, tenant: str, invitation: str, by: By, mail: bool = True) -> IssuedInvitation:
         """Send an invitation again, also an expired one: a new link for seven days; the old one ends. Raises
         :class:`CatalogueError` (``invitation.unknown``)."""
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             return self._renew(self._find(tenant, invitation), by, mail)
 
     def renew_of_address(self, address: str) -> bool:
@@ -151,8 +149,7 @@ class Invitations:
         """Withdraw an invitation: its link ends at once. Raises :class:`CatalogueError`
         (``invitation.unknown``)."""
         now = self.now()
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             row = self._find(tenant, invitation)
             _end(row, "withdrawn", now)
             append(tenant, WITHDRAWN, {"invitation": row.id, **_who(by)}, now, self.entropy)
@@ -183,8 +180,7 @@ class Invitations:
         :class:`CatalogueError` (``user.exists``)."""
         now = self.now()
         tenant = self.open(token).tenant
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             found = self.open(token)
             person = users.create_user(
                 tenant,

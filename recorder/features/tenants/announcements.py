@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from peewee import fn
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue import country_check
-from recorder.catalogue.database import connected, forget, read_once, writing
+from recorder.catalogue.database import connected, forget, read_once
 from recorder.catalogue.mappers import announcement_row, composition_data
 from recorder.catalogue.prepared_query import insert, prepared
 from recorder.catalogue.prompt_files import find_sound
@@ -82,8 +82,7 @@ def create_announcement(
     check_question(mode, question, declined)
     check_purposes(tenant, purposes, keep_days)
     identity = str(uuid7(now, entropy))
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         country_check.check_setting(tenant, purposes, keep_days=keep_days)
         (latest,) = _latest(tenant, name)
         greeting = composed.greeting if composed else None

@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.change_counter import LINES, increment
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import transfer_options_data
 from recorder.catalogue.records import ASKING_MODES, AnnouncementRow, KeepOptions, LineRow
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
@@ -127,8 +127,7 @@ def change_line(
         if line is None or line.until is not None:
             return False
         sound = _make_sound(line, change, sources)
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             if queries.line(tenant, line_id) == line:
                 _write(line, change, sound, who, now, entropy)
                 return True

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.append import tenant_lock
 from recorder.catalogue import country_check
-from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow
 from recorder.features.tenants import default_lines, lines
 from recorder.features.tenants.announcements import check_promise
@@ -70,8 +69,7 @@ def add_line(
     """Create a line and return its id. Raises as :func:`recorder.features.tenants.lines.create_line`, and
     :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     drafts, menu = _compose(settings, sources)
-    with writing():
-        lock_tenant(owner.id)
+    with tenant_lock(owner.id):
         first, *others = [announcement_id(owner.id, each, now, entropy) for each in drafts]
         return default_lines.add_line(
             owner,

@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import IntegrityError, fn
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of, tenant_lock
 from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import writing
@@ -86,8 +86,7 @@ def create_line(
     label = names.tidy(label, "the label", "line.label", empty=True)
     identity = str(uuid7(now, entropy))
     try:
-        with writing():
-            lock_tenant(tenant)
+        with tenant_lock(tenant):
             check_not_leaving(tenant)
             if known_numbers is None:
                 _check_unused(tenant, number)

@@ -14,8 +14,8 @@ from typing import ClassVar, Final
 
 import structlog
 
-from recorder.auditlog.append import append, lock_tenant
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import append, tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.clock import Now, utc_now
@@ -82,8 +82,7 @@ class NumberProofs:
         has it), ``number.call_pending``, ``tenant.offboarding_announced``; :class:`VerificationCallError` as
         :meth:`CallPolicy.check`."""
         number, now = _complete_number(owner, entry), self.now()
-        with writing():
-            lock_tenant(owner.id)
+        with tenant_lock(owner.id):
             lines.check_not_leaving(owner.id)
             _check_not_added(owner.id, number)
             last = CALLS.latest(NumberProofTable.tenant_id == owner.id)
@@ -109,8 +108,7 @@ class NumberProofs:
         ``number.with_provider`` (the provider adds it: somebody else has it),
         ``tenant.offboarding_announced``."""
         now = self.now()
-        with writing():
-            lock_tenant(owner.id)
+        with tenant_lock(owner.id):
             lines.check_not_leaving(owner.id)
             row = _find_row(owner.id, call_id)
             if row is not None:

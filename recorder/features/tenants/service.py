@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue import country_check
-from recorder.catalogue.database import forget, writing
+from recorder.catalogue.database import forget
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names
 from recorder.identity.tenants import check_name
@@ -21,8 +21,7 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
     """Set the country whose pack applies to a customer. Raises :class:`CatalogueError`: ``tenant.country``
     (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not comply must be changed first)."""
     country = country_check.country_code(country)
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         country_check.check_lines(tenant, country)
         was = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
         TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
@@ -35,8 +34,7 @@ def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy:
     """Set a customer's name and language: a customer found by a rebuild is named by its id. Raises
     :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``)."""
     name = names.tidy(name, "the customer's name", "tenant.name")
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         check_name(name, tenant)
         row = TenantTable.get_by_id(tenant)
         body = {"tenant": tenant, "name": name, "language": language}

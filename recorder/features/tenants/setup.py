@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from recorder.auditlog.append import lock_tenant, sha256_of
+from recorder.auditlog.append import sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf, line_leaves
 from recorder.catalogue import country_check, queries
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.prompt_files import find_sound
 from recorder.catalogue.records import AnnouncementRow, LineRow
 from recorder.domain.line_policy import OFF
@@ -234,8 +234,7 @@ def switch_on(
     if line.recorded and drafts.find_draft(tenant, line_id) is None:
         return True
     change = LineChange(announcements=setup_preview.announcements, menu=setup_preview.menu, recorded=True)
-    with writing():
-        lock_tenant(tenant)
+    with tenant_lock(tenant):
         if queries.line(tenant, line_id) != line:
             raise _changed(line)
         drafts.drop_draft(line_id)

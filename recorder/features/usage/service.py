@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from datetime import date, datetime
 
-from recorder.auditlog.append import append, lock_tenant, sha256_of
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
@@ -38,8 +38,7 @@ def count_due(tenant: TenantRow, now: datetime, entropy: Entropy) -> int:
         with connected():
             if _find_uncounted(tenant, now) is None:
                 return count
-        with writing():
-            lock_tenant(tenant.id)
+        with tenant_lock(tenant.id):
             found = _find_uncounted(tenant, now)  # another worker may have counted them
             if found is None:
                 return count

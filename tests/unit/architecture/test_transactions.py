@@ -63,6 +63,8 @@ WITHOUT_LOCK = {
 }
 """The transactions without a lock in modules that lock or append, by the reason."""
 
+LOCKS = ("lock_tenant", "tenant_lock")
+
 FOR_THE_CALLER = {"recorder.identity.users", "recorder.features.recovery.recording_rows"}
 """Modules in which a function locks inside its caller's transaction."""
 
@@ -77,13 +79,12 @@ def test_functions_lock_for_their_callers_where_listed() -> None:
 
 
 def transactions() -> Iterator[tuple[str, bool]]:
-    """Each block ``with writing()`` of the modules that lock or append, by its function, and whether it
-    locks."""
+    """Each transaction of the modules that lock or append, by its function, and whether it locks."""
     for module in source_modules().values():
-        if not any(_calls(module.tree, name) for name in ("lock_tenant", "append", "append_all")):
+        if not any(_calls(module.tree, name) for name in (*LOCKS, "append", "append_all")):
             continue
         for name, block in _blocks(module.tree, module.name):
-            yield name, _calls(block, "lock_tenant")
+            yield name, any(_calls(block, lock) for lock in LOCKS)
 
 
 def _blocks(node: ast.AST, name: str) -> Iterator[tuple[str, ast.With]]:
@@ -92,7 +93,7 @@ def _blocks(node: ast.AST, name: str) -> Iterator[tuple[str, ast.With]]:
             yield from _blocks(child, f"{name}.{child.name}")
             continue
         if isinstance(child, ast.With) and any(
-            _is_call(each.context_expr, "writing") for each in child.items
+            _is_call(each.context_expr, kind) for each in child.items for kind in ("writing", "tenant_lock")
         ):
             yield name, child
         yield from _blocks(child, name)

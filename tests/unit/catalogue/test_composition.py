@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from recorder.auditlog import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import MOST_LANGUAGES, AnnouncementRow, LineRow
@@ -20,7 +21,6 @@ from recorder.errors import AccordError
 from recorder.features.tenants import (
     announcements,
     composition,
-    line_change,
     line_settings,
     lines,
     service,
@@ -363,15 +363,15 @@ def test_concurrent_change_is_checked_again(
     tenants, line, compose, now, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound is composed before the customer is locked, so another command may come in between."""
-    mine, row, lock = tenants[0], line(), line_change.lock_tenant
+    mine, row, lock = tenants[0], line(), append.lock_tenant
     english = compose("en")
 
     def late(tenant: str) -> None:
-        monkeypatch.setattr(line_change, "lock_tenant", lock)
+        monkeypatch.setattr(append, "lock_tenant", lock)
         change_line(mine, row.id, LineChange(announcements=[english.id]), **now)
         lock(tenant)
 
-    monkeypatch.setattr(line_change, "lock_tenant", late)
+    monkeypatch.setattr(append, "lock_tenant", late)
     assert change_line(mine, row.id, LineChange(mode="opt-in"), **now)
     announcement = queries.announcement(mine, queries.line(mine, row.id).announcement)
     assert (announcement.language, announcement.mode) == ("en", "opt-in")

@@ -11,6 +11,7 @@ import pytest
 from peewee import fn
 
 from recorder import metrics
+from recorder.auditlog import append
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -278,7 +279,8 @@ def test_long_audio_takes_few_writes(gate, ada, recorded, monkeypatch) -> None:
         with writing():
             yield
 
-    monkeypatch.setattr(grants, "writing", one)
+    for module in (grants, append):
+        monkeypatch.setattr(module, "writing", one)
     pieces = list(opened.read(0, opened.length))
     assert len(pieces) > 60
     assert len(writes) <= 3
@@ -403,14 +405,14 @@ def test_renews_only_a_valid_grant(gate, ada, recording, house) -> None:
 
 def test_renews_no_grant_that_ends_at_that_moment(gate, ada, recording, house, monkeypatch) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
-    lock = grants.lock_tenant
+    lock = append.lock_tenant
 
     def lock_late(tenant: str) -> None:
         """Another process has ended the grant before this one gets the lock."""
         lock(tenant)
         GrantTable.update(ended_at=house.clock()).execute()
 
-    monkeypatch.setattr(grants, "lock_tenant", lock_late)
+    monkeypatch.setattr(append, "lock_tenant", lock_late)
     refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
 
 
