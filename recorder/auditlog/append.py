@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from peewee import SqliteDatabase
 
+from recorder.auditlog.kinds import KINDS
 from recorder.catalogue.bulk_insert import insert_values
 from recorder.catalogue.database import Transaction, current_batch, current_transaction, database, writing
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -44,18 +45,9 @@ AMENDED: Final = "recording.amended"
 REBUILT: Final = "recording.rebuilt"
 REFUSED: Final = "access.refused"
 
-OWNER_FIELDS: Final[Mapping[str, str]] = dict.fromkeys(
-    (
-        "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
-        "recording.downloaded",
-        "call.not_recorded", "quarantine.erased",
-        "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
-        "subject_request.recording_heard", "subject_request.recording_reviewed",
-        "subject_request.recording_erased", "subject_request.recording_kept",
-        "note.added", "note.edited", "note.deleted",
-    ),
-    "recording",
-) | {"command.requested": "call", "command.answered": "call", "dispute.stated": "dispute"}  # fmt: skip
+OWNER_FIELDS: Final[Mapping[str, str]] = {
+    name: kind.erased_with for name, kind in KINDS.items() if kind.erased_with is not None
+}
 """Kinds of leaves whose body and salt are erased with a recording (or an unrecorded call, or a dispute), and
 the body's field that names it. No other kind may lack a body."""
 

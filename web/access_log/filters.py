@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from recorder.auditlog.kinds import GROUPS
 from recorder.features.access_log.rules import LogFilter, LogPosition
-from web.text.access_log import GROUPS, kinds_of
+from web.text.access_log import kinds_of
 
 LONGEST_ID = 64
 

@@ -62,7 +62,7 @@ def show() -> str:
         days=_by_day(page.entries, zone),
         more=page.more.encode() if page.more else None,
         people=service.everybody(tenant.id),
-        groups=sentences.GROUPS,
+        groups=sentences.groups(),
         calls=service.calls_of(tenant.id, page.entries),
         names=csv_export.log_names(tenant.id),
     )
