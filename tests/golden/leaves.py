@@ -50,13 +50,11 @@ Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
 
 
-def kinds() -> str:
-    """Every kind of leaf with its body's fields, a line for each set of them; and one leaf, byte for byte."""
-    found = everything()
-    lines = [f"{kind}  {','.join(fields)}" for kind in sorted(found) for fields in sorted(found[kind])]
+def leaf() -> str:
+    """One leaf, byte for byte."""
     names = ("leaf", "its hash", "its body", "its salt")
     sample = [f"== {name}\n{text}\n" for name, text in zip(names, make_receipts().leaf, strict=True)]
-    return "\n".join([*lines, "", *sample])
+    return "\n".join(sample)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The reference pages that the code makes: errors, log events and settings.
+"""The reference pages that the code makes: errors, log events, settings, and the kinds of leaves.
 
     python -m tests.golden.pages     writes them anew
 
@@ -19,10 +19,15 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from recorder import config, environment
+from recorder.auditlog.kinds import KINDS, LeafKind
 from tests.golden.surfaces import ROOT, logged_levels, raised_errors
 
 DOCS = ROOT / "docs"
 EVENTS_PAGE = "log-events.md"
+FORMATS_PAGE = "reference/formats.md"
+
+LEAVES = "| `kind` | Body |\n|---|---|\n"
+"""What precedes the kinds of leaves in their page."""
 
 RECOVERED = (
     "The fault has ended: `fault` names it, `failures` and `seconds` say how often and how long it failed."
@@ -82,6 +87,28 @@ def events_page() -> str:
         text, action = meanings.get(event, default)
         rows.append(f"| `{event}` | {', '.join(levels)} | {text} | {action} |\n")
     return "".join(rows)
+
+
+def formats_page() -> str:
+    """The formats, with every kind of leaf."""
+    page = (DOCS / FORMATS_PAGE).read_text("utf-8")
+    before, heading, rest = page.partition(LEAVES)
+    return (
+        before
+        + heading
+        + "".join(_leaf_row(*each) for each in KINDS.items())
+        + rest[rest.index("\n\n") + 1 :]
+    )
+
+
+def _leaf_row(name: str, kind: LeafKind) -> str:
+    optional = f"; perhaps {_code(kind.optional)}" if kind.optional else ""
+    about = f". {kind.about[0].upper()}{kind.about[1:]}" if kind.about else ""
+    return f"| `{name}`{' †' if kind.erased_with else ''} | {_code(kind.fields)}{optional}{about} |\n"
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def event_meanings() -> dict[str, tuple[str, str]]:
@@ -171,6 +198,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     EVENTS_PAGE: events_page,
     "settings.md": settings_page,
+    FORMATS_PAGE: formats_page,
 }
 
 if __name__ == "__main__":

@@ -347,7 +347,7 @@ SURFACES: dict[str, Callable[[], str]] = {
     "bucket.txt": bucket,
     "documents.txt": documents,
     "api.txt": api.answers,
-    "leaves.txt": leaves.kinds,
+    "leaves.txt": leaves.leaf,
     "receipts.txt": receipts.receipts,
     "switch_commands.txt": switch.command_texts,
     "json_shapes.txt": json_shapes.shapes,

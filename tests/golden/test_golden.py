@@ -13,10 +13,12 @@ import click
 import pytest
 
 from recorder import config
+from recorder.auditlog.kinds import KINDS
 from recorder.errors import AccordError
 from tests.golden import errors, json_shapes, leaves
 from tests.golden.pages import DOCS, PAGES, event_meanings
-from tests.golden.surfaces import HERE, ROOT, SURFACES, logged_levels, raised_errors
+from tests.golden.surfaces import HERE, SURFACES, logged_levels, raised_errors
+from web.text.log_details import WAS
 
 
 @pytest.mark.parametrize("file", SURFACES)
@@ -24,12 +26,14 @@ def test_nothing_that_others_rely_on_has_changed(file: str) -> None:
     assert SURFACES[file]() == (HERE / file).read_text("utf-8"), "python -m tests.golden.surfaces writes it"
 
 
-def test_every_kind_of_leaf_that_the_documentation_has_is_in_its_file() -> None:
-    page = (ROOT / "docs" / "reference" / "formats.md").read_text("utf-8")
-    _, _, table = page.partition("| `kind` | Body |\n|---|---|\n")
-    rows = table.partition("\n\n")[0].splitlines()
-    kinds = {kind for row in rows for kind in re.findall(r"`([a-z_.]+)`", row.split("|")[1])}
-    assert kinds == {*leaves.everything()}
+def test_leaves_have_the_fields_that_their_kinds_declare() -> None:
+    found = leaves.everything()
+    assert found.keys() == KINDS.keys()
+    for name, kind in KINDS.items():
+        declared = {*kind.fields, *kind.optional}
+        for body in found[name]:
+            fields = {each if each in declared else each.removesuffix(WAS) for each in body}
+            assert {*kind.fields} <= fields <= declared, name
 
 
 def test_every_command_prints_json_or_says_why_not() -> None:

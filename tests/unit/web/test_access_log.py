@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from recorder.audit.leaf_schema import STATEMENTS
 from recorder.auditlog import checkpoint, inclusion_proof
-from recorder.auditlog.append import OWNER_FIELDS, commitment, leaf_hash, leaf_text
+from recorder.auditlog.append import commitment, leaf_hash, leaf_text
+from recorder.auditlog.kinds import FIELDS, GROUPS, HIDDEN, KINDS, UNLISTED
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.cli import accord
@@ -30,34 +31,30 @@ from recorder.playback.interface import Actor
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment import By
 from tests.amendments import amend
-from tests.golden.surfaces import HERE as GOLDEN
-from web.text import access_log, log_details, retention
-
-KINDS = "web/text/access_log.py (SENTENCES)"
-FIELDS = "web/text/log_details.py (FIELDS or UNLISTED)"
+from web.text import log_details, retention
 
 
-def golden() -> dict[str, set[str]]:
-    """By kind of leaf the fields that bodies have."""
-    found: dict[str, set[str]] = {}
-    for line in (GOLDEN / "leaves.txt").read_text("utf-8").partition("\n\n")[0].splitlines():
-        kind, _, fields = line.partition("  ")
-        found.setdefault(kind, set()).update(fields.split(","))
-    return found
+def test_every_kind_of_leaf_that_an_audit_knows_is_declared() -> None:
+    assert {*STATEMENTS} <= KINDS.keys()
+    assert {kind.group for kind in KINDS.values()} == {*GROUPS}
 
 
-def test_every_kind_of_leaf_has_a_sentence() -> None:
-    kinds = {*golden(), *STATEMENTS, *OWNER_FIELDS}
-    missing = sorted(kinds - {*access_log.SENTENCES})
-    assert not missing, f"add a sentence for {', '.join(missing)} to {KINDS}"
-    assert {each.group for each in access_log.SENTENCES.values()} == {*access_log.GROUPS}
+def test_every_field_of_a_leaf_is_shown_or_left_out_on_purpose() -> None:
+    fields = {
+        name.removesuffix(log_details.WAS)
+        for kind in KINDS.values()
+        for name in (*kind.fields, *kind.optional)
+    }
+    assert fields == {*FIELDS} | UNLISTED
+    assert not {*FIELDS} & UNLISTED
 
 
-def test_every_field_of_a_leaf_is_listed_or_left_out_on_purpose() -> None:
-    fields = {name.removesuffix(log_details.WAS) for names in golden().values() for name in names}
-    missing = sorted(fields - {*log_details.FIELDS} - log_details.UNLISTED)
-    assert not missing, f"add {', '.join(missing)} to {FIELDS}"
-    assert not {*log_details.FIELDS} & log_details.UNLISTED
+def test_every_field_that_is_shown_has_a_writer() -> None:
+    types = {each.type for each in FIELDS.values()}
+    types |= {each for kind in KINDS.values() for each in kind.types.values()}
+    assert types - {HIDDEN} == {*log_details.WRITERS}
+    for kind in KINDS.values():
+        assert kind.types.keys() <= {*kind.fields, *kind.optional} & FIELDS.keys()
 
 
 @pytest.fixture

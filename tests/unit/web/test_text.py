@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from flask_babel import format_decimal
 
 import web
 from recorder.audio.encoded_take import GAP_REASONS
+from recorder.auditlog.kinds import FIELDS, GROUPS, KINDS
 from recorder.domain.markers import MARKER_KINDS
 from recorder.domain.parties import Party
 from recorder.playback import interface
@@ -34,6 +36,9 @@ TAKING_SIDES = {
     "de": r"\w*beweis\w*|\w*bewiesen\w*|nachweis\w*|gegen|schuld\w*|beschuldig\w*",
 }
 """Words that take sides, by language."""
+
+FRENCH_MARKS = re.compile(r"[^\u00a0\d]:(?!\d)|[^\u202f][;?!]|'")
+"""Marks that may begin a line in French."""
 
 ALIKE = {
     ("%(num)d minute", "%(num)d minutes"),
@@ -61,6 +66,22 @@ def translation(request) -> Catalog:
 def test_panel_has_every_announcement_language():
     assert list(NAMES) == list(purposes.LANGUAGES)
     assert sorted(WebConfig(b"k" * 32).languages) == sorted(["en", *LANGUAGES]) == sorted(NAMES)
+
+
+def log_words() -> list[Mapping[str, str]]:
+    """What the access log says, by language."""
+    labels_ = [*GROUPS.values(), *(each.label for each in FIELDS.values())]
+    return labels_ + [kind.sentence for kind in KINDS.values()]
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_access_log_says_the_same_in_every_language(language):
+    for words in log_words():
+        assert _names(words[language]) == _names(words["en"])
+        assert words[language].strip()
+        assert " " not in words[language] or [*words.values()].count(words[language]) == 1, words
+        assert not re.search(rf"\b({TAKING_SIDES[language]})\b", words[language], re.IGNORECASE), words
+        assert language != "fr" or not FRENCH_MARKS.search(words[language]), words
 
 
 def test_translations_are_complete_and_have_no_extras(sentences, translation):
@@ -122,7 +143,7 @@ def test_french_marks_begin_no_line(translation):
     if str(translation.locale) == "fr":
         found = [each for message in translation if message.id for each in _tuple(message.string)]
         texts = [re.sub(r"\{\w*\}", "", each) for each in found]
-        assert [each for each in texts if re.search(r"[^\u00a0\d]:(?!\d)|[^\u202f][;?!]|'", each)] == []
+        assert [each for each in texts if FRENCH_MARKS.search(each)] == []
 
 
 def test_sentences_are_neutral(sentences, translation):
