@@ -63,7 +63,7 @@ test-hours: test-long
 # wait, so there is a process for each processor only. The state machine's tests alone take as long as all others,
 # and are part of `make test`; the whole table, of `make test-long`.
 SLOW := tests/unit/call/test_states.py
-QUICK := architecture bench call config mixed practice_switch seal store switch
+QUICK := architecture bench call config practice_switch seal store switch
 check: $(VENV)/.test $(MO)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -6,7 +6,6 @@ All in one module, because what the code raises and logs takes seconds to find o
 
 from __future__ import annotations
 
-import ast
 import re
 
 import click
@@ -14,8 +13,7 @@ import pytest
 
 from recorder import config
 from recorder.auditlog.kinds import KINDS
-from recorder.errors import AccordError
-from tests.golden import errors, json_shapes, leaves
+from tests.golden import json_shapes, leaves
 from tests.golden.pages import DOCS, PAGES, event_meanings
 from tests.golden.surfaces import HERE, SURFACES, logged_levels, raised_errors
 from web.text.log_details import WAS
@@ -81,29 +79,6 @@ def test_every_warning_that_needs_somebody_says_what_to_do() -> None:
     meanings = event_meanings()
     errors_alone = [event for event, levels in logged_levels().items() if levels == ["error"]]
     assert [event for event in errors_alone if not meanings[event][1]] == []
-
-
-def test_errors_are_found_behind_names_and_helpers() -> None:
-    source = ast.parse(
-        "HINT = 'ask'\n"
-        "class AccordError(Exception): ...\n"
-        "class DiskError(AccordError): ...\n"
-        "def why():\n"
-        "    return 'disk.old' if old() else 'disk.new'\n"
-        "def check(text, error_id):\n"
-        "    raise DiskError(error_id, f'{text} of {len(text)} is wrong', HINT)\n"
-        "check('x', 'disk.name')\n"
-        "reason = why()\n"
-        "raise DiskError(reason, 'no', 'wait')\n"
-    )
-    found = errors.raised({"disk": source})
-    assert {id: [*each.messages] for id, each in found.items()} == {
-        "disk.name": ["{text} of … is wrong"],
-        "disk.new": ["no"],
-        "disk.old": ["no"],
-    }
-    assert [*found["disk.name"].hints] == ["ask"]
-    assert AccordError.__name__ == errors.ROOT_CLASS
 
 
 def test_every_setting_has_a_meaning() -> None:

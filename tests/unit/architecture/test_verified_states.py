@@ -95,28 +95,6 @@ def test_a_line_that_makes_one_elsewhere_is_found(line: str) -> None:
     assert list(violations(module, index(), VERIFIERS))
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "def f(erased: ErasedRecording) -> ErasedRecording | None: return erased",
-        "isinstance(erasure, ErasedRecording)",
-        "erased: dict[str, ErasedRecording] = {}",
-        "drop_bodies(erased_recording(locked, chain))",
-        "text.replace('a', 'b')",
-        "def f(row: RecordingRow): return replace(row, purposes=())",
-    ],
-)
-def test_a_line_that_uses_one_is_not(line: str) -> None:
-    module = Module("recorder.features.example", ROOT, ast.parse(line))
-    assert not list(violations(module, index(), VERIFIERS))
-
-
-def test_its_own_module_makes_one() -> None:
-    lines = "erased = erased_recording(locked, chain)\nreplace(erased, reason='')\nErasedRecording(1)"
-    module = Module("recorder.lifecycle.erased_recording", ROOT, ast.parse(lines))
-    assert not list(violations(module, index(), VERIFIERS))
-
-
 def test_a_class_that_derives_from_one_elsewhere_has_no_verifier() -> None:
     tree = ast.parse("class MyErasure(RecordingErasure): ...")
     more = source_modules() | {"recorder.features.example": Module("recorder.features.example", ROOT, tree)}
