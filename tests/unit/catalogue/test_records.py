@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -18,6 +18,7 @@ from recorder.catalogue.records import (
     RecordingRow,
     TransferOptions,
 )
+from recorder.catalogue.row_values import columns_of, read_value
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.line import LineTable
@@ -175,6 +176,30 @@ def test_unrecorded_call_is_read_back(unrecorded, tenants) -> None:
     row = unrecorded(external_party=Party("e164", "+32470123456"), reason="take.wav")
     with connected():
         assert mappers.not_recorded_row(NotRecordedTable.get_by_id(row.id)) == row
+
+
+@dataclass(frozen=True)
+class NoColumn:
+    id: str
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class NeverEmpty:
+    id: str
+    erasure_reason: str
+
+
+@pytest.mark.parametrize(("kind", "column"), [(NoColumn, "colour_id"), (NeverEmpty, "erasure_reason")])
+def test_value_that_does_not_fit_its_table_is_refused(stored, kind: type, column: str) -> None:
+    with connected():
+        row = RecordingTable.get_by_id(stored().id)
+    with pytest.raises(TypeError, match=f"RecordingTable.{column} "):
+        read_value(kind, row)
+    with pytest.raises(TypeError, match=f"RecordingTable.{column} "):
+        columns_of(kind(row.id, "red"), RecordingTable)
+    assert read_value(kind, row, **{column.removesuffix("_id"): "red"}) == kind(row.id, "red")
+    assert columns_of(kind(row.id, "red"), RecordingTable, column.removesuffix("_id")) == {"id": row.id}
 
 
 def test_cursor_is_read_back() -> None:
