@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from recorder.catalogue.database import connected
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.offboarding import OffboardingTable
 
 
@@ -39,18 +40,8 @@ def find_offboarding(tenant: str) -> OffboardingRow | None:
 
 
 def _row(row: OffboardingTable) -> OffboardingRow:
-    return OffboardingRow(
-        tenant=row.tenant_id,
-        announced_at=row.announced_at,
-        until=row.until,
-        handover=row.handover,
-        log_size=int(row.log_size or 0),
-        handed_at=row.handed_at,
-        layout=row.layout or {},
-        length=int(row.length or 0),
-        erasing_since=row.erasing_since,
-        offboarded_at=row.offboarded_at,
-        receipt=row.receipt,
+    return read_value(
+        OffboardingRow, row, log_size=row.log_size or 0, layout=row.layout or {}, length=row.length or 0
     )
 
 

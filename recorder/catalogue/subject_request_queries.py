@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Final
 
 from recorder.catalogue.database import connected
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 
 COPY: Final = "copy"
@@ -81,11 +82,4 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
 
 
 def request_row(row: SubjectRequestTable) -> RequestRow:
-    return RequestRow(
-        row.id, row.tenant_id, row.number, row.wants, row.language, date.fromisoformat(row.received_on),
-        date.fromisoformat(row.due_on), row.entered_at, row.entered_kind, row.entered_by,
-        row.extension_reason,
-        row.verified_at, row.verified_how, row.verified_by, row.verified_statement, row.closed_at,
-        row.closed_how,
-        row.exported_at, row.vouched_at, row.vouched_by, row.vouched_statement,
-    )  # fmt: skip
+    return read_value(RequestRow, row)

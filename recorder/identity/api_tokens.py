@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.identity import ApiTokenTable
 from recorder.errors import SealError
 from recorder.ids import Entropy, uuid7
@@ -117,6 +118,4 @@ def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> 
 
 def token_row(row: ApiTokenTable) -> TokenRow:
     """A token's row as a value."""
-    return TokenRow(
-        row.id, row.tenant_id, row.name, row.created_at, row.revoked_at, row.token_sha256, row.credential
-    )
+    return read_value(TokenRow, row)

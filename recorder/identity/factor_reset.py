@@ -14,6 +14,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import UserRow
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.second_factor import FactorResetTable
 from recorder.clock import truncate
 from recorder.domain.roles import ADMIN
@@ -66,9 +67,7 @@ def request_reset(
 
 def open_requests(tenant: str, now: datetime) -> tuple[OpenRequest, ...]:
     """A customer's requests that can still be confirmed, oldest first."""
-    return tuple(
-        OpenRequest(row.id, row.user_id, row.requested_by, row.requested_at) for row in _open(tenant, now)
-    )
+    return tuple(read_value(OpenRequest, row) for row in _open(tenant, now))
 
 
 def is_request(tenant: str, request_id: str) -> bool:

@@ -16,6 +16,7 @@ from recorder.catalogue.erased_call_queries import find_note
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.offboarding_progress import is_being_erased
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
+from recorder.catalogue.row_values import columns_of
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.dispute import DisputeTable
 from recorder.catalogue.tables.grant import GrantTable
@@ -101,21 +102,7 @@ def add_not_recorded(
                 )
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False
-        NotRecordedTable.create(
-            id=row.id,
-            tenant=row.tenant,
-            line_id=row.line,
-            number=row.number,
-            direction=row.direction,
-            node=row.node,
-            external_kind=row.external_party.kind,
-            external_value=row.external_party.value,
-            started_at=row.started_at,
-            ended_at=row.ended_at,
-            reason=row.reason,
-            quarantined_until=row.quarantined_until,
-            listed_at=now,
-        )
+        NotRecordedTable.create(**columns_of(row, NotRecordedTable), listed_at=now)
         if row.tenant is not None:
             until = row.quarantined_until
             body: dict[str, object] = {

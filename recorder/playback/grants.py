@@ -23,6 +23,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, tenant_lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
@@ -202,17 +203,7 @@ def tenant_of(user: str, grant_id: str) -> str | None:
 
 def grant_of(row: GrantTable) -> Grant:
     """The grant in a row."""
-    return Grant(
-        row.id,
-        row.tenant_id,
-        row.user_id,
-        row.session_id,
-        row.recording_id,
-        row.purpose,
-        row.manifest_sha256,
-        row.until,
-        row.leaf,
-    )
+    return read_value(Grant, row)
 
 
 def _is_in_time(now: datetime) -> Expression:

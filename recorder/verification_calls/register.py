@@ -20,6 +20,7 @@ import structlog
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
@@ -219,9 +220,7 @@ def is_open(call: VerificationCall | None, now: datetime) -> bool:
 
 def call_row(row: Any) -> VerificationCall:
     """A table's row as a value."""
-    return VerificationCall(
-        row.id, row.tenant_id, row.number, row.language, row.until, row.outcome, row.valid_until, row.tries
-    )
+    return read_value(VerificationCall, row)
 
 
 def _created(code_hash: str, until: datetime) -> dict[str, str]:

@@ -5,11 +5,12 @@ Reports are not signed: they inform, and decide nothing."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.row_values import columns_of, read_value
 from recorder.catalogue.tables.node_report import NodeReportTable
 
 SILENT_AFTER: Final = timedelta(minutes=3)
@@ -80,7 +81,7 @@ class NodeReport:
 
 def report_node(report: NodeReport) -> None:
     """Put a node's report in place of its last one, and forget nodes that are no longer in service."""
-    columns = asdict(report) | {"keks": " ".join(report.keks)}
+    columns = columns_of(report, NodeReportTable, "keks") | {"keks": " ".join(report.keks)}
     others = {name: value for name, value in columns.items() if name != "node"}
     oldest = report.reported_at - FORGOTTEN_AFTER
     with writing():
@@ -94,12 +95,9 @@ def node_reports() -> tuple[NodeReport, ...]:
     """The latest report of each node, by name."""
     with connected():
         return tuple(
-            NodeReport(
-                row.node, row.reported_at, row.watched_at, row.software, row.live, row.backlog, row.oldest_at,
-                row.quarantine, row.disk_size, row.disk_free, row.root, tuple(row.keks.split()),
-            )
+            read_value(NodeReport, row, keks=tuple(row.keks.split()))
             for row in NodeReportTable.select().order_by(NodeReportTable.node)
-        )  # fmt: skip
+        )
 
 
 def worst_state(reports: Iterable[NodeReport], now: datetime) -> str:

@@ -15,7 +15,8 @@ from typing import Any, Final
 from peewee import SQL, fn
 
 from recorder.auditlog.append import append
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import Table, connected, writing
+from recorder.catalogue.row_values import columns_of, read_value
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
@@ -80,6 +81,13 @@ class CommandRow:
     actor: str = ""
     command: str | None = None
     """The signed command (:mod:`recorder.seal.command`): without it nothing is done."""
+
+
+_ABSENT: Final[Mapping[type[Table], Mapping[str, Any]]] = {
+    LiveCallTable: {"ended_at": None},
+    EndedCallTable: {"paused_until": None, "deletable": False},
+}
+"""What the rows of each table do not have."""
 
 
 # For people, by tenant
@@ -247,37 +255,14 @@ def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy
 
 def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     for row in rows:
-        columns = {
-            "id": row.id, "tenant_id": row.tenant, "node": node, "line_id": row.line, "number": row.number,
-            "direction": row.direction, "external_kind": row.external_party.kind,
-            "external_value": row.external_party.value, "started_at": row.started_at,
-            "announced": int(row.announced), "seen_at": now,
-        }  # fmt: skip
-        if row.ended_at is not None:
-            EndedCallTable.create(ended_at=row.ended_at, **columns)
-        else:
-            LiveCallTable.create(paused_until=row.paused_until, deletable=int(row.deletable), **columns)
+        table = LiveCallTable if row.ended_at is None else EndedCallTable
+        table.create(**columns_of(row, table, *_ABSENT[table]) | {"node": node, "seen_at": now})
 
 
-def _live(row: Any) -> LiveRow:
-    return LiveRow(
-        row.id, row.tenant_id, row.node, row.line_id, row.number, row.direction,
-        Party(row.external_kind, row.external_value), row.started_at, bool(row.announced),
-        getattr(row, "paused_until", None), bool(getattr(row, "deletable", False)),
-        getattr(row, "ended_at", None),
-    )  # fmt: skip
+def _live(row: LiveCallTable | EndedCallTable) -> LiveRow:
+    return read_value(LiveRow, row, **_ABSENT[type(row)])
 
 
 def command_row(row: Any) -> CommandRow:
     """A command's row as a value."""
-    return CommandRow(
-        row.id,
-        row.call_id,
-        row.action,
-        row.by_kind,
-        row.until,
-        row.outcome,
-        row.tenant_id,
-        row.by_id,
-        row.command,
-    )
+    return read_value(CommandRow, row, by=row.by_kind, actor=row.by_id)

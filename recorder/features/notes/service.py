@@ -13,6 +13,7 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.catalogue.database import connected
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import RecordingTable
@@ -53,16 +54,7 @@ def notes_of(tenant: str, recording: str) -> tuple[NoteRow, ...]:
     with connected():
         query = NoteTable.select(NoteTable, UserTable.id, UserTable.name).join(UserTable).where(mine)
         return tuple(
-            NoteRow(
-                id=row.id,
-                user=row.user_id,
-                name=row.user.name,
-                kind=row.kind,
-                at_ms=row.at_ms,
-                text=row.text,
-                created_at=row.created_at,
-                edited_at=row.edited_at,
-            )
+            read_value(NoteRow, row, name=row.user.name)
             for row in query.order_by(NoteTable.created_at, NoteTable.id)
         )
 

@@ -13,6 +13,7 @@ from recorder.auditlog.leaf_lookup import line_leaves
 from recorder.catalogue import queries, subject_request_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import find_offboarding
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.listed_call import ListedCallTable, ListedLineTable
 from recorder.catalogue.tables.node_report import NodeReportTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
@@ -175,10 +176,7 @@ def _notifications(rows: Iterable[NotificationTable]) -> tuple[Notification, ...
 
 
 def _notification(row: NotificationTable) -> Notification:
-    return Notification(
-        row.id, row.kind, row.cause, row.key, row.since, row.changed_at, row.line_id, row.recording_id,
-        row.data, row.ended_at, row.outcome, row.mailed,
-    )  # fmt: skip
+    return read_value(Notification, row)
 
 
 # --- calls, by the index of the call list

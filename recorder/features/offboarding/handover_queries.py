@@ -17,6 +17,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.offboarding_progress import OffboardingRow
+from recorder.catalogue.row_values import columns_of, read_value
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
@@ -75,17 +76,8 @@ def add_recordings(tenant: str, handover: str, rows: Sequence[HandedRow]) -> Non
     with writing():
         _check_current(tenant, handover)
         for row in rows:
-            HandedRecordingTable.create(
-                id=f"{handover}/{row.number}",
-                tenant_id=tenant,
-                number=row.number,
-                recording_id=row.recording,
-                omission=row.omission,
-                row_length=row.row_length,
-                at=row.at,
-                length=row.length,
-                files=[list(each) for each in row.files],
-            )
+            columns = columns_of(row, HandedRecordingTable)
+            HandedRecordingTable.create(id=f"{handover}/{row.number}", tenant_id=tenant, **columns)
 
 
 def complete_handover(
@@ -236,13 +228,4 @@ def _check_current(tenant: str, handover: str) -> None:
 
 
 def _handed_row(row: HandedRecordingTable) -> HandedRow:
-    return HandedRow(
-        number=row.number,
-        recording=row.recording_id,
-        omission=row.omission,
-        row_length=row.row_length,
-        at=int(row.at),
-        length=int(row.length),
-        files=tuple((name, length) for name, length in row.files),
-        sent_at=row.sent_at,
-    )
+    return read_value(HandedRow, row)

@@ -16,6 +16,7 @@ from peewee import fn
 
 from recorder.catalogue.bulk_insert import insert_rows
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.row_values import columns_of, read_value
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable, clear_state
 
 REBUILD = "rebuild"
@@ -88,17 +89,7 @@ def begin(now: datetime) -> RebuildPosition:
 def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
     """Queue places and store the position, in one transaction."""
     with writing():
-        rows = [
-            {
-                "place": each.place,
-                "names": list(each.names),
-                "recording_id": each.recording,
-                "outcome": each.outcome,
-                "code": each.code,
-                "message": each.message,
-            }
-            for each in found
-        ]
+        rows = [columns_of(each, QueuedPlaceTable) for each in found]
         insert_rows(QueuedPlaceTable, rows, existing_ok=True)
         GlobalStateTable.update(data={"phase": phase, "after": after}).where(
             GlobalStateTable.name == REBUILD
@@ -112,7 +103,7 @@ def pending_places(after: str, limit: int) -> list[QueuedPlace]:
             QueuedPlaceTable.outcome.is_null() & (QueuedPlaceTable.place > after)
         )
         rows = list(query.order_by(QueuedPlaceTable.place).limit(limit))
-    return [QueuedPlace(row.place, tuple(row.names), row.recording_id) for row in rows]
+    return [read_value(QueuedPlace, row) for row in rows]
 
 
 def note_outcomes(outcomes: Iterable[tuple[str, str, str | None, str | None]]) -> None:
@@ -153,10 +144,7 @@ def places_of(recordings: Sequence[str]) -> dict[str, QueuedPlace]:
     """The places of some recordings."""
     with connected():
         rows = list(QueuedPlaceTable.select().where(QueuedPlaceTable.recording_id.in_(recordings)))
-    return {
-        row.recording_id: QueuedPlace(row.place, tuple(row.names), row.recording_id, row.outcome)
-        for row in rows
-    }
+    return {row.recording_id: read_value(QueuedPlace, row) for row in rows}
 
 
 def add_problem(place: str, code: str, message: str) -> None:
@@ -180,9 +168,7 @@ def problems() -> Iterator[QueuedPlace]:
                 QueuedPlaceTable.code.is_null(False) & (QueuedPlaceTable.place > last)
             )
             rows = list(query.order_by(QueuedPlaceTable.place).limit(PAGE))
-        yield from (
-            QueuedPlace(row.place, (), row.recording_id, row.outcome, row.code, row.message) for row in rows
-        )
+        yield from (read_value(QueuedPlace, row) for row in rows)
         if len(rows) < PAGE:
             return
         last = rows[-1].place

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from recorder.catalogue import change_messages
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.row_values import columns_of, read_value
 from recorder.catalogue.server_clock import time_of_catalogue
 from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
 from recorder.clock import Now
@@ -44,14 +45,14 @@ class Rooms:
         """A room; one that nobody has used yet is paused at the beginning of ``recording``."""
         with connected():
             row = RoomTable.get_or_none((RoomTable.tenant_id == tenant) & (RoomTable.id == room))
-        return Room(room, tenant, recording) if row is None else _room(row)
+        return Room(room, tenant, recording) if row is None else read_value(Room, row)
 
     def members(self, tenant: str, room: str) -> tuple[Member, ...]:
         """Who is, or was, in a room, by id."""
         mine = (RoomMemberTable.tenant_id == tenant) & (RoomMemberTable.room_id == room)
         with connected():
             rows = RoomMemberTable.select().where(mine).order_by(RoomMemberTable.user_id)
-            return tuple(Member(row.user_id, row.seen_ms, bool(row.ready)) for row in rows)
+            return tuple(read_value(Member, row) for row in rows)
 
     def note_presence(self, tenant: str, room: str, user: str, *, ready: bool) -> None:
         """Somebody is in a room, and their player has the sound (``ready``), or not yet."""
@@ -85,16 +86,10 @@ class Rooms:
         after = follow_command(
             before, command, who, members=members, durations=durations, now_ms=self.now_ms()
         )
-        columns = {
-            "seq": after.seq, "recording_id": after.recording, "playing": int(after.playing),
-            "position_ms": after.position_ms, "at_ms": after.at_ms, "rate": after.rate,
-            "leader": after.leader,
-        }  # fmt: skip
+        columns = columns_of(after, RoomTable)
         with writing():
             # The first command makes the row: of two at once, one finds it made and changes nothing.
-            RoomTable.insert(
-                id=before.id, tenant_id=before.tenant, **columns | {"seq": 0}
-            ).on_conflict_ignore().execute()
+            RoomTable.insert(columns | {"seq": 0}).on_conflict_ignore().execute()
             same = (RoomTable.id == before.id) & (RoomTable.seq == before.seq)
             if not RoomTable.update(columns).where(same).execute():
                 raise _outdated()
@@ -108,13 +103,6 @@ def _outdated() -> RoomError:
         "another command came first",
         "repeat the command: the page shows the room's newest state",
     )
-
-
-def _room(row: RoomTable) -> Room:
-    return Room(
-        row.id, row.tenant_id, row.recording_id, row.seq, bool(row.playing), row.position_ms, row.at_ms,
-        row.rate, row.leader,
-    )  # fmt: skip
 
 
 def drop_rooms(before_ms: int) -> int:

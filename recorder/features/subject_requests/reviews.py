@@ -17,6 +17,7 @@ from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable
@@ -363,7 +364,4 @@ def _theirs(model: type[RecordingTable] | type[NotRecordedTable], tenant: str, n
 
 
 def _row(row: ReviewTable) -> ReviewRow:
-    return ReviewRow(
-        row.recording_id, row.given, row.withheld_reason, row.decided_at, row.exported_at, row.erased_at,
-        row.kept_reason, row.kept_until,
-    )  # fmt: skip
+    return read_value(ReviewRow, row)

@@ -21,6 +21,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import insert
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.row_reader import read_rows
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.identity import InvitationTable
 from recorder.clock import Now, truncate
 from recorder.domain import names
@@ -274,11 +275,7 @@ def invitations(tenant: str, faults: FaultLog | None = None) -> tuple[Invitation
     states = delivery_states(tenant, MAIL)
 
     def read(row: InvitationTable) -> InvitationRow:
-        return InvitationRow(
-            row.id, row.tenant_id, row.address, row.name, row.role,
-            None if row.lines is None else tuple(row.lines), row.language, row.created_at, row.until,
-            states.get(row.id),
-        )  # fmt: skip
+        return read_value(InvitationRow, row, delivery=states.get(row.id))
 
     return tuple(read_rows(_open_invitations(tenant), read, faults or FaultLog(), "invitation.unreadable"))
 

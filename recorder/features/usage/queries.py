@@ -9,6 +9,7 @@ from typing import Any, Final
 from peewee import SQL, fn
 
 from recorder.auditlog.append import REBUILT
+from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
@@ -133,5 +134,4 @@ def _days(first: date | None, last: date | None) -> Any:
 
 
 def _row(row: UsageTable) -> DayUsage:
-    lines = tuple(LineUsage(*each) for each in row.lines)
-    return DayUsage(row.tenant_id, date.fromisoformat(row.day), row.part, row.time_zone, lines)
+    return read_value(DayUsage, row, lines=tuple(LineUsage(*each) for each in row.lines))
