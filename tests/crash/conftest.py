@@ -5,8 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
@@ -17,6 +16,7 @@ import pytest
 from recorder.spool import layout
 from tests.crash import steps, worker_process
 from tests.stored_recordings import assert_stored_once, kinds
+from tests.waiting import until
 
 DEADLINE = 60.0
 
@@ -92,20 +92,14 @@ class Workers:
     def finish(self) -> None:
         """Start a worker that ends when it has nothing left to do."""
         process = self.start()
-        self.until(lambda: b"worker.started" in process.log_path.read_bytes(), "a worker at work")
-        self.until(lambda: not self.left(), "an empty spool")
+        until("a worker at work", lambda: b"worker.started" in process.log_path.read_bytes())
+        until("an empty spool", lambda: not self.left())
         process.stop()
 
     def left(self) -> list[Path]:
         """Takes and their remains in the spool, without the worker's lock and quarantine."""
         entries = self.house.spool.iterdir()
         return [entry for entry in entries if entry.is_dir() and entry.name != layout.QUARANTINE]
-
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
-            time.sleep(0.05)
 
     def assert_stored_once(self, recording: str) -> None:
         """Check that there is one set of objects as sealed, one row and one leaf."""

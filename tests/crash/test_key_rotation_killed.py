@@ -22,6 +22,7 @@ from recorder.seal import kek_files
 from recorder.seal.keyring import WrappedKey, data_key_path, load_kek, next_tenant_key_path
 from recorder.seal.verification import verify
 from tests.stored_recordings import put_small
+from tests.waiting import until
 
 from .conftest import step
 
@@ -119,8 +120,8 @@ def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
     other.mkdir(parents=True)
     processes = [workers.start(), workers.start(node="other")]
     for process in processes:
-        workers.until(
-            lambda sentence=process.log_path: b"worker.started" in sentence.read_bytes(), "a worker at work"
+        until(
+            "a worker at work", lambda sentence=process.log_path: b"worker.started" in sentence.read_bytes()
         )
     kek, tenant_key = begin(house)
     folders = []
@@ -132,8 +133,8 @@ def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
         clock.forward(seconds=1)
         rotate(house, *some, days=10 * turn)
     mine = {folder.name for folder in folders}
-    workers.until(lambda: not mine & {path.name for path in other.iterdir()}, "an empty spool there")
-    workers.until(lambda: not workers.left(), "an empty spool here")
+    until("an empty spool there", lambda: not mine & {path.name for path in other.iterdir()})
+    until("an empty spool here", lambda: not workers.left())
     for process in processes:
         process.stop()
     clock.at = datetime.now(UTC)

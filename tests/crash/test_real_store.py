@@ -13,6 +13,7 @@ from recorder.pipeline import stages
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -39,13 +40,13 @@ def test_killed_while_storing_and_unavailable_store(house, workers, server, cloc
     server.stop(seconds=0)
     folders.append(house.take())
     process = workers.start()
-    workers.until(lambda: stages.next_stage(folders[-1]) == "store", "as far as it gets without a store")
-    workers.until(lambda: b"take.delayed" in process.log_path.read_bytes(), "a failure that is written down")
+    until("as far as it gets without a store", lambda: stages.next_stage(folders[-1]) == "store")
+    until("a failure that is written down", lambda: b"take.delayed" in process.log_path.read_bytes())
     assert all(folder.exists() for folder in folders[-2:])
     catalogued = len(queries.recordings(house.tenant).rows)
 
     server.start()
-    workers.until(lambda: not workers.left(), "an empty spool once the store is back")
+    until("an empty spool once the store is back", lambda: not workers.left())
     process.stop()
     for folder in folders:
         workers.assert_stored_once(folder.name)

@@ -13,6 +13,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.pipeline import stages
 from recorder.spool import layout
+from tests.waiting import until
 
 TAKE = (
     "encoded",
@@ -92,15 +93,15 @@ def test_encoder_ends_with_its_worker(house, workers) -> None:
         encoders[:] = children(process.pid)
         return bool(encoders)
 
-    workers.until(encoding, "an encoder")
+    until("an encoder", encoding)
     process.kill()
-    workers.until(lambda: not any(alive(pid) for pid in encoders), "the encoder's end")
+    until("the encoder's end", lambda: not any(alive(pid) for pid in encoders))
     assert stages.next_stage(folder) == "encode", "it was interrupted, not awaited"
 
 
 def test_sigterm_drains_and_releases_the_spool(house, workers) -> None:
     process = workers.start()
-    workers.until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    until("a snapshot", lambda: (house.folder / "snapshot" / "snapshot.json").exists())
     second = workers.start()
     assert second.ended() not in (0, -signal.SIGKILL), "two workers on one spool"
     process.stop()

@@ -29,10 +29,10 @@ from recorder.ids import uuid7
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.seaweedfs import PORTS, SeaweedFS
-from tests.faults.conftest import until
 from tests.faults.processes import Process, Processes
 from tests.house import wav_of
 from tests.ports import free_ports
+from tests.waiting import until
 
 RATE = 8000
 ANNOUNCEMENT = 2 * RATE
@@ -209,7 +209,7 @@ def work_off(
             crowd.call(customers[name], encoded)
     start = time.monotonic()
     process = processes.worker()
-    until(lambda: process.log("worker.started"), "a worker")
+    until("a worker", lambda: process.log("worker.started"))
     waits: list[float] = []
     arrivals: dict[str, float] = {}
     when_tiny_was_done: list[int] = []
@@ -231,7 +231,7 @@ def work_off(
             arrivals[crowd.call(newcomer)] = now
         time.sleep(0.2)
     seconds = time.monotonic() - start
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     total = sum(len(each.calls) for each in (*customers.values(), newcomer))
     assert sum(count_stored(*customers.values(), newcomer)) == total
     tiny = len(customers["tiny"].calls)

@@ -14,9 +14,9 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
-from tests.faults.conftest import until
 from tests.faults.processes import Process, Processes
 from tests.ports import free_ports
+from tests.waiting import until
 
 LIBRARIES = sorted(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
 
@@ -70,7 +70,7 @@ def is_kept(house, recording: str) -> bool:
 
 def worker(processes: Processes, faked_clock: FakedClock) -> Process:
     process = processes.worker(**faked_clock.environment)
-    until(lambda: process.log("worker.started"), "a worker")
+    until("a worker", lambda: process.log("worker.started"))
     return process
 
 
@@ -90,27 +90,27 @@ def test_worker_with_a_jumped_clock_deletes_nothing(
     folder, aside = house.take(), house.take()
     (aside / layout.AUDIO).write_bytes(b"RIFF")
     process = worker(processes, faked_clock)
-    until(lambda: is_kept(house, folder.name), "the recording")
-    until(lambda: (house.spool / layout.QUARANTINE / aside.name).exists(), "quarantine")
-    until(lambda: (house.spool / ".clock").exists(), "a first look at the clock")
+    until("the recording", lambda: is_kept(house, folder.name))
+    until("quarantine", lambda: (house.spool / layout.QUARANTINE / aside.name).exists())
+    until("a first look at the clock", lambda: (house.spool / ".clock").exists())
     process.stop()
     faked_clock.set(jump)
     # The next worker starts with a check; new takes are processed meanwhile.
     process = worker(processes, faked_clock)
-    until(lambda: len(process.log("duty.delayed")) >= 2, "housekeeping that waits")
+    until("housekeeping that waits", lambda: len(process.log("duty.delayed")) >= 2)
     errors = [entry["error"] for entry in process.log("duty.delayed")]
     assert all("clock says" in text and "NTP" in text for text in errors)
     house.take()
     late = house.unrecorded()
-    until(lambda: queries.not_recorded(house.tenant, limit=10).rows, "a call that is listed")
-    until(lambda: not late.exists(), "it leaves the spool")
+    until("a call that is listed", lambda: queries.not_recorded(house.tenant, limit=10).rows)
+    until("it leaves the spool", lambda: not late.exists())
     assert is_kept(house, folder.name)
     assert (house.spool / layout.QUARANTINE / aside.name).exists()
     faked_clock.set("+0")
     process.stop()
     process = worker(processes, faked_clock)
-    until(lambda: len(rows(house)) == 2, "both recordings, once the clock is right")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("both recordings, once the clock is right", lambda: len(rows(house)) == 2)
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert is_kept(house, folder.name)
     assert process.log("duty.delayed") == []
     with connected():
@@ -132,7 +132,7 @@ def test_clock_that_jumps_and_returns(house, processes: Processes, faked_clock: 
         faked_clock.set(offset)
         folders.append(house.take())
         clock.forward(seconds=1)
-    until(lambda: len(rows(house)) == len(folders), "every recording")
+    until("every recording", lambda: len(rows(house)) == len(folders))
     assert sorted(row.id for row in rows(house)) == sorted(folder.name for folder in folders)
     assert process.stop() == 0
 
@@ -154,12 +154,12 @@ def test_clock_of_the_object_store_decides(
         faked_clock.set("+1d")
         folder = house.take()
         process = worker(processes, faked_clock)
-        until(lambda: process.log("take.delayed"), "a store that refuses a clock a day ahead")
+        until("a store that refuses a clock a day ahead", lambda: process.log("take.delayed"))
         (delay, *_) = process.log("take.delayed")
         assert delay["error_id"] == "store.clock"
         assert "NTP" in delay["error"]
         faked_clock.set("+0")
-        until(lambda: is_kept(house, folder.name), "the recording, once the clock is right")
+        until("the recording, once the clock is right", lambda: is_kept(house, folder.name))
         assert len(list(store.list(""))) > 0
     finally:
         server.stop(seconds=0)

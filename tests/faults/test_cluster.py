@@ -28,9 +28,9 @@ from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
-from tests.faults.conftest import until
 from tests.faults.processes import Processes
 from tests.ports import free_ports
+from tests.waiting import until
 
 VOLUMES = 3
 HERE = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1")
@@ -211,7 +211,7 @@ def test_killed_server_loses_nothing(
     store = with_retries(S3Store(cluster.bucket))
     folders = [house.take()]
     process = processes.worker()
-    until(lambda: stored(house) == {folders[0].name}, "the first recording")
+    until("the first recording", lambda: stored(house) == {folders[0].name})
     listener = Listener(house, store, folders[0].name)
     listener.start()
     killed = None
@@ -223,11 +223,11 @@ def test_killed_server_loses_nothing(
             copies = cluster.copies()
             killed = copies.index(max(copies))
             cluster.kill_volume(killed)
-    until(lambda: stored(house) == {folder.name for folder in folders}, "all, with one server less", 180)
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all, with one server less", lambda: stored(house) == {folder.name for folder in folders}, 180)
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert killed is not None
     plays = listener.plays
-    until(lambda: listener.plays > plays + 3, "somebody still listens")
+    until("somebody still listens", lambda: listener.plays > plays + 3)
     listener.ended.set()
     listener.join(60)
     for folder in folders:

@@ -27,10 +27,10 @@ from tests.announcements import announcement_in
 from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
-from tests.faults.conftest import until
 from tests.faults.disks import MIB, SmallDisk
 from tests.house import Bakery
 from tests.ports import free_ports
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 LOGIN = "claire.martin@example.com"
@@ -434,7 +434,7 @@ def test_process_without_its_folder(installation: Installation, process: str) ->
             [sys.executable, "-m", "recorder", process], env=environment, stdout=output, stderr=output
         )
     try:
-        until(lambda: re.search("(?m)^accord: .+\n        .+", log.read_text()), f"{process}'s error")
+        until(f"{process}'s error", lambda: re.search("(?m)^accord: .+\n        .+", log.read_text()))
         if process != "run":
             assert started.wait(10) == 1
     finally:

@@ -22,9 +22,9 @@ from recorder.cli import accord
 from recorder.pipeline import stages
 from recorder.spool import layout
 from recorder.store.directory import DirectoryStore
-from tests.faults.conftest import until
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Process, Processes
+from tests.waiting import until
 
 
 def stored(house) -> set[str]:
@@ -57,16 +57,16 @@ def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, s
     before = sounds(folders)
     spool_disk.fill()
     process = processes.worker()
-    until(lambda: waits(process, "No space left"), "a failure that is written down")
-    until(lambda: not unrecorded.exists(), "what needs no room")
+    until("a failure that is written down", lambda: waits(process, "No space left"))
+    until("what needs no room", lambda: not unrecorded.exists())
     delays = [entry for entry in process.log("take.delayed") if "No space left" in entry["error"]]
     assert all("make room" in entry["hint"] for entry in delays)
     assert len(delays) == 1, "what all of them wait for is logged once"
     assert sounds(folders) == before
     assert not (house.spool / layout.QUARANTINE).exists()
     spool_disk.free()
-    until(lambda: stored(house) == {folder.name for folder in folders}, "all, once there is room")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all, once there is room", lambda: stored(house) == {folder.name for folder in folders})
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert process.log("take.recovered")[0]["failures"] > 0
     assert process.stop() == 0
 
@@ -83,8 +83,8 @@ def test_encoded_takes_leave_a_full_disk(house, clock, processes: Processes, spo
     spool_disk.fill()
     assert spool_disk.left() == 0
     process = processes.worker()
-    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all of them", lambda: stored(house) == {folder.name for folder in folders})
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert spool_disk.left() > 0
     assert process.stop() == 0
 
@@ -98,9 +98,9 @@ def test_encoding_pauses_while_the_disk_fills(
     (tmp_path / "bucket").rename(tmp_path / "elsewhere")
     first = house.take()
     process = processes.worker()
-    until(lambda: waits(process, "is not the store that was there"), "a store that is away")
+    until("a store that is away", lambda: waits(process, "is not the store that was there"))
     spool_disk.fill(leave=2 * MIB)
-    until(lambda: process.log("worker.throttled"), "it holds back")
+    until("it holds back", lambda: process.log("worker.throttled"))
     clock.forward(seconds=1)
     second = house.take(talk_ms=1000)
     left = spool_disk.left()
@@ -108,7 +108,7 @@ def test_encoding_pauses_while_the_disk_fills(
     assert stages.next_stage(second) == "encode"
     assert spool_disk.left() == left
     (tmp_path / "elsewhere").rename(tmp_path / "bucket")
-    until(lambda: stored(house) == {first.name, second.name}, "both, once the store is back")
+    until("both, once the store is back", lambda: stored(house) == {first.name, second.name})
     assert process.stop() == 0
 
 
@@ -127,7 +127,7 @@ def test_catalogue_disk_full(
     ):
         original.backup(there)
     process = processes.worker(ACCORD_CATALOGUE_URL=f"sqlite:///{copy}")
-    until(lambda: process.log("snapshot.written"), "a worker")
+    until("a worker", lambda: process.log("snapshot.written"))
     folders: list[Path] = []
 
     def waits_for_room() -> bool:
@@ -137,13 +137,13 @@ def test_catalogue_disk_full(
             folders.append(house.take())
         return bool(process.log("take.delayed"))
 
-    until(waits_for_room, "a failure that is written down")
+    until("a failure that is written down", waits_for_room)
     folder, delay = folders[-1], process.log("take.delayed")[0]
     assert delay["error_id"] == "catalogue.away"
     assert "full" in delay["error"] or "disk I/O" in delay["error"]
     assert folder.exists()
     disk.free()
-    until(lambda: not folder.exists(), "it leaves the spool, once there is room")
+    until("it leaves the spool, once there is room", lambda: not folder.exists())
     assert process.stop() == 0
     with contextlib.closing(sqlite3.connect(copy)) as there:
         rows = there.execute("SELECT id FROM recording").fetchall()
@@ -162,19 +162,19 @@ def test_store_disk_full_then_not_mounted(
     disk.fill()
     folders = [house.take()]
     process = processes.worker()
-    until(lambda: waits(process, "No space left"), "a failure that is written down")
+    until("a failure that is written down", lambda: waits(process, "No space left"))
     assert list(house.services.store.list("")) == []
     disk.free()
-    until(lambda: stored(house) == {folders[0].name}, "the recording, once there is room")
+    until("the recording, once there is room", lambda: stored(house) == {folders[0].name})
     process.stop()
     disk.unmount()
     clock.forward(seconds=1)
     folders.append(house.take())
     process = processes.worker()
-    until(lambda: waits(process, "is not the store that was there"), "a disk that is missed")
+    until("a disk that is missed", lambda: waits(process, "is not the store that was there"))
     assert list((tmp_path / "bucket").iterdir()) == []
     disk.mount()
-    until(lambda: stored(house) == {folder.name for folder in folders}, "both, once it is mounted")
+    until("both, once it is mounted", lambda: stored(house) == {folder.name for folder in folders})
     assert process.stop() == 0
 
 
@@ -195,7 +195,7 @@ def test_store_that_cannot_be_written_is_named_as_the_cause(
     disk.remount("ro")
     folder = house.take()
     process = processes.worker()
-    until(lambda: listed_takes(house)[folder.name]["reason"], "a reason in the list")
+    until("a reason in the list", lambda: listed_takes(house)[folder.name]["reason"])
     take = listed_takes(house)[folder.name]
     assert take["state"] == "waiting"
     assert str(take["reason"]).startswith(f"{disk.folder}: Read-only file system (nothing is lost")
@@ -205,7 +205,7 @@ def test_store_that_cannot_be_written_is_named_as_the_cause(
     status = CliRunner().invoke(accord, ["status"], env=processes.environment()).stdout
     assert "; 1 fail" in status
     disk.remount("rw")
-    until(lambda: stored(house) == {folder.name}, "the recording, once it may be written")
+    until("the recording, once it may be written", lambda: stored(house) == {folder.name})
     assert process.stop() == 0
 
 
@@ -279,32 +279,32 @@ def test_lost_permission(
     chmod(closed, 0o000)
     chmod(unreadable / layout.AUDIO, 0o000)
     process = processes.worker(before=mortal)
-    until(lambda: stored(house) == {well.name}, "the one that is open")
-    until(lambda: waits(process, "Permission denied"), "a failure that is written down")
+    until("the one that is open", lambda: stored(house) == {well.name})
+    until("a failure that is written down", lambda: waits(process, "Permission denied"))
     delays = [entry for entry in process.log("take.delayed") if entry["recording"] == unreadable.name]
     assert "one group" in delays[0]["hint"]
     (warning,) = process.log("spool.unreadable")
     assert "1 folders" in warning["error"]
     chmod(closed, 0o755)
     chmod(unreadable / layout.AUDIO, 0o644)
-    until(lambda: {closed.name, unreadable.name} <= stored(house), "both, once it may")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("both, once it may", lambda: {closed.name, unreadable.name} <= stored(house))
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
 
     clock.forward(minutes=1)
     late = house.take()
     chmod(house.spool, 0o555)
-    until(lambda: stored(house) >= {late.name}, "stored and listed")
+    until("stored and listed", lambda: stored(house) >= {late.name})
     assert late.exists(), "its folder cannot be removed"
     chmod(house.spool, 0o755)
-    until(lambda: not late.exists(), "its folder goes, once it may")
+    until("its folder goes, once it may", lambda: not late.exists())
     assert len(stored(house)) == 4
 
     chmod(house.folder / "bucket" / ".incoming", 0o555)
     clock.forward(minutes=1)
     last = house.take()
-    until(lambda: stages.next_stage(last) == "store" and waits(process, "bucket"), "a store that is closed")
+    until("a store that is closed", lambda: stages.next_stage(last) == "store" and waits(process, "bucket"))
     chmod(house.folder / "bucket" / ".incoming", 0o755)
-    until(lambda: last.name in stored(house), "stored, once it may")
+    until("stored, once it may", lambda: last.name in stored(house))
     assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0
 
@@ -313,22 +313,22 @@ def test_lost_permission(
 def test_exhausted_file_handles(house, clock, processes: Processes) -> None:
     """No further file can be opened while takes arrive; later files can be opened, without a restart."""
     process = processes.worker()
-    until(lambda: process.log("snapshot.written"), "a worker")
+    until("a worker", lambda: process.log("snapshot.written"))
     first = house.take()
-    until(lambda: stored(house) == {first.name}, "one that goes through")
+    until("one that goes through", lambda: stored(house) == {first.name})
     allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, allowed[1]))
     folders = []
     for _ in range(3):
         clock.forward(seconds=1)
         folders.append(house.take())
-    until(lambda: process.log("spool.unreadable"), "it says so")
+    until("it says so", lambda: process.log("spool.unreadable"))
     assert "LimitNOFILE" in process.log("spool.unreadable")[0]["hint"]
     time.sleep(2)
     assert process.popen.poll() is None
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
-    until(lambda: stored(house) == {each.name for each in (first, *folders)}, "all of them")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all of them", lambda: stored(house) == {each.name for each in (first, *folders)})
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0
 
@@ -339,9 +339,9 @@ def test_file_handles_run_out_during_takes(house, clock, processes: Processes, s
     """A few files can be opened, enough to start a take but not to finish it. None goes into quarantine for
     it."""
     process = processes.worker()
-    until(lambda: process.log("snapshot.written"), "a worker")
+    until("a worker", lambda: process.log("snapshot.written"))
     folders = [house.take()]
-    until(lambda: stored(house) == {folders[0].name}, "one that goes through")
+    until("one that goes through", lambda: stored(house) == {folders[0].name})
     allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd"))
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (highest + 1 + spare, allowed[1]))
@@ -351,8 +351,8 @@ def test_file_handles_run_out_during_takes(house, clock, processes: Processes, s
         house.unrecorded()
     time.sleep(4)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
-    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all of them", lambda: stored(house) == {folder.name for folder in folders})
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert not (house.spool / layout.QUARANTINE).exists()
     assert process.stop() == 0
 
@@ -364,17 +364,17 @@ def test_catalogue_locked_by_another_process(house, clock, processes: Processes,
     if "://" in path:
         pytest.skip("PostgreSQL has no lock that holds up everybody")
     process = processes.worker()
-    until(lambda: process.log("snapshot.written"), "a worker")
+    until("a worker", lambda: process.log("snapshot.written"))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         folders = []
         for _ in range(3):
             folders.append(house.take())
             clock.forward(seconds=1)
-        until(lambda: waits(process, "locked"), "a failure that is written down")
+        until("a failure that is written down", lambda: waits(process, "locked"))
         time.sleep(seconds - 5)
         assert len(process.log("take.delayed")) == 1
         assert all(folder.exists() for folder in folders)
         other.execute("ROLLBACK")
-    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
+    until("all of them", lambda: stored(house) == {folder.name for folder in folders})
     assert process.stop() == 0

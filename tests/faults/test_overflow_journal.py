@@ -22,6 +22,7 @@ from recorder.ids import uuid7
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart
 from tests.faults.disks import MIB, SmallDisk
+from tests.waiting import until
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 END = CallEnd("not_recorded", "full_disk", AT, None)
@@ -217,24 +218,18 @@ def test_failed_entry_delays_no_other(tmp_path: Path, monkeypatch: pytest.Monkey
     assert again.pending
     greenlet = gevent.spawn(again.run)
     fails.clear()
-    until(lambda: not again.pending)
+    until("the journal is empty", lambda: not again.pending, 10)
     assert set(finished(tmp_path)) == {call.recording for call in calls}
     later = start()
     with monkeypatch.context() as patch:
         patch.setattr(again, "_replay", lambda: 1 / 0)
         assert again.keep(later, END)
         mistakes_before = mistakes()
-        until(lambda: mistakes() > mistakes_before)
-    until(lambda: not again.pending)
+        until("a mistake is counted", lambda: mistakes() > mistakes_before, 10)
+    until("the journal is empty", lambda: not again.pending, 10)
     greenlet.kill()
     assert later.recording in finished(tmp_path)
 
 
 def mistakes() -> float:
     return next(sample.value for metric in metrics.UNHANDLED_ERRORS.collect() for sample in metric.samples)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    with gevent.Timeout(10):
-        while not condition():
-            gevent.sleep(0.01)

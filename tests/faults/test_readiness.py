@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from recorder.seal import signing
-from tests.faults.conftest import until
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Process, Processes
 from tests.ports import free_ports
+from tests.waiting import until
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:
@@ -48,14 +48,14 @@ def test_panel_says_what_it_lacks(house, processes: Processes) -> None:
     content = key.read_bytes()
     key.unlink()
     process = processes.start("web", **keys)
-    until(lambda: set(unready(port) or ()) == {"panel_key"}, "the one thing that it lacks")
+    until("the one thing that it lacks", lambda: set(unready(port) or ()) == {"panel_key"})
     assert "copy panel.key" in (unready(port) or {})["panel_key"]["hint"]
     assert fetch(panel, "readyz") == (503, '{"status":"not_ready"}\n')
     assert process.stop() == 0
     key.write_bytes(content)
     key.chmod(0o600)
     process = processes.start("web", **keys)
-    until(lambda: unready(port) == {}, "a panel that is ready")
+    until("a panel that is ready", lambda: unready(port) == {})
     assert fetch(panel, "readyz")[0] == 200
     other_panel, other_port = free_ports(), free_ports()
     other = processes.start(
@@ -64,10 +64,10 @@ def test_panel_says_what_it_lacks(house, processes: Processes) -> None:
         ACCORD_METRICS_WEB_PORT=str(other_port),
         ACCORD_WEB_SECRET_KEY="another secret of thirty-two bytes",
     )
-    until(lambda: set(unready(other_port) or ()) == {"secret"}, "that its forms fit no other panel")
+    until("that its forms fit no other panel", lambda: set(unready(other_port) or ()) == {"secret"})
     assert unready(port) == {}, "the first one goes on"
     assert process.stop() == 0
-    until(lambda: unready(other_port) == {}, "that it is the only one now")
+    until("that it is the only one now", lambda: unready(other_port) == {})
     assert other.stop() == 0
 
 
@@ -80,13 +80,13 @@ def test_store_that_refuses_every_write(
     assert subprocess.run([sys.executable, "-m", "recorder", "store", "init"], env=processes.environment(),
                           check=False).returncode == 0  # fmt: skip
     process: Process = processes.worker()
-    until(lambda: unready(port) == {}, "a worker that is ready")
+    until("a worker that is ready", lambda: unready(port) == {})
     disk.fill()
-    until(lambda: set(unready(port) or ()) == {"store"}, "that it cannot store")
+    until("that it cannot store", lambda: set(unready(port) or ()) == {"store"})
     finding = (unready(port) or {})["store"]
     assert "No space left" in finding["what"]
     assert "make room" in finding["hint"]
-    until(lambda: 'accord_ready{check="store"} 0.0' in fetch(port, "metrics")[1], "the gauge")
+    until("the gauge", lambda: 'accord_ready{check="store"} 0.0' in fetch(port, "metrics")[1])
     assert 'accord_ready{check="catalogue"} 1.0' in fetch(port, "metrics")[1]
     status = subprocess.run([sys.executable, "-m", "recorder", "status"], env=processes.environment(),
                             capture_output=True, text=True, check=False)  # fmt: skip
@@ -94,8 +94,8 @@ def test_store_that_refuses_every_write(
     assert "No space left" in status.stdout
     assert status.returncode == 1
     disk.free()
-    until(lambda: unready(port) == {}, "that it can again")
-    until(lambda: 'accord_ready{check="store"} 1.0' in fetch(port, "metrics")[1], "the gauge")
+    until("that it can again", lambda: unready(port) == {})
+    until("the gauge", lambda: 'accord_ready{check="store"} 1.0' in fetch(port, "metrics")[1])
     begin, end = process.log("health.check_failed"), process.log("health.recovered")
     assert [each["check"] for each in begin] == [each["check"] for each in end] == ["store"]
     assert end[0]["failures"] > 0

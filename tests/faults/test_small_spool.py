@@ -19,20 +19,13 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.seal.sealing import open_manifest
 from recorder.spool import layout
-from tests.faults.conftest import DEADLINE
 from tests.faults.disks import MIB, SmallDisk
 from tests.faults.processes import Process, Processes
 from tests.ports import free_ports
+from tests.waiting import until
 
 CALLS = 50
 PASSWORD = "only-for-this-test-1"
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
-    """Wait for a condition while the practice switch runs."""
-    with gevent.Timeout(seconds, AssertionError(f"not within {seconds} s: {what}")):
-        while not condition():
-            gevent.sleep(0.03)
 
 
 class SmallSpoolNode:
@@ -88,12 +81,12 @@ def site(house, disk: SmallDisk, processes: Processes):
         "ACCORD_SWITCH_LISTEN_PORT": str(daemon_port),
     }
     worker = processes.worker()
-    until(lambda: worker.log("snapshot.written"), "a worker")
+    until("a worker", lambda: worker.log("snapshot.written"))
     daemon = processes.start("daemon", **settings)
     with PracticeSwitch(
         password=PASSWORD, daemon=f"127.0.0.1:{daemon_port}", event_port=event_port, environment=os.environ
     ) as switch:
-        until(lambda: daemon.log("switch.up"), "a daemon that watches")
+        until("a daemon that watches", lambda: daemon.log("switch.up"))
         yield SmallSpoolNode(house, processes, switch), daemon
 
 
@@ -105,33 +98,33 @@ def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk
     so is the next call."""
     place, daemon = site
     calls = place.calls(CALLS)
-    until(lambda: all(call.phase_events["bridged"].is_set() for call in calls), "all are connected")
+    until("all are connected", lambda: all(call.phase_events["bridged"].is_set() for call in calls))
     recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
     assert 3 <= len(recorded) <= 8, len(recorded)
     gevent.sleep(5)
     assert disk.left() > 10 * MIB
     assert len([call for call in recorded if call.media.tapes]) == len(recorded), "none was cut"
     recorded[0].hang_up()
-    until(lambda: len(place.stored()) == 1, "what ends is stored at once")
+    until("what ends is stored at once", lambda: len(place.stored()) == 1)
     disk.fill(leave=MIB)
-    until(lambda: len(daemon.log("call.recording_cut")) == len(recorded) - 1, "all others are ended in time")
+    until("all others are ended in time", lambda: len(daemon.log("call.recording_cut")) == len(recorded) - 1)
     assert not any(call.leg.cause for call in calls if call is not recorded[0]), "calls continue"
     gevent.sleep(3)
     for call in calls:
         call.hang_up()
-    until(lambda: len(place.stored()) == len(recorded), "all of them, with the disk as it is", 300)
-    until(lambda: not place.folders(), "an empty spool", 300)
+    until("all of them, with the disk as it is", lambda: len(place.stored()) == len(recorded), 300)
+    until("an empty spool", lambda: not place.folders(), 300)
     assert place.reasons() == {"full_disk": CALLS - len(recorded)}
     assert sorted(place.check_purposes()) == [(), *[("write_error",)] * (len(recorded) - 1)]
     assert not (place.house.spool / layout.QUARANTINE).exists()
     assert not daemon.log("spool.write_failed")
     disk.free()
-    until(lambda: daemon.log("disk.recovered"), "there is room again")
+    until("there is room again", lambda: daemon.log("disk.recovered"))
     (last,) = place.calls(1)
-    until(lambda: last.phase_events["bridged"].is_set(), "another one")
+    until("another one", lambda: last.phase_events["bridged"].is_set())
     assert last.leg.variables["accord_state"] == "announced"
     last.hang_up()
-    until(lambda: len(place.stored()) == len(recorded) + 1, "it is stored")
+    until("it is stored", lambda: len(place.stored()) == len(recorded) + 1)
 
 
 @pytest.mark.long
@@ -143,9 +136,9 @@ def test_ends_recordings_before_the_disk_is_full(
     possible."""
     place, daemon = site
     calls = place.calls(12)
-    until(lambda: all(call.phase_events["bridged"].is_set() for call in calls), "all are connected")
+    until("all are connected", lambda: all(call.phase_events["bridged"].is_set() for call in calls))
     recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
-    until(lambda: len(daemon.log("call.recording_cut")) >= len(recorded), "all are ended", 300)
+    until("all are ended", lambda: len(daemon.log("call.recording_cut")) >= len(recorded), 300)
     first, last = (daemon.log("call.recording_cut")[at]["timestamp"] for at in (0, -1))
     assert first < last, "not all at once"
     assert disk.left() > MIB, "there is space to finish"
@@ -153,7 +146,7 @@ def test_ends_recordings_before_the_disk_is_full(
     gevent.sleep(3)  # they continue, so that there is something missing at the end of the last one, too
     for call in calls:
         call.hang_up()
-    until(lambda: not place.folders(), "an empty spool", 300)
+    until("an empty spool", lambda: not place.folders(), 300)
     assert len(place.stored()) == len(recorded)
     assert place.check_purposes() == [("write_error",)] * len(recorded)
     assert place.reasons() == {"full_disk": len(calls) - len(recorded)}

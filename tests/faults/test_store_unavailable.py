@@ -25,9 +25,9 @@ from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket
 from recorder.store.seaweedfs import PORTS, SeaweedFS
-from tests.faults.conftest import until
 from tests.faults.processes import Processes
 from tests.ports import free_ports
+from tests.waiting import until
 
 pytestmark = pytest.mark.long
 
@@ -271,26 +271,26 @@ def test_broken_connection_loses_nothing(
     folders = [house.take(talk_ms=6000)]
     process = processes.worker()
     if fault == "black hole":
-        until(lambda: stages.next_stage(folders[0]) == "store", "as far as it gets")
+        until("as far as it gets", lambda: stages.next_stage(folders[0]) == "store")
     elif fault != "slow":
-        until(lambda: process.log("take.delayed"), "a failure that is written down")
+        until("a failure that is written down", lambda: process.log("take.delayed"))
         assert {entry["stage"] for entry in process.log("take.delayed")} == {"store"}
     if fault != "slow":
         assert folders[0].exists()
         assert stored(house) == set()
     clock.forward(seconds=1)
     house.unrecorded()
-    until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on")
+    until("what needs no store goes on", lambda: queries.not_recorded(house.tenant).rows)
     proxy.set("pass")
-    until(lambda: stored(house) == {folders[0].name}, "the recording, once it is back")
+    until("the recording, once it is back", lambda: stored(house) == {folders[0].name})
     for _ in range(3):
         clock.forward(seconds=1)
         folders.append(house.take(talk_ms=6000))
         proxy.set(fault)
         time.sleep(0.3)
         proxy.set("pass")
-    until(lambda: stored(house) == {folder.name for folder in folders}, "all of them")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all of them", lambda: stored(house) == {folder.name for folder in folders})
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert process.stop() == 0
     for folder in folders:
         assert whole(house, seaweedfs, folder.name)
@@ -309,14 +309,14 @@ def test_stopped_store(house, clock, processes: Processes, proxy: Proxy, seaweed
     os.kill(pid, signal.SIGSTOP)
     try:
         process = processes.worker()
-        until(lambda: all(stages.next_stage(folder) == "store" for folder in folders), "as far as they get")
+        until("as far as they get", lambda: all(stages.next_stage(folder) == "store" for folder in folders))
         time.sleep(1)
         house.unrecorded()
-        until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on", 15)
+        until("what needs no store goes on", lambda: queries.not_recorded(house.tenant).rows, 15)
         assert all(folder.exists() for folder in folders)
     finally:
         os.kill(pid, signal.SIGCONT)
-    until(lambda: stored(house) == {folder.name for folder in folders}, "the recordings")
+    until("the recordings", lambda: stored(house) == {folder.name for folder in folders})
     assert process.stop() == 0
     for folder in folders:
         assert whole(house, seaweedfs, folder.name)
@@ -334,13 +334,13 @@ def test_unresolvable_store_name(
     try:
         folder = house.take()
         process = processes.worker(before=names.inside())
-        until(lambda: process.log("take.delayed"), "a failure that is written down", 120)
+        until("a failure that is written down", lambda: process.log("take.delayed"), 120)
         delay = process.log("take.delayed")[0]
         assert (delay["stage"], delay["error_id"]) == ("store", "store.unreachable")
         house.unrecorded()
-        until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on", 15)
+        until("what needs no store goes on", lambda: queries.not_recorded(house.tenant).rows, 15)
         names.mode = "answer"
-        until(lambda: stored(house) == {folder.name}, "the recording, once the name is resolved")
+        until("the recording, once the name is resolved", lambda: stored(house) == {folder.name})
         assert process.stop() == 0
         assert names.request_count > 0
     finally:

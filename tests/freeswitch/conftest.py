@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.freeswitch.internal_phones import configuration, write_tones
 from tests.freeswitch.switches import Rig, binary
 
 
@@ -41,3 +42,18 @@ def daemon(rig: Rig) -> Rig:
     """Switch, phones and a running daemon."""
     rig.start_daemon()
     return rig
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Switch, phones and daemon of a system with colleagues."""
+    folder = tmp_path_factory.mktemp("system")
+    rig = Rig(folder / "rig", configuration(folder))
+    write_tones(rig)
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield rig
+    finally:
+        rig.stop()

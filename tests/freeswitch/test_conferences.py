@@ -24,10 +24,8 @@ from tests.freeswitch.internal_phones import (
     Talk,
     bridge_markers,
     conference_markers,
-    configuration,
     set_line,
     tones_in,
-    write_tones,
 )
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, level, read_wav
@@ -36,20 +34,6 @@ from tests.scenarios.files import LOWS, chirp
 
 SENTENCE = chirp(low=LOWS["transfer_notice"])
 ANNOUNCED_BY = 2 * RATE
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("system")
-    rig = Rig(folder / "rig", configuration(folder))
-    write_tones(rig)
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
-        yield rig
-    finally:
-        rig.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ The bytes are sent from a UDP socket exactly as they stand here."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import gevent
 import pytest
@@ -22,6 +22,7 @@ from recorder.switch.outbound_socket import Arrival, OutboundSocket
 from recorder.switch.standing_connection import Node
 from tests.admission import OpenAdmission
 from tests.freeswitch.switches import NUMBER, PASSWORD, Rig
+from tests.waiting import until
 
 FORGED = b"%0AUnique-ID%3A%20evil%0Avariable_y%3A%20z%0D%0A%E2%80%A8variable_accord_state%3A%20announced"
 NO_UTF8 = b"\xff\xfe\xc3"
@@ -112,13 +113,6 @@ def call(rig: Rig, changes: dict[str, bytes]) -> Phone:
     plain = {"user": LINE.encode(), "sender": b"3225550100", "name": b"Ann", "extra": b"", "sdp": b""}
     phone.invite(**{**plain, **changes})
     return phone
-
-
-def until(what: str, check: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        gevent.sleep(0.01)
 
 
 @pytest.fixture

@@ -20,31 +20,14 @@ from tests.freeswitch.internal_phones import (
     assert_notified_once,
     assert_one_recording,
     bridge_markers,
-    configuration,
     consult,
     set_line,
     tones_in,
-    write_tones,
 )
 from tests.freeswitch.switches import RATE, Rig, heard_whole, read_wav
 from tests.scenarios.definitions import Line
 
 MOVED = ["+01", "-01", "+91"]
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Switch, phones and daemon of a system with colleagues."""
-    folder = tmp_path_factory.mktemp("system")
-    rig = Rig(folder / "rig", configuration(folder))
-    write_tones(rig)
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
-        yield rig
-    finally:
-        rig.stop()
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import gevent
 import pytest
 
 from recorder.errors import SwitchError
@@ -18,15 +16,9 @@ from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveState, Node, ReconnectBackoff
 from tests.freeswitch.switches import PASSWORD, CallUnderTest, Rig
+from tests.waiting import until
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
-
-
-def until(what: str, check: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        gevent.sleep(0.01)
 
 
 def leg_of(call: CallUnderTest) -> str:

@@ -21,9 +21,7 @@ from tests.freeswitch.internal_phones import (
     THIRD,
     TONES,
     Talk,
-    configuration,
     set_line,
-    write_tones,
 )
 from tests.freeswitch.process import Esl
 from tests.freeswitch.sound import heard_among
@@ -43,20 +41,6 @@ LAG = RATE // 10
 """How many samples before or after the switch's event a sound may begin, and may end, in the recording."""
 LOST_FRAMES = 2
 """How many of a party's frames a busy machine may lose in a second, as a network does."""
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("system")
-    rig = Rig(folder / "rig", configuration(folder))
-    write_tones(rig)
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
-        yield rig
-    finally:
-        rig.stop()
 
 
 @pytest.fixture(autouse=True)

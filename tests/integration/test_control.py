@@ -16,7 +16,8 @@ import pytest
 
 from recorder.spool.layout import read_markers
 from tests.freeswitch.switches import read_wav
-from tests.integration.ending.conftest import Site, until
+from tests.integration.ending.conftest import Site
+from tests.waiting import until
 
 pytestmark = pytest.mark.long
 

@@ -19,9 +19,10 @@ from recorder.features.tenants.number_proof import CALLS, NumberProofs
 from recorder.identity import tenants
 from recorder.verification_calls.caller import VerificationCaller
 from recorder.verification_calls.policy import CallPolicy
-from tests.integration.ending.conftest import Site, until
+from tests.integration.ending.conftest import Site
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in, find_start
+from tests.waiting import until
 
 NUMBER = "+3225550177"
 DIAL = "sofia/gateway/trunk/{number}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gevent
@@ -20,15 +19,9 @@ from demo.practice.switch import CONF, PracticeSwitch
 from recorder.errors import SwitchError
 from tests.scenarios.files import RATE
 from tests.scenarios.mechanics import write_configuration, write_tone
+from tests.waiting import until
 
 SPEED = 4.0
-
-
-def until(what: str, check: Callable[[], object], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        gevent.sleep(0.01)
 
 
 class Rig:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gevent
@@ -22,6 +22,7 @@ from demo.practice.party import PracticeParty
 from demo.practice.session import PracticeCall
 from demo.practice.switch import PracticeSwitch
 from tests.scenarios.files import RATE
+from tests.waiting import until
 
 PASSWORD = "only-for-this-test-1"
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
@@ -55,13 +56,6 @@ class Client:
 
     def events(self, name: str = r"\w+") -> list[str]:
         return re.findall(rf"^Event-Name: ({name})$", self.text, re.MULTILINE)
-
-
-def until(what: str, check: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        gevent.sleep(0.01)
 
 
 class Rig:

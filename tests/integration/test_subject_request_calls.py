@@ -31,9 +31,10 @@ from recorder.identity import tenants
 from recorder.spool.command_socket import send_request
 from recorder.verification_calls.caller import NOT_ALLOWED, PLAYED, VerificationCaller
 from recorder.verification_calls.policy import CallPolicy
-from tests.integration.ending.conftest import Site, until
+from tests.integration.ending.conftest import Site
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in
+from tests.waiting import until
 
 NUMBER = CALLERS[0]
 DIAL = "sofia/gateway/trunk/{number}"

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
 from tests.stored_recordings import assert_stored_once
+from tests.waiting import until
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 RUN = Path(__file__).with_name("node.py")
@@ -62,13 +62,6 @@ daemon_port = 0
 worker_port = 0
 web_port = 0
 """
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 @dataclass
@@ -134,7 +127,7 @@ class Node:
     def work(self) -> Process:
         """Start its worker, and wait until it runs."""
         process = self.start("worker")
-        until(lambda: "worker.started" in process.log_text() or not process.alive, f"a worker on {self.name}")
+        until(f"a worker on {self.name}", lambda: "worker.started" in process.log_text() or not process.alive)
         assert process.alive, process.log_text()
         return process
 

@@ -18,8 +18,8 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.pipeline import stages as pipeline
-from tests.nodes.conftest import until
 from tests.ports import free_ports
+from tests.waiting import until
 
 SEED = int(os.environ.get("TEST_SEED", "20261125"))
 
@@ -41,11 +41,11 @@ def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths)
         calls.append(east.take())
     names = {folder.name for folder in east.left()}
     assert names, "it was killed too late to leave anything undone"
-    until(lambda: not north.left() and not south.left(), "the others' spools are empty without it")
+    until("the others' spools are empty without it", lambda: not north.left() and not south.left())
     assert {folder.name for folder in east.left()} == names, "a node's spool is its own"
     nodes.assert_nothing_held()
     again = east.work()
-    until(lambda: not east.left(), "the dead node's work is done")
+    until("the dead node's work is done", lambda: not east.left())
     for process in (*others, again):
         assert process.kill(signal.SIGTERM) == 0
     nodes.assert_whole(calls)
@@ -62,7 +62,7 @@ def test_takes_of_a_lost_node_are_moved_to_another_spool(nodes, house) -> None:
     worker = north.work()
     for folder in east.left():
         folder.rename(north.house.spool / folder.name)
-    until(lambda: not north.left(), "the other node does them")
+    until("the other node does them", lambda: not north.left())
     assert worker.kill(signal.SIGTERM) == 0
     nodes.assert_whole(calls)
 
@@ -79,17 +79,17 @@ def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock)
         house.work(nodes.all[0].house.spool / recording)
     keeps = nodes.all[1].take()
     processes = [node.start("worker") for node in nodes]
-    until(lambda: all("worker.started" in node.log_text() for node in nodes), "three workers")
+    until("three workers", lambda: all("worker.started" in node.log_text() for node in nodes))
 
     def destroyed() -> int:
         return sum(queries.recording(house.tenant, each).erased_at is not None for each in over)
 
-    until(lambda: destroyed() >= 1, "the first one is destroyed")
+    until("the first one is destroyed", lambda: destroyed() >= 1)
     time.sleep(chance.uniform(0, 0.1))
     assert processes[2].kill() == -signal.SIGKILL
-    until(lambda: destroyed() == len(over), "the others do the dead one's work")
-    until(lambda: not nodes.all[1].left(), "calls are stored meanwhile")
-    until(lambda: _leases() == 0, "the dead node's lease has expired", 30)
+    until("the others do the dead one's work", lambda: destroyed() == len(over))
+    until("calls are stored meanwhile", lambda: not nodes.all[1].left())
+    until("the dead node's lease has expired", lambda: _leases() == 0, 30)
     for process in processes[:2]:
         assert process.kill(signal.SIGTERM) == 0
     with connected():
@@ -118,22 +118,22 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     port = free_ports()
     north.environment["ACCORD_WEB_PORT"] = str(port)
     panel = north.start("web")
-    until(lambda: _get(port, "/login")[0] == 200, "the panel")
+    until("the panel", lambda: _get(port, "/login")[0] == 200)
     calls = [node.take() for node in nodes]
-    until(lambda: not [each for node in nodes for each in node.left()], "all stored")
+    until("all stored", lambda: not [each for node in nodes for each in node.left()])
 
     postgres.stop(how)
     calls += [node.take() for node in nodes for _ in range(2)]
-    until(lambda: _get(port, "/login")[0] == 503, "the panel says that it is away")
+    until("the panel says that it is away", lambda: _get(port, "/login")[0] == 503)
     assert "Rien n" in _get(port, "/login")[1], "nothing is lost, in the visitor's language"
     assert _get(port, "/healthz")[0] == 200, "it is alive"
-    until(lambda: _get(port, "/readyz")[0] == 503, "it is not ready")
-    until(lambda: all("catalogue.away" in worker.log_text() for worker in workers), "each worker says so")
+    until("it is not ready", lambda: _get(port, "/readyz")[0] == 503)
+    until("each worker says so", lambda: all("catalogue.away" in worker.log_text() for worker in workers))
     assert [len(node.left()) for node in nodes] == [2, 2, 2], "nothing is deleted meanwhile"
 
     postgres.start()
-    until(lambda: _get(port, "/login")[0] == 200, "the panel is back")
-    until(lambda: not [each for node in nodes for each in node.left()], "waiting takes are stored")
+    until("the panel is back", lambda: _get(port, "/login")[0] == 200)
+    until("waiting takes are stored", lambda: not [each for node in nodes for each in node.left()])
     assert panel.alive
     assert panel.kill(signal.SIGTERM) == 0
     for worker in workers:

@@ -14,8 +14,9 @@ import pytest
 
 from recorder.catalogue import queries, schema
 from recorder.catalogue.database import connected, database
-from tests.nodes.conftest import Node, Nodes, Process, until
+from tests.nodes.conftest import Node, Nodes, Process
 from tests.ports import free_ports
+from tests.waiting import until
 
 pytestmark = pytest.mark.long
 
@@ -60,12 +61,12 @@ def test_other_nodes_continue_after_a_migration(nodes: Nodes, house, to_come) ->
     assert before.kill(signal.SIGTERM) == 0
     new = north.work()
     calls += [node.take() for node in (north, east)]
-    until(lambda: not north.left() and not east.left(), "both versions work")
+    until("both versions work", lambda: not north.left() and not east.left())
     assert old.alive
     assert old.kill() == -signal.SIGKILL
     calls.append(east.take())
     old = east.work()
-    until(lambda: not east.left(), "a restarted old version works, too")
+    until("a restarted old version works, too", lambda: not east.left())
 
     # The next migration serves no older version: an old worker refuses to start, and loses nothing.
     assert old.kill(signal.SIGTERM) == 0
@@ -82,7 +83,7 @@ def test_other_nodes_continue_after_a_migration(nodes: Nodes, house, to_come) ->
         database.execute_sql("ALTER TABLE recording RENAME COLUMN called TO number")
     east.migrations = north.migrations
     east.work()
-    until(lambda: not east.left(), "after its upgrade, it does the waiting work")
+    until("after its upgrade, it does the waiting work", lambda: not east.left())
     nodes.assert_whole(calls)
 
 
@@ -99,7 +100,7 @@ def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come
             "ACCORD_SWITCH_LISTEN_PORT": str(listen_port),
         }
     processes = {"north": north.work(), "east": east.work()}
-    until(lambda: (east.data / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    until("a snapshot", lambda: (east.data / "snapshot" / "snapshot.json").exists())
     daemon = east.start("daemon")
     to_come = to_come(_0098_adds=f"SERVES = {OURS!r}\n{ADDS}")
 
@@ -120,14 +121,14 @@ def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come
 
     for number, change in enumerate((migrate, exchange_worker, exchange_daemon), start=1):
         switch = _calls(east, event_port, listen_port)
-        until(lambda switch=switch: switch.log_text().count("is connected") == 4, "four people talk")
+        until("four people talk", lambda switch=switch: switch.log_text().count("is connected") == 4)
         change()
-        until(lambda switch=switch: switch.log_text().count("has hung up") == 4, "they have hung up")
+        until("they have hung up", lambda switch=switch: switch.log_text().count("has hung up") == 4)
         until(
+            f"four recordings more after {change.__name__}",
             lambda number=number: (
                 len(queries.recordings(house.tenant).rows) == 4 * number and not east.left()
             ),
-            f"four recordings more after {change.__name__}",
         )
         switch.kill(signal.SIGTERM)
     assert not queries.not_recorded(house.tenant).rows

@@ -9,24 +9,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.ports import free_ports
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).parents[3]
 PASSWORD = "practice-practice"
 NUMBER = "+3225550101"
-
-
-def until(what: str, check: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 @dataclass

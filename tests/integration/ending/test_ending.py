@@ -23,7 +23,8 @@ from recorder.processes.supervisor import HURRY, Program, Supervisor
 from recorder.spool.layout import AUDIO, CallEnd, CallStart, append_marker, close_take, open_take
 from recorder.spool.snapshot import read_snapshot
 from tests.house import LEAD_MS, RATE, conversation
-from tests.integration.ending.conftest import Site, until
+from tests.integration.ending.conftest import Site
+from tests.waiting import until
 
 UNITS = Path(__file__).parents[3] / "deploy" / "systemd"
 

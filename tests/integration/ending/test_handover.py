@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.ending.conftest import Process, Site, until
+from tests.integration.ending.conftest import Process, Site
+from tests.waiting import until
 
 DAEMON = (sys.executable, "-m", "recorder", "daemon")
 

@@ -7,11 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import gevent
 import pytest
 
 from recorder.capture import config_cache
@@ -19,6 +17,7 @@ from recorder.capture.config_cache import ConfigCache
 from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.spool.snapshot import Snapshot, write_snapshot
 from tests.clock import Clock
+from tests.waiting import until
 
 SOUND = b"RIFF and so on"
 SHA = hashlib.sha256(SOUND).hexdigest()
@@ -203,18 +202,13 @@ def test_bug_in_one_check_does_not_end_the_checks(
         failed.append(folder)
         raise ArithmeticError("a bug")
 
-    def until(condition: Callable[[], object]) -> None:
-        with gevent.Timeout(10):
-            while not condition():
-                gevent.sleep(0.01)
-
     try:
         with monkeypatch.context() as patch:
             patch.setattr(config_cache, "read_snapshot", fail)
             write(tmp_path / "snapshot", "3225550100")
-            until(lambda: len(failed) > 1)
-            until(lambda: "bug" in one.problem)
-        until(lambda: one.decide("3225550100")[1] is None)
+            until("it fails again", lambda: len(failed) > 1, 10)
+            until("the problem is known", lambda: "bug" in one.problem, 10)
+        until("the snapshot is read", lambda: one.decide("3225550100")[1] is None, 10)
         assert one.problem == ""
     finally:
         one.stop()

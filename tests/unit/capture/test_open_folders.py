@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from recorder.spool.layout import CallStart
 from recorder.spool.snapshot import Snapshot
 from recorder.switch.standing_connection import LiveChannel, LiveState
 from tests.house import Bakery
+from tests.waiting import until
 
 
 class Switch:
@@ -110,12 +110,6 @@ def site(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> Takeover:
     return Takeover(house)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    with gevent.Timeout(20):
-        while not condition():
-            gevent.sleep(0.01)
-
-
 @pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS])
 def test_unreadable_folder_is_taken_over_later(site: Takeover, name: str) -> None:
     """As without file handles, on a failing disk or without permission: here a folder replaces a file."""
@@ -134,7 +128,7 @@ def test_unreadable_folder_is_taken_over_later(site: Takeover, name: str) -> Non
     (site.folder / name).rmdir()
     (site.folder / name).write_bytes(content)
     site.house.clock.forward(minutes=10)
-    until(lambda: bool(site.calls and site.calls["c"].events))
+    until("its events are written", lambda: site.calls and site.calls["c"].events, 20)
     (event,) = site.calls["c"].events
     assert (type(event), event.since, event.capturing) == (CallReconciled, site.since, True)
     site.reconcile()
@@ -148,10 +142,10 @@ def test_waits_for_an_unreachable_switch(site: Takeover) -> None:
     site.switch.away = True
     (site.folder / layout.CALL).rmdir()
     (site.folder / "kept").rename(site.folder / layout.CALL)
-    until(lambda: site.switch.queries > 2)
+    until("it is tried again", lambda: site.switch.queries > 2, 20)
     assert not site.calls
     site.switch.away = False
-    until(lambda: bool(site.calls))
+    until("the call is taken over", lambda: site.calls, 20)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +190,7 @@ def test_retries_writing_an_end(site: Takeover, monkeypatch: pytest.MonkeyPatch)
         full.setattr(layout, "close_take", _no_room)
         site.reconcile()
     assert list(layout.finished_takes(site.house.spool)) == []
-    until(lambda: list(layout.finished_takes(site.house.spool)) == [site.folder])
+    until("the take is finished", lambda: list(layout.finished_takes(site.house.spool)) == [site.folder], 20)
 
 
 def _no_room(*_: object) -> None:

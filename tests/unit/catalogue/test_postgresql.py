@@ -23,6 +23,7 @@ from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import users
 from tests.postgres import Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.postgresql
 
@@ -35,13 +36,6 @@ def refused(work: Callable[[], object]) -> CatalogueError:
     with pytest.raises(CatalogueError) as failure:
         work()
     return failure.value
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -130,7 +124,7 @@ def test_unavailable_server_is_reported_until_it_returns(
         assert error.error_id == "catalogue.away"
         assert error.hint
     postgres.start()
-    until(lambda: _answers(before), "the catalogue is back")
+    until("the catalogue is back", lambda: _answers(before))
 
 
 @ON_SERVER
@@ -188,7 +182,7 @@ def test_silent_server_times_out(tenants, postgres: Server, brief) -> None:
     finally:
         os.kill(postgres.pid, signal.SIGCONT)
         os.kill(pid, signal.SIGCONT)
-    until(lambda: _answers(before), "the catalogue is back")
+    until("the catalogue is back", lambda: _answers(before))
 
 
 HOLDS = """

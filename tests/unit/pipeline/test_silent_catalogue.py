@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -14,19 +12,13 @@ import pytest
 from recorder.catalogue import queries
 from recorder.config import Settings, WorkerSettings
 from recorder.processes.worker_loop import Worker
+from tests.waiting import until
 
 pytestmark = pytest.mark.postgresql
 
 DEADLINE = 60.0
 HEARTBEATS = 6
 """More than the worker sends before each of its threads waits for the catalogue."""
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("catalogue_kind", ["postgresql"])
@@ -43,7 +35,7 @@ def test_heartbeat_continues_while_the_catalogue_hangs(house, postgres) -> None:
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     try:
-        until(lambda: len(queries.recordings(house.tenant).rows) == 1, "the first recording")
+        until("the first recording", lambda: len(queries.recordings(house.tenant).rows) == 1)
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
             query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
             silent = [postgres.pid, *(pid for (pid,) in connection.execute(query))]
@@ -52,11 +44,11 @@ def test_heartbeat_continues_while_the_catalogue_hangs(house, postgres) -> None:
         house.take(formats=("wav",))
         beat_count = len(beats)
         try:
-            until(lambda: len(beats) >= beat_count + HEARTBEATS, "heartbeats while nothing answers")
+            until("heartbeats while nothing answers", lambda: len(beats) >= beat_count + HEARTBEATS)
         finally:
             for pid in reversed(silent):
                 os.kill(pid, signal.SIGCONT)
-        until(lambda: len(queries.recordings(house.tenant).rows) == 2, "the second, once it answers")
+        until("the second, once it answers", lambda: len(queries.recordings(house.tenant).rows) == 2)
     finally:
         worker.stop()
         thread.join(DEADLINE)

@@ -28,6 +28,7 @@ from recorder.seal.signing import key_id
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
+from tests.waiting import until
 
 DEADLINE = 60.0
 
@@ -100,13 +101,6 @@ def start(house, store) -> Iterator[Callable[..., Worker]]:
         assert not thread.is_alive()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
-        time.sleep(0.02)
-
-
 def rows(house) -> int:
     return len(queries.recordings(house.tenant).rows)
 
@@ -117,8 +111,8 @@ def test_stores_takes_and_lists_unrecorded_calls(house, start) -> None:
         house.clock.forward(seconds=1)
     house.unrecorded()
     start()
-    until(lambda: rows(house) == 3 and len(queries.not_recorded(house.tenant).rows) == 1, "all of it")
-    until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
+    until("all of it", lambda: rows(house) == 3 and len(queries.not_recorded(house.tenant).rows) == 1)
+    until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
 
 
 def test_heartbeat_continues_while_the_store_hangs(house, start, store) -> None:
@@ -126,20 +120,20 @@ def test_heartbeat_continues_while_the_store_hangs(house, start, store) -> None:
     beats: list[None] = []
     store.hold()
     start(beat=lambda: beats.append(None))
-    until(lambda: store.pause_count > 0, "a step that waits for the store")
+    until("a step that waits for the store", lambda: store.pause_count > 0)
     beat_count = len(beats)
-    until(lambda: len(beats) >= beat_count + 3, "heartbeats meanwhile")
+    until("heartbeats meanwhile", lambda: len(beats) >= beat_count + 3)
     assert stages.next_stage(folder) is not None
     store.release()
-    until(lambda: rows(house) == 1, "the recording")
+    until("the recording", lambda: rows(house) == 1)
 
 
 @pytest.mark.long
 def test_finds_a_later_take(house, start) -> None:
     start()
-    until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
+    until("a snapshot", lambda: (house.folder / "snapshot" / "snapshot.json").exists())
     house.take()
-    until(lambda: rows(house) == 1, "the recording")
+    until("the recording", lambda: rows(house) == 1)
 
 
 def test_logs_unhandled_errors_of_duties(house, start) -> None:
@@ -152,7 +146,7 @@ def test_logs_unhandled_errors_of_duties(house, start) -> None:
 
     with capture_logs() as logs:
         start(store=BrokenStore())
-        until(lambda: any(line["event"] == "recording.erasure_failed" for line in logs), "a word about it")
+        until("a word about it", lambda: any(line["event"] == "recording.erasure_failed" for line in logs))
     (failure_line,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
     assert str(failure_line["exc_info"]) == "nobody foresaw this"
 
@@ -163,7 +157,7 @@ def test_delayed_take_does_not_delay_others(house, start) -> None:
     house.clock.forward(seconds=1)
     house.take()
     start()
-    until(lambda: rows(house) == 1, "the other recording")
+    until("the other recording", lambda: rows(house) == 1)
     assert stages.next_stage(delayed_take) == "seal"
 
 
@@ -172,16 +166,16 @@ def test_unavailable_store_loses_nothing(house, start, store) -> None:
     folders = [house.take(), house.take()]
     house.unrecorded()
     start()
-    until(lambda: all(stages.next_stage(folder) == "store" for folder in folders), "both as far as they get")
-    until(lambda: len(queries.not_recorded(house.tenant).rows) == 1, "what needs no store goes on")
+    until("both as far as they get", lambda: all(stages.next_stage(folder) == "store" for folder in folders))
+    until("what needs no store goes on", lambda: len(queries.not_recorded(house.tenant).rows) == 1)
     late = house.take()
-    until(lambda: stages.next_stage(late) == "store", "a later one")
+    until("a later one", lambda: stages.next_stage(late) == "store")
     assert rows(house) == 0
     requests_before = store.query_count
     time.sleep(1.5)
     assert store.query_count - requests_before <= 8, "retries are paced"
     store.away = False
-    until(lambda: rows(house) == 3, "all recordings, once it is back")
+    until("all recordings, once it is back", lambda: rows(house) == 3)
 
 
 def test_snapshot_follows_the_catalogue(house, start) -> None:
@@ -189,7 +183,7 @@ def test_snapshot_follows_the_catalogue(house, start) -> None:
 
     start()
     folder = house.folder / "snapshot"
-    until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
+    until("a snapshot", lambda: (folder / "snapshot.json").exists())
     assert read_snapshot(folder).never_record == {"112"}
     lines.create_line(
         house.tenant,
@@ -198,7 +192,7 @@ def test_snapshot_follows_the_catalogue(house, start) -> None:
         now=house.clock(),
         entropy=house.entropy,
     )
-    until(lambda: read_snapshot(folder).line("3225550177") is not None, "the new line")
+    until("the new line", lambda: read_snapshot(folder).line("3225550177") is not None)
 
 
 def test_repairs_a_damaged_prompt_or_snapshot(house, start, monkeypatch) -> None:
@@ -208,15 +202,15 @@ def test_repairs_a_damaged_prompt_or_snapshot(house, start, monkeypatch) -> None
     monkeypatch.setattr("recorder.processes.worker_loop.TICK", 0.1)
     start()
     folder = house.folder / "snapshot"
-    until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
+    until("a snapshot", lambda: (folder / "snapshot.json").exists())
     prompt = read_snapshot(folder).prompt(house.announcement.sha256)
     right = prompt.read_bytes()
     prompt.write_bytes(right[:-1])
-    until(lambda: prompt.read_bytes() == right, "the sound")
+    until("the sound", lambda: prompt.read_bytes() == right)
     prompt.unlink()
-    until(prompt.exists, "the sound again")
+    until("the sound again", prompt.exists)
     (folder / "snapshot.json").write_bytes(b"{")
-    until(lambda: (folder / "snapshot.json").read_bytes() != b"{", "the snapshot")
+    until("the snapshot", lambda: (folder / "snapshot.json").read_bytes() != b"{")
     assert not read_snapshot(folder).damaged
 
 
@@ -225,7 +219,7 @@ def test_deletes_expired_recordings(house, start) -> None:
     house.work(folder)
     house.clock.forward(days=31)
     start()
-    until(lambda: rows(house) == 0, "the tombstone")
+    until("the tombstone", lambda: rows(house) == 0)
     assert queries.recording(house.tenant, folder.name).erased_at is not None
 
 
@@ -265,8 +259,8 @@ def test_quarantines_a_poison_take_without_a_date(house, start, deadly, monkeypa
     for stored in range(1, CRASH_LIMIT):
         house.clock.forward(seconds=1)
         house.take()
-        until(lambda stored=stored: rows(house) == stored, "another one")
-    until(lambda: aside(house) == [bad.name], "quarantine")
+        until("another one", lambda stored=stored: rows(house) == stored)
+    until("quarantine", lambda: aside(house) == [bad.name])
     (row,) = queries.not_recorded(house.tenant).rows
     assert (row.reason, row.quarantined_until) == ("take.encoder_died", None)
     assert (
@@ -284,7 +278,7 @@ def test_quarantines_nothing_if_every_encoder_crashes(house, start, deadly) -> N
     """No other take is encoded meanwhile, so nothing shows the cause."""
     deaths = deadly(*(house.take() for _ in range(3)))
     start()
-    until(lambda: len(deaths) >= 4 * CRASH_LIMIT, "deaths")
+    until("deaths", lambda: len(deaths) >= 4 * CRASH_LIMIT)
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()
 
@@ -306,9 +300,9 @@ def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp
     with capture_logs() as logs:
         monkeypatch.setenv("PYTHONPATH", f"{broken_path}:{source}")
         start()
-        until(lambda: failed() - before > 3 * CRASH_LIMIT, "starts")
+        until("starts", lambda: failed() - before > 3 * CRASH_LIMIT)
         monkeypatch.setenv("PYTHONPATH", source)
-        until(lambda: rows(house) == len(folders), "all, once it runs")
+        until("all, once it runs", lambda: rows(house) == len(folders))
     assert aside(house) == []
     assert metrics.ENCODER_DEATHS._value.get() == deaths
     lines = [line for line in logs if line["event"] == "take.delayed"]
@@ -323,17 +317,17 @@ def test_restored_take_becomes_a_recording(house, start, deadly, monkeypatch) ->
     bad = house.take()
     deadly(bad)
     start()
-    until(lambda: aside(house) == [bad.name], "quarantine, where it is alone")
+    until("quarantine, where it is alone", lambda: aside(house) == [bad.name])
     monkeypatch.undo()
     assert layout.restore_take(house.spool, bad.name) == bad
-    until(lambda: rows(house) == 1, "the recording")
+    until("the recording", lambda: rows(house) == 1)
     assert aside(house) == []
     assert queries.not_recorded(house.tenant).rows == ()
 
 
 def test_refuses_a_second_worker(house, start) -> None:
     first = start()
-    until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "the first")
+    until("the first", lambda: (house.folder / "snapshot" / "snapshot.json").exists())
     second = Worker(first.services, first.settings)
     with pytest.raises(ConfigError) as failure:
         second.run()
@@ -345,7 +339,7 @@ def test_finishes_interrupted_removals(house, start) -> None:
     removed.mkdir()
     (removed / "audio.wav").write_bytes(b"x")
     start()
-    until(lambda: not removed.exists(), "its end")
+    until("its end", lambda: not removed.exists())
 
 
 def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -> None:
@@ -354,7 +348,7 @@ def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -
     os.utime(house.spool / DAEMON, (watched_at.timestamp(), watched_at.timestamp()))
     layout.open_take(house.spool, house.start())
     start(store=house.services.store)
-    until(node_reports, "the report")
+    until("the report", node_reports)
     (report,) = node_reports()
     assert (report.node, report.watched_at, report.reported_at) == ("node1", watched_at, house.clock())
     assert (report.live, report.backlog, report.quarantine) == (1, 0, 0)
@@ -389,4 +383,4 @@ def test_closes_old_listens(house, start) -> None:
     house.clock.at += timedelta(minutes=20)
     assert grants.stale_listens(house.clock())
     start()
-    until(lambda: not grants.stale_listens(house.clock()), "closed")
+    until("closed", lambda: not grants.stale_listens(house.clock()))

@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.processes.supervisor import BACKOFF, LOOK, SILENCE, Program, Supervisor
+from tests.waiting import until
 
 BEATS = """
 import os, time
@@ -127,8 +128,8 @@ def test_resumed_supervisor_kills_no_healthy_child(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", parent, BEATS], stdout=output, stderr=output) as supervisor,
     ):
         try:
-            until_true(lambda: b"started" in log.read_bytes())
-            until_true(lambda: len(_children(supervisor.pid)) == 1)
+            until("the child has started", lambda: b"started" in log.read_bytes())
+            until("it has one child", lambda: len(_children(supervisor.pid)) == 1)
             healthy = _children(supervisor.pid)
             time.sleep(1)
             for _ in range(3):
@@ -140,13 +141,6 @@ def test_resumed_supervisor_kills_no_healthy_child(tmp_path: Path) -> None:
             assert b"killed" not in log.read_bytes()
         finally:
             supervisor.kill()
-
-
-def until_true(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def _children(pid: int) -> list[str]:
