@@ -3,15 +3,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from recorder.catalogue.records import NotRecordedRow, ObjectRow, RecordingRow
+from recorder.catalogue.records import LineRow, NotRecordedRow, ObjectRow, RecordingRow
 from recorder.domain.parties import Party
-from recorder.features.tenants import announcements
+from recorder.fault_log import FaultLog
+from recorder.features.tenants import announcements, lines, snapshot
+from recorder.features.tenants.line_policies import PolicyCache
 from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
+from recorder.spool.snapshot import Snapshot, read_snapshot
 
 TENANT = "01930000-0000-7000-8000-00000000000a"
 OTHER = "01930000-0000-7000-8000-00000000000b"
@@ -104,5 +108,32 @@ def unrecorded(tenants, clock, entropy) -> Callable[..., NotRecordedRow]:
         row = replace(row, **changes)
         assert recordings.add_not_recorded(row, now=clock(), entropy=entropy)
         return row
+
+    return make
+
+
+@pytest.fixture
+def line(tenants, announce, clock, entropy) -> Callable[..., LineRow]:
+    def make(number: str, level: int, tenant: str = tenants[0]) -> LineRow:
+        text_id = announce(tenant, level=level, name=f"told-{number}")
+        return lines.create_line(tenant, number=number, announcement=text_id, now=clock(), entropy=entropy)
+
+    return make
+
+
+@pytest.fixture
+def faults() -> FaultLog:
+    return FaultLog()
+
+
+@pytest.fixture
+def read(tmp_path: Path, clock, faults) -> Callable[[], Snapshot]:
+    """Writes the snapshot as the duty does, and reads it as the daemon does."""
+    cache, folder = PolicyCache(), tmp_path / "snapshot"
+
+    def make() -> Snapshot:
+        snapshot.write(folder, tmp_path / "spool", [], clock(), read=cache.read, faults=faults)
+        assert snapshot.is_current(folder, [])
+        return read_snapshot(folder)
 
     return make

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow
-from recorder.fault_log import FaultLog
-from recorder.features.tenants import composition, lines, snapshot
+from recorder.features.tenants import composition
 from recorder.features.tenants.line_change import LineChange, change_line
-from recorder.features.tenants.line_policies import PolicyCache
 from recorder.lifecycle import line_history
-from recorder.spool.snapshot import Snapshot, read_snapshot
 from tests.lost_sounds import damage_sound, lose_sound, restore_sound
 
 pytestmark = pytest.mark.postgresql
@@ -25,38 +19,6 @@ EVENT = "line.sound_missing"
 
 def sound_of(line: LineRow) -> str:
     return queries.announcement(line.tenant, queries.line(line.tenant, line.id).announcement).sound
-
-
-@pytest.fixture
-def line(tenants, announce, clock, entropy) -> Callable[..., LineRow]:
-    def make(number: str, level: int, tenant: str = tenants[0]) -> LineRow:
-        text_id = announce(tenant, level=level, name=f"told-{number}")
-        return lines.create_line(tenant, number=number, announcement=text_id, now=clock(), entropy=entropy)
-
-    return make
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "snapshot"
-
-
-@pytest.fixture
-def faults() -> FaultLog:
-    return FaultLog()
-
-
-@pytest.fixture
-def read(folder, tmp_path, clock, faults) -> Callable[[], Snapshot]:
-    """Writes the snapshot as the duty does, and reads it as the daemon does."""
-    cache = PolicyCache()
-
-    def make() -> Snapshot:
-        snapshot.write(folder, tmp_path / "spool", [], clock(), read=cache.read, faults=faults)
-        assert snapshot.is_current(folder, [])
-        return read_snapshot(folder)
-
-    return make
 
 
 @pytest.mark.parametrize("harm", [lose_sound, damage_sound])

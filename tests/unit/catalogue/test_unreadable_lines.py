@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from structlog.testing import capture_logs
 
@@ -12,10 +9,6 @@ from recorder import metrics
 from recorder.catalogue.country_check import find_misfits
 from recorder.catalogue.database import database, writing
 from recorder.catalogue.records import LineRow
-from recorder.fault_log import FaultLog
-from recorder.features.tenants import lines, snapshot
-from recorder.features.tenants.line_policies import PolicyCache
-from recorder.spool.snapshot import Snapshot, read_snapshot
 
 pytestmark = pytest.mark.postgresql
 
@@ -29,33 +22,6 @@ DAMAGE = {
     "an announcement without purposes": "UPDATE announcement SET purposes = '7' WHERE id = '{announcement}'",
 }
 """The last ones are read without any error, and could not be read from a snapshot."""
-
-
-@pytest.fixture
-def line(tenants, announce, clock, entropy) -> Callable[..., LineRow]:
-    def make(number: str, level: int, tenant: str = tenants[0]) -> LineRow:
-        text_id = announce(tenant, level=level, name=f"told-{number}")
-        return lines.create_line(tenant, number=number, announcement=text_id, now=clock(), entropy=entropy)
-
-    return make
-
-
-@pytest.fixture
-def faults() -> FaultLog:
-    return FaultLog()
-
-
-@pytest.fixture
-def read(tmp_path: Path, clock, faults) -> Callable[[], Snapshot]:
-    """Writes the snapshot as the duty does, and reads it as the daemon does."""
-    cache, folder = PolicyCache(), tmp_path / "snapshot"
-
-    def make() -> Snapshot:
-        snapshot.write(folder, tmp_path / "spool", [], clock(), read=cache.read, faults=faults)
-        assert snapshot.is_current(folder, [])
-        return read_snapshot(folder)
-
-    return make
 
 
 def damage(line: LineRow, sql: str) -> None:

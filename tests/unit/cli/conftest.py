@@ -26,6 +26,23 @@ def shell(house: Bakery) -> Shell:
 
 
 @pytest.fixture
+def new_shell(tmp_path: Path) -> Shell:
+    """A shell on keys and an empty catalogue."""
+    shell = Shell(tmp_path)
+    shell.good("key", "init")
+    shell.good("migrate")
+    return shell
+
+
+@pytest.fixture
+def dubois(new_shell: Shell) -> Shell:
+    """The same with a Belgian customer, and a line that was added without options."""
+    new_shell.good("tenant", "create", "Dubois")
+    new_shell.good("line", "add", "--tenant", "Dubois", "+3225550101")
+    return new_shell
+
+
+@pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Path]:
     """A folder on another file system than the temporary folder of a test."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:

@@ -24,23 +24,6 @@ DUBOIS = ("--tenant", "Dubois")
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """Keys and a catalogue."""
-    here = Shell(tmp_path)
-    here.good("key", "init")
-    here.good("migrate")
-    return here
-
-
-@pytest.fixture
-def dubois(shell: Shell) -> Shell:
-    """A Belgian customer with a line that was added without options."""
-    shell.good("tenant", "create", "Dubois")
-    shell.good("line", "add", *DUBOIS, "+3225550101")
-    return shell
-
-
-@pytest.fixture
 def wav(tmp_path: Path) -> str:
     """A recorded sentence."""
     path = tmp_path / "welcome.wav"
@@ -68,17 +51,17 @@ def announcements(shell: Shell, *tenant: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("country", "mode"), [("be", "notice"), ("fr", "opt-out"), ("de", "opt-in"), ("strict", "opt-in")]
 )
-def test_line_without_options_follows_its_country(shell: Shell, country: str, mode: str) -> None:
+def test_line_without_options_follows_its_country(new_shell: Shell, country: str, mode: str) -> None:
     speaks = {"de": ("--speaks", "de", "--speaks", "fr")}.get(country, ())
-    shell.good("tenant", "create", "Dubois", "--country", country, *speaks)
+    new_shell.good("tenant", "create", "Dubois", "--country", country, *speaks)
     languages = ["de", "fr"] if speaks else ["en", "fr"]
     names = ("name", "version", "language", "purposes", "keep_days", "mode", "source")
-    assert [tuple(row[name] for name in names) for row in announcements(shell)] == [
+    assert [tuple(row[name] for name in names) for row in announcements(new_shell)] == [
         (f"shipped-{each}", 1, each, ["agreement"], 30, mode, "composed") for each in languages
     ]
-    shell.good("line", "add", *DUBOIS, "+3225550101")
-    assert len(announcements(shell)) == 2, "none is made again"
-    snap = node(shell)
+    new_shell.good("line", "add", *DUBOIS, "+3225550101")
+    assert len(announcements(new_shell)) == 2, "none is made again"
+    snap = node(new_shell)
     line = snap.line("3225550101")
     assert (line.mode, line.announcement.language) == (mode, "fr")
     (script,) = snap.plan(line).scripts
@@ -96,11 +79,11 @@ def test_line_without_options_follows_its_country(shell: Shell, country: str, mo
         assert "tapez 2" in line.announcement.text
 
 
-def test_lines_default_to_their_customers_language(shell: Shell) -> None:
-    shell.good("tenant", "create", "Dubois", "--speaks", "nl", "--speaks", "de")
-    shell.good("line", "add", *DUBOIS, "+3225550101")
-    shell.good("line", "add", *DUBOIS, "+3225550102", "--language", "de")
-    assert [row["languages"] for row in lines(shell)] == [["nl"], ["de"]]
+def test_lines_default_to_their_customers_language(new_shell: Shell) -> None:
+    new_shell.good("tenant", "create", "Dubois", "--speaks", "nl", "--speaks", "de")
+    new_shell.good("line", "add", *DUBOIS, "+3225550101")
+    new_shell.good("line", "add", *DUBOIS, "+3225550102", "--language", "de")
+    assert [row["languages"] for row in lines(new_shell)] == [["nl"], ["de"]]
 
 
 def test_announcement_stricter_than_its_country_is_composed(dubois: Shell) -> None:

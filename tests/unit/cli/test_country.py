@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from recorder import config
@@ -21,17 +20,6 @@ from recorder.processes.services import Context
 from recorder.prompts import country_file
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    """Keys, a catalogue, and a Belgian customer with a line."""
-    here = Shell(tmp_path)
-    here.good("key", "init")
-    here.good("migrate")
-    here.good("tenant", "create", "Dubois")
-    here.good("line", "add", "--tenant", "Dubois", "+3225550101")
-    return here
 
 
 def run(*words: str) -> Result:
@@ -51,62 +39,62 @@ def test_the_packs_are_listed_and_shown_with_their_sources() -> None:
     assert "one of be, de" in run("country", "show", "xx").output
 
 
-def test_lines_that_fit_are_counted(shell: Shell) -> None:
-    assert "1 lines fit their tenants' countries" in shell.good("country", "check")
+def test_lines_that_fit_are_counted(dubois: Shell) -> None:
+    assert "1 lines fit their tenants' countries" in dubois.good("country", "check")
 
 
-def test_changed_pack_lists_each_line_with_reason_and_hint(shell: Shell, tmp_path: Path) -> None:
-    shell.good("line", "add", "--tenant", "Dubois", "+3225550102", "--mode", "opt-in")
+def test_changed_pack_lists_each_line_with_reason_and_hint(dubois: Shell, tmp_path: Path) -> None:
+    dubois.good("line", "add", "--tenant", "Dubois", "+3225550102", "--mode", "opt-in")
     path = tmp_path / "belgium-next.toml"
     body = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
     path.write_text(
         body.replace('mode = "notice"\nlongest_keep_days = 3653', 'mode = "opt-in"\nlongest_keep_days = 60')
     )
-    output = shell("country", "check", "--pack", str(path))
+    output = dubois("country", "check", "--pack", str(path))
     assert output.exit_code == 1
     assert "+3225550101  Dubois" in output.output
     assert "+3225550102" not in output.output
     assert "a call for agreement cannot be recorded with notice: opt-in, by Law of 13 June" in output.output
     assert "1 of 2 lines do not fit" in output.output
     (advice,) = [line.split("→ accord ")[1] for line in output.output.splitlines() if "→" in line]
-    shell.good(*advice.split())
-    assert "2 lines fit" in shell.good("country", "check", "--pack", str(path))
-    assert shell.json("line", "list", "--tenant", "Dubois")["lines"][0]["mode"] == "opt-in"
+    dubois.good(*advice.split())
+    assert "2 lines fit" in dubois.good("country", "check", "--pack", str(path))
+    assert dubois.json("line", "list", "--tenant", "Dubois")["lines"][0]["mode"] == "opt-in"
     path.write_text(body.replace("longest_keep_days = 3653", "longest_keep_days = 20"))
-    output = shell("country", "check", "--pack", str(path))
+    output = dubois("country", "check", "--pack", str(path))
     assert output.exit_code == 1
     assert "→ an announcement that says at most 20 days, made for notice or stricter" in output.output
     assert "(accord announcement compose), then accord line set --tenant " in output.output
     path.write_text(body.replace('mode = "notice"', 'mode = "silence"', 1))
-    result = shell("country", "check", "--pack", str(path))
+    result = dubois("country", "check", "--pack", str(path))
     assert result.exit_code == 2
     assert f"{path} cannot be used: purpose.agreement.mode" in result.output
 
 
-def test_unknown_country(shell: Shell) -> None:
-    refused = shell("tenant", "create", "Atlantis SA", "--country", "xx")
+def test_unknown_country(dubois: Shell) -> None:
+    refused = dubois("tenant", "create", "Atlantis SA", "--country", "xx")
     assert refused.exit_code == 1
     assert "there is no country pack 'xx'" in refused.output
-    assert "Atlantis" not in shell.good("tenant", "list")
-    shell.good("line", "set", "--tenant", "Dubois", "+3225550101", "--mode", "opt-in")
+    assert "Atlantis" not in dubois.good("tenant", "list")
+    dubois.good("line", "set", "--tenant", "Dubois", "+3225550101", "--mode", "opt-in")
     with writing():
         TenantTable.update(country="xx").execute()
-    output = shell.good("country", "check")
+    output = dubois.good("country", "check")
     assert "country 'xx' has no pack: the strict one applies" in output
-    shell.good("tenant", "set", "Dubois", "--country", "be")
-    assert "the strict one applies" not in shell.good("country", "check")
+    dubois.good("tenant", "set", "Dubois", "--country", "be")
+    assert "the strict one applies" not in dubois.good("country", "check")
 
 
-def test_line_laxer_than_its_country_is_refused(shell: Shell) -> None:
+def test_line_laxer_than_its_country_is_refused(dubois: Shell) -> None:
     for country, mode in (("nl", "notice"), ("fr", "opt-out"), ("strict", "opt-in")):
-        shell.good("tenant", "create", country, "--country", country)
-        rows = shell.json("announcement", "list", "--tenant", country)["announcements"]
+        dubois.good("tenant", "create", country, "--country", country)
+        rows = dubois.json("announcement", "list", "--tenant", country)["announcements"]
         assert [(each["name"], each["mode"]) for each in rows] == [("shipped-en", mode), ("shipped-fr", mode)]
-        shell.good("line", "add", "--tenant", country, f"+31{len(country)}{ord(country[0])}")
-        (line,) = shell.json("line", "list", "--tenant", country)["lines"]
+        dubois.good("line", "add", "--tenant", country, f"+31{len(country)}{ord(country[0])}")
+        (line,) = dubois.json("line", "list", "--tenant", country)["lines"]
         assert (line["mode"], line["languages"]) == (mode, ["fr"])
-    refused = shell("line", "add", "--tenant", "fr", "+33900", "--mode", "notice")
-    assert len(shell.json("announcement", "list", "--tenant", "fr")["announcements"]) == 2
+    refused = dubois("line", "add", "--tenant", "fr", "+33900", "--mode", "notice")
+    assert len(dubois.json("announcement", "list", "--tenant", "fr")["announcements"]) == 2
     assert refused.exit_code == 1
     assert "France: a call for agreement cannot be recorded with notice" in refused.output
     assert "opt-out or opt-in, by CNIL" in refused.output

@@ -44,16 +44,6 @@ def imported_modules(folder: Path, *words: str) -> frozenset[str]:
     return frozenset((folder / "modules").read_text().split())
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    here = Shell(tmp_path)
-    here.good("key", "init")
-    here.good("migrate")
-    here.good("tenant", "create", "Dubois")
-    here.good("line", "add", "--tenant", "Dubois", "+3225550101")
-    return here
-
-
 @pytest.mark.parametrize("words", [("--help",), ("--version",)])
 def test_help_imports_no_settings(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert imported_modules(tmp_path, *words) & LIGHTEST == frozenset()
@@ -62,8 +52,8 @@ def test_help_imports_no_settings(tmp_path: Path, words: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     "words", [("status",), ("tenant", "list"), ("line", "list", "--tenant", "Dubois")], ids="-".join
 )
-def test_lists_import_nothing_heavy(shell: Shell, words: tuple[str, ...]) -> None:
-    modules = imported_modules(shell.folder, *words)
+def test_lists_import_nothing_heavy(dubois: Shell, words: tuple[str, ...]) -> None:
+    modules = imported_modules(dubois.folder, *words)
     assert "recorder.config" in modules
     assert modules & HEAVY == frozenset()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -19,22 +18,14 @@ from tests.unit.cli.shell import Shell
 INVITE = ("tenant", "invite")
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    here = Shell(tmp_path)
-    here.good("key", "init")
-    here.good("migrate")
-    return here
-
-
 def team(shell: Shell) -> Invitations:
     context = Context(config.load(None, shell.environment), None)
     return Invitations(context.signer(), context.trust(), Outbox(), utc_now, os.urandom)
 
 
-def test_first_admin_is_invited_with_the_customer(shell: Shell) -> None:
+def test_first_admin_is_invited_with_the_customer(new_shell: Shell) -> None:
     options = ("--language", "nl", "--speaks", "nl", "--time-zone", "Europe/Amsterdam", "--country", "nl")
-    output = shell.good(*INVITE, "Bakkerij Jansen", "jan@example.nl", "--admin", "Jan Jansen", *options)
+    output = new_shell.good(*INVITE, "Bakkerij Jansen", "jan@example.nl", "--admin", "Jan Jansen", *options)
     tenant, link = output.split()
     row = queries.tenant(tenant)
     assert (row.name, row.language, row.languages, row.time_zone, row.country) == (
@@ -46,28 +37,28 @@ def test_first_admin_is_invited_with_the_customer(shell: Shell) -> None:
     )
     assert [each.language for each in queries.announcements(tenant)] == ["nl"]
     token = link.rpartition("/invitation/")[2]
-    person = team(shell).accept(token, "$argon2id$1")
+    person = team(new_shell).accept(token, "$argon2id$1")
     assert (person.tenant, person.login, person.name) == (tenant, "jan@example.nl", "Jan Jansen")
     assert (person.role, person.lines, person.language) == ("customer_admin", None, "nl")
     with pytest.raises(CatalogueError, match="was accepted"):
-        team(shell).accept(token, "$argon2id$1")
+        team(new_shell).accept(token, "$argon2id$1")
 
 
-def test_lost_link_is_replaced(shell: Shell) -> None:
-    _, old = shell.good(*INVITE, "Jansen", "jan@example.nl").split()
-    new = shell.good("user", "reset-password", "--tenant", "Jansen", "jan@example.nl").strip()
+def test_lost_link_is_replaced(new_shell: Shell) -> None:
+    _, old = new_shell.good(*INVITE, "Jansen", "jan@example.nl").split()
+    new = new_shell.good("user", "reset-password", "--tenant", "Jansen", "jan@example.nl").strip()
     with pytest.raises(CatalogueError):
-        team(shell).open(old.rpartition("/")[2])
-    assert team(shell).open(new.rpartition("/")[2]).address == "jan@example.nl"
+        team(new_shell).open(old.rpartition("/")[2])
+    assert team(new_shell).open(new.rpartition("/")[2]).address == "jan@example.nl"
 
 
-def test_invitation_is_mailed_where_mail_can_be_sent(shell: Shell) -> None:
+def test_invitation_is_mailed_where_mail_can_be_sent(new_shell: Shell) -> None:
     mail = {"ACCORD_MAIL_HOST": "localhost", "ACCORD_WEB_ADDRESS": "https://accord.example.com"}
     mail |= {"ACCORD_MAIL_SENDER": "accord@example.com"}
-    output = shell.good(*INVITE, "Jansen", "jan@example.nl", **mail)
+    output = new_shell.good(*INVITE, "Jansen", "jan@example.nl", **mail)
     assert "a mail to jan@example.nl is on its way" in output
     assert "/invitation/" not in output
-    output = shell.good(*INVITE, "Peeters", "jan@example.nl", "--link", **mail)
+    output = new_shell.good(*INVITE, "Peeters", "jan@example.nl", "--link", **mail)
     assert "https://accord.example.com/invitation/" in output
 
 
@@ -85,17 +76,17 @@ def test_invitation_is_mailed_where_mail_can_be_sent(shell: Shell) -> None:
     ],
 )
 def test_mistakes_are_refused_and_make_nothing(
-    shell: Shell, command: str, name: str, options: tuple[str, ...], message: str
+    new_shell: Shell, command: str, name: str, options: tuple[str, ...], message: str
 ) -> None:
-    shell.good("tenant", "create", "Boulangerie Martin")
+    new_shell.good("tenant", "create", "Boulangerie Martin")
     address = ("jan@example.nl",) if command == "invite" else ()
-    assert message in shell.bad("tenant", command, name, *address, *options)
+    assert message in new_shell.bad("tenant", command, name, *address, *options)
     assert [row.name for row in tenant_queries.all_tenants()] == ["Boulangerie Martin"]
 
 
-def test_customer_is_not_made_without_its_admin(shell: Shell) -> None:
-    assert "jan" in shell.bad(*INVITE, "Jansen", "jan")
+def test_customer_is_not_made_without_its_admin(new_shell: Shell) -> None:
+    assert "jan" in new_shell.bad(*INVITE, "Jansen", "jan")
     assert tenant_queries.all_tenants() == ()
-    shell.good(*INVITE, "Jansen", "jan@example.nl")
+    new_shell.good(*INVITE, "Jansen", "jan@example.nl")
     (row,) = tenant_queries.all_tenants()
     assert [each.address for each in invitations(row.id)] == ["jan@example.nl"]

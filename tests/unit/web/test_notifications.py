@@ -13,6 +13,7 @@ from recorder.errors import CatalogueError
 from recorder.features.notifications import service
 from recorder.features.notifications.rules import CAUSES
 from recorder.ids import uuid7
+from tests.unit.web.page_text import english, text_of
 
 
 @pytest.fixture
@@ -21,16 +22,6 @@ def failing_line(house, bakery) -> str:
     house.not_recorded(bakery, "daemon_away", at=house.clock() - timedelta(hours=1))
     service.update(bakery.id, house.clock(), house.entropy)
     return bakery.id
-
-
-def english(page):
-    page.send("/language", language="en")
-    return page
-
-
-def text_of(page: str) -> str:
-    main = page.partition("<main")[2]
-    return " ".join(html.unescape(re.sub("<[^>]+>", " ", main)).replace("\u00a0", " ").split())
 
 
 def count(page) -> str | None:

@@ -30,6 +30,7 @@ from recorder.seal.amendment import By
 from tests.house import CALLER, Customer, House
 from tests.identity_proof import vouch
 from tests.unit.web.conftest import COMPILED, Browser, Page
+from tests.unit.web.page_text import text_of
 from tests.unit.web.test_navigation import links
 from web import WebConfig, create_app
 from web.provider.months import last_day, months_since, parse_month, shift
@@ -48,11 +49,6 @@ def provider(house: House) -> Customer:
     house.person(owner, "olga", "Olga Opera", role=OPERATOR, language="en")
     house.person(owner, "sam", "Sam Support", role=SUPPORT, language="en")
     return owner
-
-
-def text_of(page: str) -> str:
-    main = page.partition("<main")[2]
-    return " ".join(html.unescape(re.sub("<[^>]+>", " ", main)).replace("\u00a0", " ").split())
 
 
 def bodies(tenant: str, kind: str) -> list[dict[str, object]]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
-import re
 from datetime import date, timedelta
 
 import pytest
@@ -16,6 +14,7 @@ from recorder.catalogue import queries
 from recorder.cli import accord
 from recorder.features.usage import service
 from recorder.features.usage.rules import DayUsage, LineUsage
+from tests.unit.web.page_text import english, text_of
 from web.usage.chart import HEIGHT, summarise
 
 
@@ -32,16 +31,6 @@ def counted(house, bakery, rival) -> str:
         assert tenant is not None
         assert service.count_due(tenant, house.clock(), house.entropy) == 1
     return bakery.id
-
-
-def english(page):
-    page.send("/language", language="en")
-    return page
-
-
-def text_of(page: str) -> str:
-    main = page.partition("<main")[2]
-    return " ".join(html.unescape(re.sub("<[^>]+>", " ", main)).replace("\u00a0", " ").split())
 
 
 def test_page_has_the_sums_by_day_and_number(browser, counted) -> None:
