@@ -26,6 +26,7 @@ from recorder.auditlog.signed_note import Head
 from recorder.clock import Uptime
 from recorder.seal import (
     amendment,
+    amendment_kinds,
     call_erasure,
     command,
     credential,
@@ -41,22 +42,6 @@ from recorder.seal import (
     signing,
 )
 from recorder.seal.amendment import Amendment, By
-from recorder.seal.amendment_kinds import (
-    KINDS,
-    ConsentAdded,
-    ConsentWithdrawn,
-    Data,
-    DeferralEnded,
-    DeletionRequested,
-    Erased,
-    ErasedObject,
-    ErasureDeferred,
-    HoldLifted,
-    HoldSet,
-    OutcomeAdded,
-    OutcomeConfirmation,
-    PurposesNarrowed,
-)
 from recorder.seal.branding import KIND as BRANDING
 from recorder.seal.branding import Branding
 from recorder.seal.command import SignedCommand
@@ -113,25 +98,27 @@ from tests.unit.seal.recording import (
 
 ID = "0198c0de-0000-7000-8000-0000000000cc"
 BY = By("user", ID)
-AMENDMENTS: tuple[Data, ...] = (
-    Erased("expired", "0" * 32, (ErasedObject("audio.opus", "0" * 64, 1000),), ("manifest.json",)),
-    HoldSet(("agreement",), ID, "They are still talking.", NOW),
-    HoldLifted(1, "They agree."),
-    ConsentWithdrawn(("quality",), "By telephone."),
-    ConsentAdded("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
-    PurposesNarrowed(("quality",), "Not needed."),
-    DeletionRequested("The caller wrote."),
-    OutcomeAdded(
+AMENDMENTS: tuple[amendment_kinds.Data, ...] = (
+    amendment_kinds.Erased(
+        "expired", "0" * 32, (amendment_kinds.ErasedObject("audio.opus", "0" * 64, 1000),), ("manifest.json",)
+    ),
+    amendment_kinds.HoldSet(("agreement",), ID, "They are still talking.", NOW),
+    amendment_kinds.HoldLifted(1, "They agree."),
+    amendment_kinds.ConsentWithdrawn(("quality",), "By telephone."),
+    amendment_kinds.ConsentAdded("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
+    amendment_kinds.PurposesNarrowed(("quality",), "Not needed."),
+    amendment_kinds.DeletionRequested("The caller wrote."),
+    amendment_kinds.OutcomeAdded(
         "d1",
         "0" * 64,
         (
-            OutcomeConfirmation(ID, "customer", "account", NOW),
-            OutcomeConfirmation("g1", "external_party", "code", NOW),
+            amendment_kinds.OutcomeConfirmation(ID, "customer", "account", NOW),
+            amendment_kinds.OutcomeConfirmation("g1", "external_party", "code", NOW),
         ),
         b"encrypted",
     ),
-    ErasureDeferred("d1", NOW + timedelta(days=40), ("agreement",)),
-    DeferralEnded(1, "ordered", (ID, "g1")),
+    amendment_kinds.ErasureDeferred("d1", NOW + timedelta(days=40), ("agreement",)),
+    amendment_kinds.DeferralEnded(1, "ordered", (ID, "g1")),
 )
 
 STATEMENTS: tuple[DisputeData, ...] = (
@@ -230,8 +217,10 @@ def _documents(folder: Path) -> dict[str, str]:
         content = upload.path.read_bytes()
         what = content.decode() if upload.key.endswith(".json") else hashlib.sha256(content).hexdigest()
         texts[upload.key] = what
-    texts |= {f"amendment {KINDS[type(each)]}": _amendment(each, signer) for each in AMENDMENTS}
-    handed_over = HoldSet(("agreement",), ID, "They are still talking.", NOW, replaces=1)
+    texts |= {
+        f"amendment {amendment_kinds.KINDS[type(each)]}": _amendment(each, signer) for each in AMENDMENTS
+    }
+    handed_over = amendment_kinds.HoldSet(("agreement",), ID, "They are still talking.", NOW, replaces=1)
     texts |= {
         f"dispute statement {number}, {dispute_kinds.KINDS[type(each)]}": dispute_statement.write(
             DisputeStatement(
@@ -339,7 +328,7 @@ def _put(folder: Path, signer: signing.Signer, entropy: RepeatableEntropy) -> di
     }
 
 
-def _amendment(data: Data, signer: signing.Signer) -> str:
+def _amendment(data: amendment_kinds.Data, signer: signing.Signer) -> str:
     return amendment.write(Amendment(RECORDING, TENANT, 1, "0" * 64, NOW, BY, data), signer).decode()
 
 

@@ -8,19 +8,9 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import seal
 from recorder.errors import SealError
 from recorder.lifecycle import erasure_receipt
-from recorder.seal import (
-    amendment,
-    call_erasure,
-    command,
-    credential,
-    disclosure,
-    offboarding,
-    retention_limit,
-    revocation,
-    sealing,
-)
 from recorder.seal.command import SignedCommand
 from recorder.seal.disclosure import Disclosure
 from recorder.seal.keyring import WrappedKey
@@ -37,31 +27,33 @@ def _wrapped_key(content: bytes, _root: Ed25519PublicKey) -> object:
 
 
 def _credential(content: bytes, root: Ed25519PublicKey) -> object:
-    return credential.read(content.decode(), root)
+    return seal.credential.read(content.decode(), root)
 
 
 def _command(content: bytes, root: Ed25519PublicKey) -> None:
-    command.check(content.decode(), SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), root, {})
+    seal.command.check(
+        content.decode(), SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), root, {}
+    )
 
 
 def _disclosure(content: bytes, root: Ed25519PublicKey) -> None:
-    disclosure.check(content.decode(), Disclosure(TENANT, ID, RECORDING, "own", ID), Trust(root))
+    seal.disclosure.check(content.decode(), Disclosure(TENANT, ID, RECORDING, "own", ID), Trust(root))
 
 
 READERS: dict[str, Reader] = {
     "tenant key|keys/.*json": _wrapped_key,
-    ".*/manifest.json": sealing.open_manifest,
-    "amendment .*": amendment.open_amendment,
+    ".*/manifest.json": seal.sealing.open_manifest,
+    "amendment .*": seal.amendment.open_amendment,
     "credential": _credential,
     "command": _command,
     "disclosure": _disclosure,
-    "retention": retention_limit.open_set,
-    "retention lifted": retention_limit.open_lifted,
-    "offboarding/.*": offboarding.read,
-    "call-erasures/.*": call_erasure.read,
-    "revocation": revocation.read,
+    "retention": seal.retention_limit.open_set,
+    "retention lifted": seal.retention_limit.open_lifted,
+    "offboarding/.*": seal.offboarding.read,
+    "call-erasures/.*": seal.call_erasure.read,
+    "revocation": seal.revocation.read,
     "of an erasure": erasure_receipt.read,
-    "of an offboarding": offboarding.read_receipt,
+    "of an offboarding": seal.offboarding.read_receipt,
 }
 """By the names of the documents that it reads."""
 

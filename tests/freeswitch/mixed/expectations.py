@@ -6,19 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import product
 
-from tests.freeswitch.mixed.plan import (
-    CONSULTS,
-    EDGE,
-    HELD_FIRST,
-    KEEPS,
-    MOVES,
-    RECORDED_OPENINGS,
-    REFUSED,
-    TOGETHER,
-    Act,
-    Call,
-    Party,
-)
+from tests.freeswitch.mixed import plan
 from tests.freeswitch.mixed.signals import DONE_BIN, PAUSED_BIN, Word
 
 
@@ -53,16 +41,16 @@ class Expectation:
     consulted: Counter[str] = field(default_factory=Counter)
 
 
-def expected(call: Call) -> Expectation:
+def expected(call: plan.Call) -> Expectation:
     """Return the expected result of a call."""
     return _Fold(call).whole()
 
 
 class _Fold:
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: plan.Call) -> None:
         self.call = call
-        self.recorded = call.opening in RECORDED_OPENINGS
-        self.found = Expectation(REFUSED.get(call.opening))
+        self.recorded = call.opening in plan.RECORDED_OPENINGS
+        self.found = Expectation(plan.REFUSED.get(call.opening))
         self.found.ears = {party.who: PartyHearing() for party in call.parties}
         self.there = call.colleagues[0]
 
@@ -85,11 +73,11 @@ class _Fold:
             sentences["question"] += 1
         if opening_kind in ("opt_in_no", "opt_in_silent", "opt_out_refused"):
             sentences["declined"] += 1
-        if opening_kind in RECORDED_OPENINGS or opening_kind in ("opt_out_refused", "gives_up"):
+        if opening_kind in plan.RECORDED_OPENINGS or opening_kind in ("opt_out_refused", "gives_up"):
             sentences["announcement"] += 1
         if opening_kind == "hangs_up_early":
             outside.unsure.add("announcement")
-        if opening_kind in TOGETHER:
+        if opening_kind in plan.TOGETHER:
             first.sentences["announcement"] += 1
         for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
             # Before it is known to be over, whoever is connected already may be heard.
@@ -99,24 +87,24 @@ class _Fold:
     def _edge(self) -> None:
         """Between two acts every current party may be heard and recorded."""
         for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
-            self.found.ears[one.who].may.add(Word(other.who, EDGE))
+            self.found.ears[one.who].may.add(Word(other.who, plan.EDGE))
         if self.recorded:
-            self.found.may_left.add(Word(self.call.outside.who, EDGE))
-            self.found.may_right.add(Word(self.there.who, EDGE))
+            self.found.may_left.add(Word(self.call.outside.who, plan.EDGE))
+            self.found.may_right.add(Word(self.there.who, plan.EDGE))
 
-    def _act(self, act: Act) -> None:
-        if act.action in MOVES:
+    def _act(self, act: plan.Act) -> None:
+        if act.action in plan.MOVES:
             self._move(act)
-        elif act.action in KEEPS:
+        elif act.action in plan.KEEPS:
             self._keep(act.action.removeprefix("keep_"))
         else:
             getattr(self, f"_{act.action}")(act)
         self._edge()
 
-    def _words(self, act: Act) -> tuple[Word, Word]:
+    def _words(self, act: plan.Act) -> tuple[Word, Word]:
         return Word(self.call.outside.who, act.word), Word(self.there.who, act.word)
 
-    def _talk(self, act: Act) -> None:
+    def _talk(self, act: plan.Act) -> None:
         outside, inside = self._words(act)
         self._hear(self.call.outside, self.there, act)
         if self.recorded:
@@ -124,17 +112,17 @@ class _Fold:
             self.found.right.append(inside)
             self.found.together.append((outside, inside))
 
-    def _hear(self, one: Party, other: Party, act: Act) -> None:
+    def _hear(self, one: plan.Party, other: plan.Party, act: plan.Act) -> None:
         self.found.ears[one.who].must.append(Word(other.who, act.word))
         self.found.ears[other.who].must.append(Word(one.who, act.word))
 
     _mark_tones = frozenset({DONE_BIN})
 
-    def _mark(self, act: Act) -> None:
+    def _mark(self, act: plan.Act) -> None:
         self._talk(act)
         self.found.ears[self.there.who].may_tones |= self._mark_tones
 
-    def _pause(self, act: Act) -> None:
+    def _pause(self, act: plan.Act) -> None:
         self._hear(self.call.outside, self.there, act)
         self.found.ears[self.there.who].tones |= {PAUSED_BIN}
         self.found.ears[self.there.who].may_tones |= {DONE_BIN}
@@ -146,29 +134,29 @@ class _Fold:
             self.found.ears[party.who].sentences += Counter(["keep_question", verdict])
         self.found.keep_answer = answer
 
-    def _delete(self, _act: Act) -> None:
+    def _delete(self, _act: plan.Act) -> None:
         self.found.ears[self.there.who].sentences += Counter(["delete_question", "deleted"])
         self.found.ears[self.call.outside.who].sentences["deleted"] += 1
         self.recorded = False
 
-    def _colleague_holds(self, act: Act) -> None:
+    def _colleague_holds(self, act: plan.Act) -> None:
         outside, _ = self._words(act)
         # Whoever waits talks to nobody: it is not kept.
         self.found.ears[self.there.who].may.add(outside)
         self.found.gaps["hold"] += 1
 
-    def _outside_holds(self, act: Act) -> None:
+    def _outside_holds(self, act: plan.Act) -> None:
         _, inside = self._words(act)
         self.found.ears[self.call.outside.who].may.add(inside)
         self.found.gaps["hold"] += 1
 
-    def _move(self, act: Act) -> None:
+    def _move(self, act: plan.Act) -> None:
         before, self.there = self.there, self.call.colleagues[act.to]
         outside = Word(self.call.outside.who, act.word)
         for one, other in product((before, self.there), repeat=2):
             if one is not other:
-                self.found.ears[one.who].may.add(Word(other.who, EDGE))
-        if act.action in CONSULTS:
+                self.found.ears[one.who].may.add(Word(other.who, plan.EDGE))
+        if act.action in plan.CONSULTS:
             self._hear(before, self.there, act)
         for party in (before, self.there):
             self.found.ears[party.who].may.add(outside)
@@ -176,7 +164,7 @@ class _Fold:
             self.found.consulted[before.number] += 1
         if not self.recorded:
             return
-        if act.action in HELD_FIRST:
+        if act.action in plan.HELD_FIRST:
             self.found.gaps["hold"] += 1
         elif act.action == "att_xfer":
             self.found.gaps["hold"] += 1
@@ -188,7 +176,7 @@ class _Fold:
         if self.call.notified == "both":
             self.found.ears[self.call.outside.who].sentences["transfer_notice"] += 1
 
-    def _to_external(self, act: Act) -> None:
+    def _to_external(self, act: plan.Act) -> None:
         assert self.call.other is not None
         self.found.ears[self.there.who].may.add(Word(self.call.outside.who, act.word))
         self.there, before = self.call.other, self.recorded

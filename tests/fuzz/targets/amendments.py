@@ -10,22 +10,9 @@ from datetime import date, timedelta
 from functools import cache
 
 from recorder.errors import SealError
-from recorder.seal import amendment, signing
+from recorder.seal import amendment, amendment_kinds, signing
 from recorder.seal.amendment import By, name, open_amendment
 from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
-from recorder.seal.amendment_kinds import (
-    KINDS,
-    ConsentAdded,
-    ConsentWithdrawn,
-    DeferralEnded,
-    DeletionRequested,
-    ErasureDeferred,
-    HoldLifted,
-    HoldSet,
-    PurposesNarrowed,
-    data_body,
-    read_data,
-)
 from recorder.seal.usage_terms import terms
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import mutate_bytes, mutate_document, serialize, world
@@ -35,17 +22,17 @@ INSTRUMENT = ("recorder.seal", "rfc8785")
 LONGEST = 160
 
 USER = By("user", "0198c0de-0000-7000-8000-0000000000cc")
-HOLD = HoldSet(("agreement",), USER.id or "", "they still talk", NOW)
+HOLD = amendment_kinds.HoldSet(("agreement",), USER.id or "", "they still talk", NOW)
 LATER = NOW + timedelta(hours=1)
 DATA = (
     HOLD,
-    HoldLifted(1, "they agreed"),
-    ConsentAdded("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
-    PurposesNarrowed(("training",), "not needed"),
-    ConsentWithdrawn(("agreement",), "by letter"),
-    DeletionRequested("asked for"),
-    ErasureDeferred("a dispute", LATER, ("agreement",)),
-    DeferralEnded(7, "guest_left", ("a guest",)),
+    amendment_kinds.HoldLifted(1, "they agreed"),
+    amendment_kinds.ConsentAdded("training", NOW + timedelta(days=90), "be", "on paper", date(2026, 11, 25)),
+    amendment_kinds.PurposesNarrowed(("training",), "not needed"),
+    amendment_kinds.ConsentWithdrawn(("agreement",), "by letter"),
+    amendment_kinds.DeletionRequested("asked for"),
+    amendment_kinds.ErasureDeferred("a dispute", LATER, ("agreement",)),
+    amendment_kinds.DeferralEnded(7, "guest_left", ("a guest",)),
 )
 
 
@@ -122,14 +109,18 @@ def check(data: bytes) -> None:
 
 def check_data(choices: Choices) -> None:
     """The changed data of a kind is refused, or read as written."""
-    kind, body = choices.pick([(KINDS[type(data)], data_body(data)) for data in DATA])
-    mutated = mutate_document(body, choices, [data_body(data) for data in DATA])
+    kind, body = choices.pick(
+        [(amendment_kinds.KINDS[type(data)], amendment_kinds.data_body(data)) for data in DATA]
+    )
+    mutated = mutate_document(body, choices, [amendment_kinds.data_body(data) for data in DATA])
     try:
-        data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), mutated)
+        data = amendment_kinds.read_data(
+            choices.pick((kind, kind, kind, *amendment_kinds.KINDS.values(), "x")), mutated
+        )
     except SealError as error:
         assert error.error_id in ("seal.field", "seal.unknown_field", "amendment.kind")
         return
-    assert data_body(data) == mutated
+    assert amendment_kinds.data_body(data) == mutated
 
 
 SEEDS = (

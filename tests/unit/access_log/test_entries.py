@@ -13,16 +13,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import ListenTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.errors import AccessError
-from recorder.features.access_log import queries, service
-from recorder.features.access_log.rules import (
-    CHANGED,
-    ERASED,
-    INTACT,
-    LogEntry,
-    LogFilter,
-    LogPosition,
-    Person,
-)
+from recorder.features.access_log import queries, rules, service
 from recorder.features.tenants import service as tenants
 from recorder.lifecycle import expiry
 from recorder.seal.amendment import By
@@ -48,7 +39,7 @@ def change(number: int, **columns: object) -> None:
         assert LeafTable.update(**columns).where(LeafTable.number == number).execute() == 1
 
 
-def one(tenant: str, recording: str, kind: str) -> LogEntry:
+def one(tenant: str, recording: str, kind: str) -> rules.LogEntry:
     (found,) = [each for each in service.entries_about(tenant, recording) if each.kind == kind]
     return found
 
@@ -57,7 +48,7 @@ def test_listen_is_shown_with_person_purpose_and_what_was_heard(house, gate, ada
     listen(house, gate, ada, recording)
     opened, closed = (one(house.tenant, recording.id, f"listen.{how}") for how in ("opened", "closed"))
     for each in (opened, closed):
-        assert each.who == Person(ada.user, "user", "Ada", "customer")
+        assert each.who == rules.Person(ada.user, "user", "Ada", "customer")
         assert (each.purpose, each.heard_ms, each.finished) == ("agreement", 6000, True)
     assert kinds(service.entries_about(house.tenant, recording.id)) == [
         "listen.closed", "listen.opened", "grant.given", "recording.stored",
@@ -89,9 +80,11 @@ def test_erased_entry_keeps_its_kind_and_time_alone(house, gate, ada, recording)
     amend(house.office().delete, house.tenant, recording.id, By("user", ada.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock.forward(minutes=5)) == 1
     erased, *rest = service.entries_about(house.tenant, recording.id)
-    assert (erased.kind, erased.state, erased.body["reason"]) == ("recording.erased", INTACT, "deleted")
+    assert (erased.kind, erased.state, erased.body["reason"]) == ("recording.erased", rules.INTACT, "deleted")
     assert kinds(rest) == ["recording.amended", *kinds(before)]
-    assert {(each.state, each.who, each.heard_ms, *each.body) for each in rest} == {(ERASED, None, None)}
+    assert {(each.state, each.who, each.heard_ms, *each.body) for each in rest} == {
+        (rules.ERASED, None, None)
+    }
     assert [each.at for each in rest[1:]] == [each.at for each in before]
 
 
@@ -108,9 +101,9 @@ def test_changed_leaf_is_shown_as_changed_and_says_nothing(house, columns) -> No
     number = service.list_entries(house.tenant).entries[0].number
     change(number, **columns)
     found = {each.number: each for each in service.list_entries(house.tenant).entries}
-    assert (found[number].state, found[number].body) == (CHANGED, {})
+    assert (found[number].state, found[number].body) == (rules.CHANGED, {})
     assert service.find_entry(house.tenant, number) == found[number]
-    assert {each.state for each in found.values() if each.number != number} == {INTACT}
+    assert {each.state for each in found.values() if each.number != number} == {rules.INTACT}
 
 
 def test_heard_time_of_another_listens_leaf_is_not_taken(house, gate, ada, recording) -> None:
@@ -129,7 +122,7 @@ def test_heard_time_of_another_listens_leaf_is_not_taken(house, gate, ada, recor
 def test_other_tenants_see_none_of_it(house, gate, ada, stranger, recording) -> None:
     listen(house, gate, ada, recording)
     assert service.entries_about(stranger.tenant, recording.id) == ()
-    assert service.list_entries(stranger.tenant, LogFilter(person=ada.user)).entries == ()
+    assert service.list_entries(stranger.tenant, rules.LogFilter(person=ada.user)).entries == ()
     number = service.list_entries(house.tenant).entries[0].number
     assert service.find_entry(house.tenant, number) is not None
     assert service.find_entry(stranger.tenant, number) is None
@@ -143,7 +136,7 @@ def test_names_come_from_the_tenants_own_users(house, gate, ada, stranger, recor
     listen(house, gate, ada, recording)
     with connected():
         UserTable.update(tenant=stranger.tenant).where(UserTable.id == ada.user).execute()
-    assert one(house.tenant, recording.id, "listen.opened").who == Person(ada.user, "unknown")
+    assert one(house.tenant, recording.id, "listen.opened").who == rules.Person(ada.user, "unknown")
 
 
 def test_pages_have_every_entry_once(house, gate, ada, recording) -> None:
@@ -159,7 +152,7 @@ def test_pages_have_every_entry_once(house, gate, ada, recording) -> None:
         found += page.entries
         if page.more is None:
             break
-        after = LogPosition.decode(page.more.encode())
+        after = rules.LogPosition.decode(page.more.encode())
     assert found == list(whole.entries)
     assert [entry for some in service.all_entries(house.tenant) for entry in some] == found
     assert sorted((each.at, each.number) for each in found)[::-1] == [
@@ -179,7 +172,7 @@ def test_filters_by_person_kind_and_time(house, gate, ada, somebody, recording) 
     )  # fmt: skip
 
     def listed(**criteria) -> list[str]:
-        return kinds(service.list_entries(house.tenant, LogFilter(**criteria)).entries)
+        return kinds(service.list_entries(house.tenant, rules.LogFilter(**criteria)).entries)
 
     # Who listened is not in the leaf that closes a listen.
     assert listed(person=luc.user) == ["recording.amended", "listen.opened", "grant.given", "user.created"]
@@ -198,7 +191,7 @@ def test_filters_by_person_kind_and_time(house, gate, ada, somebody, recording) 
 @pytest.mark.parametrize("text", ["", "x", "1_2", "2026-11-25T09:00:00Z", "2026-11-25T09:00:00Z_-1", "_"])
 def test_position_of_others_is_refused(text) -> None:
     with pytest.raises(ValueError, match=r"position|isoformat|zone|string"):
-        LogPosition.decode(text)
+        rules.LogPosition.decode(text)
 
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -224,7 +217,7 @@ def test_each_list_is_read_from_an_index(house, monkeypatch, criteria, indexes) 
         return []
 
     monkeypatch.setattr(queries, "_rows", explain)
-    service.list_entries(house.tenant, LogFilter(**criteria))
+    service.list_entries(house.tenant, rules.LogFilter(**criteria))
     found = {index for plan in plans for index in re.findall(r"USING (?:COVERING )?INDEX (\w+)", plan)}
     assert found == indexes, plans
     assert not [plan for plan in plans if plan.startswith("SCAN")]

@@ -7,23 +7,7 @@ from datetime import timedelta
 
 from recorder.call import initial
 from recorder.call.state import Do, Finish, Phase
-from recorder.domain.call_events import (
-    EXTERNAL,
-    INTERNAL,
-    CallHungUp,
-    CodeDialled,
-    FolderWritten,
-    KeyPressed,
-    LegBridged,
-    PlaybackEnded,
-    PlaybackStarted,
-    RecordingStarted,
-    RecordingStopped,
-    SoundEnded,
-    SoundStarted,
-    StateReported,
-    VoiceChecked,
-)
+from recorder.domain import call_events
 from recorder.domain.call_plan import NOTICE, CallPlan, DeleteScript, KeepScript, Script, Speech
 from recorder.domain.parties import Party
 from tests.unit.call.driver import AT, CallDriver
@@ -49,44 +33,44 @@ class Conversation(CallDriver):
 
     def __init__(self, keep: KeepScript | None = KEEP) -> None:
         super().__init__(initial.arrive(plan(keep), AT)[0])
-        self.feed(FolderWritten)
-        self.feed(RecordingStarted, state="announcing")
-        self.feed(PlaybackStarted, sound=ANNOUNCEMENT.path)
-        self.feed(PlaybackEnded, sound=ANNOUNCEMENT.path, complete=True)
-        self.feed(StateReported, state="announced")
+        self.feed(call_events.FolderWritten)
+        self.feed(call_events.RecordingStarted, state="announcing")
+        self.feed(call_events.PlaybackStarted, sound=ANNOUNCEMENT.path)
+        self.feed(call_events.PlaybackEnded, sound=ANNOUNCEMENT.path, complete=True)
+        self.feed(call_events.StateReported, state="announced")
         self.connect("b")
         assert self.state.phase is Phase.ANNOUNCED
 
     def connect(self, leg: str) -> None:
-        self.feed(LegBridged, party=Party("extension", "200"), other=leg, state="announced")
+        self.feed(call_events.LegBridged, party=Party("extension", "200"), other=leg, state="announced")
 
     def dial_keep(self) -> None:
-        self.feed(CodeDialled, code="keep", other="b")
+        self.feed(call_events.CodeDialled, code="keep", other="b")
 
     def start(self, sound: Speech | None) -> None:
         assert sound is not None
-        for leg in (INTERNAL, EXTERNAL):
-            self.feed(SoundStarted, leg=leg, sound=sound.path)
+        for leg in (call_events.INTERNAL, call_events.EXTERNAL):
+            self.feed(call_events.SoundStarted, leg=leg, sound=sound.path)
 
     def play(self, sound: Speech | None) -> None:
         assert sound is not None
         self.start(sound)
         self.now += sound.length
-        for leg in (EXTERNAL, INTERNAL):
-            self.feed(SoundEnded, leg=leg, sound=sound.path, complete=True)
+        for leg in (call_events.EXTERNAL, call_events.INTERNAL):
+            self.feed(call_events.SoundEnded, leg=leg, sound=sound.path, complete=True)
 
-    def press(self, key: str, leg: str = EXTERNAL) -> None:
-        self.feed(KeyPressed, key=key, leg=leg)
+    def press(self, key: str, leg: str = call_events.EXTERNAL) -> None:
+        self.feed(call_events.KeyPressed, key=key, leg=leg)
 
     def confirm_yes(self, voice: tuple[int, int] | None = VOICE) -> None:
         """The colleague confirms a yes; ``voice`` is where the external party was found in the recording."""
-        self.press("1", INTERNAL)
+        self.press("1", call_events.INTERNAL)
         assert self.action_log[-1] is Do.KEEP_CHECK
-        self.feed(VoiceChecked, voice=voice)
+        self.feed(call_events.VoiceChecked, voice=voice)
 
     def end(self) -> str | None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True, state="announced")
-        self.feed(RecordingStopped, hangup=True)
+        self.feed(call_events.CallHungUp, cause="NORMAL_CLEARING", hangup=True, state="announced")
+        self.feed(call_events.RecordingStopped, hangup=True)
         (finish,) = (one for one in self.action_log if isinstance(one, Finish))
         return finish.reason
 
@@ -108,10 +92,12 @@ class DeletableConversation(Conversation):
             self.state = replace(self.state, plan=deletable_plan())
 
     def dial(self, code: str, **more: object) -> None:
-        self.feed(CodeDialled, code=code, other="b", **more)
+        self.feed(call_events.CodeDialled, code=code, other="b", **more)
 
     def ask_to_delete(self, *, complete: bool = True) -> None:
         self.dial("delete")
-        self.feed(SoundStarted, leg=INTERNAL, sound=DELETE.question.path)
+        self.feed(call_events.SoundStarted, leg=call_events.INTERNAL, sound=DELETE.question.path)
         self.now += DELETE.question.length
-        self.feed(SoundEnded, leg=INTERNAL, sound=DELETE.question.path, complete=complete)
+        self.feed(
+            call_events.SoundEnded, leg=call_events.INTERNAL, sound=DELETE.question.path, complete=complete
+        )

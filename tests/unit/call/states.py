@@ -19,45 +19,8 @@ from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep
 from recorder.call.transfer_target import is_beside, names
 from recorder.call.transitions import SILENCE
+from recorder.domain import call_events
 from recorder.domain.call_events import DELETE as DELETE_CODE
-from recorder.domain.call_events import (
-    EXTERNAL,
-    INTERNAL,
-    CallEvent,
-    CallHungUp,
-    CallReconciled,
-    ChannelGone,
-    CodecChanged,
-    CodeDialled,
-    CommandGiven,
-    ConferenceJoined,
-    ConferenceLeft,
-    DeadlinePassed,
-    FarEndAnnounced,
-    FarEndReached,
-    FolderFailed,
-    FolderWritten,
-    HoldEnded,
-    HoldStarted,
-    KeyPressed,
-    LegBridged,
-    LegChecked,
-    LegUnbridged,
-    Participant,
-    ParticipantLeft,
-    ParticipantsJoined,
-    PlaybackEnded,
-    PlaybackStarted,
-    RecordingStarted,
-    RecordingStopped,
-    SoundEnded,
-    SoundStarted,
-    StateReported,
-    SupervisorHeard,
-    SupervisorLeft,
-    SupervisorsJoined,
-    VoiceChecked,
-)
 from recorder.domain.call_plan import (
     NOTICE,
     OPT_IN,
@@ -111,117 +74,123 @@ PLANS = (
 SOME = (PLANS[3], PLANS[5], PLANS[6])
 """Explored in seconds: they reach every stage but those of transfers and deletion."""
 
-Make = Callable[[CallState], CallEvent]
+Make = Callable[[CallState], call_events.CallEvent]
 
 
-def _prompt(what: type[CallEvent], **more: object) -> Make:
+def _prompt(what: type[call_events.CallEvent], **more: object) -> Make:
     return lambda state: what(AT, sound=state.prompt.sound.path, **more)  # type: ignore[arg-type]
 
 
 def _announcement(elapsed: timedelta, talked_over: bool = False) -> Make:
-    return lambda state: SoundEnded(
+    return lambda state: call_events.SoundEnded(
         AT + elapsed, sound=state.prompt.sound.path, complete=True, talked_over=talked_over
     )
 
 
-def _event(what: type[CallEvent], **more: object) -> Make:
+def _event(what: type[call_events.CallEvent], **more: object) -> Make:
     event = what(AT, **more)  # type: ignore[arg-type]
     return lambda _state: event
 
 
-def _question(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
-    more = {"complete": complete} if what is SoundEnded else {}
+def _question(what: type[call_events.CallEvent], leg: str, complete: bool = True) -> Make:
+    more = {"complete": complete} if what is call_events.SoundEnded else {}
     return lambda state: what(AT, leg=leg, sound=state.question.sound, **more)
 
 
-def _notice(what: type[CallEvent], elapsed: timedelta = timedelta(0)) -> Make:
-    more = {"complete": True} if what is SoundEnded else {}
-    event = what(AT + elapsed, leg=INTERNAL, sound=NOTICE_SCRIPT.sound.path, **more)
+def _notice(what: type[call_events.CallEvent], elapsed: timedelta = timedelta(0)) -> Make:
+    more = {"complete": True} if what is call_events.SoundEnded else {}
+    event = what(AT + elapsed, leg=call_events.INTERNAL, sound=NOTICE_SCRIPT.sound.path, **more)
     return lambda _state: event
 
 
 def _check(external: bool) -> Make:
-    return lambda state: LegChecked(AT, other=state.internal.leg, external=external)
+    return lambda state: call_events.LegChecked(AT, other=state.internal.leg, external=external)
 
 
 def _reconnect(**more: object) -> Make:
     """After a reconnect the call goes on as before, apart from ``more``."""
-    return lambda state: CallReconciled(
+    return lambda state: call_events.CallReconciled(
         AT, since=AT, state="announced", capturing=True, other=state.internal.leg, **more
     )  # type: ignore[arg-type]
 
 
 EVENTS: dict[str, Make] = {
-    "recording starts": _event(RecordingStarted, state="announcing"),
-    "recording stops": _event(RecordingStopped),
-    "codec changes": _event(CodecChanged),
-    "folder is on disk": _event(FolderWritten),
-    "folder cannot be written": _event(FolderFailed),
-    "prompt starts": _prompt(PlaybackStarted),
-    "prompt ends, played whole": _prompt(PlaybackEnded, complete=True),
-    "prompt ends, talked over": _prompt(PlaybackEnded, complete=True, talked_over=True),
-    "prompt is cut": _prompt(PlaybackEnded),
-    "announcement starts on the external leg": _prompt(SoundStarted),
+    "recording starts": _event(call_events.RecordingStarted, state="announcing"),
+    "recording stops": _event(call_events.RecordingStopped),
+    "codec changes": _event(call_events.CodecChanged),
+    "folder is on disk": _event(call_events.FolderWritten),
+    "folder cannot be written": _event(call_events.FolderFailed),
+    "prompt starts": _prompt(call_events.PlaybackStarted),
+    "prompt ends, played whole": _prompt(call_events.PlaybackEnded, complete=True),
+    "prompt ends, talked over": _prompt(call_events.PlaybackEnded, complete=True, talked_over=True),
+    "prompt is cut": _prompt(call_events.PlaybackEnded),
+    "announcement starts on the external leg": _prompt(call_events.SoundStarted),
     "announcement ends on the external leg, heard whole": _announcement(timedelta(seconds=3)),
     "announcement ends on the external leg, talked over": _announcement(timedelta(seconds=3), True),
     "announcement is cut on the external leg": _announcement(timedelta(seconds=1)),
-    "far end is reached": _event(FarEndReached),
-    "far end has announced": _event(FarEndAnnounced),
-    "switch reports: pickup": _event(StateReported, state="pickup"),
-    "switch reports: refusable": _event(StateReported, state="refusable"),
-    "switch reports: announced": _event(StateReported, state="announced"),
-    "switch reports: unrecorded": _event(StateReported, state="unrecorded"),
-    "external party: key 1": _event(KeyPressed, key="1"),
-    "external party: key 2": _event(KeyPressed, key="2"),
-    "external party: another key": _event(KeyPressed, key="#"),
-    "timer expires": lambda state: DeadlinePassed(state.timer.deadline or AT),
-    "external party holds": _event(HoldStarted),
-    "external party's hold ends": _event(HoldEnded),
-    "connected with a colleague": _event(LegBridged, other="b"),
-    "disconnected": _event(LegUnbridged),
-    "connected with another party": _event(LegBridged, other="c"),
+    "far end is reached": _event(call_events.FarEndReached),
+    "far end has announced": _event(call_events.FarEndAnnounced),
+    "switch reports: pickup": _event(call_events.StateReported, state="pickup"),
+    "switch reports: refusable": _event(call_events.StateReported, state="refusable"),
+    "switch reports: announced": _event(call_events.StateReported, state="announced"),
+    "switch reports: unrecorded": _event(call_events.StateReported, state="unrecorded"),
+    "external party: key 1": _event(call_events.KeyPressed, key="1"),
+    "external party: key 2": _event(call_events.KeyPressed, key="2"),
+    "external party: another key": _event(call_events.KeyPressed, key="#"),
+    "timer expires": lambda state: call_events.DeadlinePassed(state.timer.deadline or AT),
+    "external party holds": _event(call_events.HoldStarted),
+    "external party's hold ends": _event(call_events.HoldEnded),
+    "connected with a colleague": _event(call_events.LegBridged, other="b"),
+    "disconnected": _event(call_events.LegUnbridged),
+    "connected with another party": _event(call_events.LegBridged, other="c"),
     "transfer target is internal": _check(external=False),
     "transfer target is external": _check(external=True),
-    "transfer notice starts": _notice(SoundStarted),
-    "transfer notice ends, heard whole": _notice(SoundEnded, timedelta(seconds=3)),
-    "transfer notice is cut": _notice(SoundEnded, timedelta(seconds=1)),
+    "transfer notice starts": _notice(call_events.SoundStarted),
+    "transfer notice ends, heard whole": _notice(call_events.SoundEnded, timedelta(seconds=3)),
+    "transfer notice is cut": _notice(call_events.SoundEnded, timedelta(seconds=1)),
     "external party joins a conference": _event(
-        ConferenceJoined, conference="room", participants=(Participant("r"),)
+        call_events.ConferenceJoined, conference="room", participants=(call_events.Participant("r"),)
     ),
-    "participant joins": _event(ParticipantsJoined, participants=(Participant("r"),)),
-    "participant is internal": _event(LegChecked, other="r"),
-    "participant is external": _event(LegChecked, other="r", external=True),
-    "participant leaves": _event(ParticipantLeft, other="r"),
-    "external party leaves the conference": _event(ConferenceLeft),
-    "supervisor starts to listen": _event(SupervisorsJoined, supervisors=(Participant("r"),)),
-    "supervisor is heard": _event(SupervisorHeard, other="r", heard_by="both", lane="right"),
-    "supervisor is no longer heard": _event(SupervisorHeard, other="r", heard_by="nobody"),
-    "supervisor stops listening": _event(SupervisorLeft, other="r"),
-    "code: keep": _event(CodeDialled, code="keep", other="b"),
-    "code: pause": _event(CodeDialled, code="pause", other="b", lasts=PAUSE),
-    "code: resume": _event(CodeDialled, code="resume", other="b"),
-    "code: mark": _event(CodeDialled, code="mark", other="b"),
-    "code: delete": _event(CodeDialled, code="delete", other="b"),
-    "command: pause": _event(CommandGiven, code="pause", by="panel"),
-    "command: resume": _event(CommandGiven, code="resume", by="panel"),
-    "command: mark": _event(CommandGiven, code="mark", by="panel"),
-    "command: delete": _event(CommandGiven, code="delete", by="panel"),
-    "colleague: key 1": _event(KeyPressed, key="1", leg=INTERNAL),
-    "voice is found": _event(VoiceChecked, voice=(9_000, 9_400)),
-    "no voice is found": _event(VoiceChecked),
-    "colleague: key 2": _event(KeyPressed, key="2", leg=INTERNAL),
-    "colleague: another key": _event(KeyPressed, key="5", leg=INTERNAL),
-    "colleague holds": _event(HoldStarted, leg=INTERNAL),
-    "colleague's hold ends": _event(HoldEnded, leg=INTERNAL),
-    "question starts on the external leg": _question(SoundStarted, EXTERNAL),
-    "question starts on the colleague's leg": _question(SoundStarted, INTERNAL),
-    "question ends on the external leg, heard whole": _question(SoundEnded, EXTERNAL),
-    "question ends on the colleague's leg, heard whole": _question(SoundEnded, INTERNAL),
-    "question is cut on the external leg": _question(SoundEnded, EXTERNAL, complete=False),
-    "hang-up": _event(CallHungUp, hangup=True),
-    "channel is gone": _event(ChannelGone, hangup=True),
-    "reconnect": _event(CallReconciled, since=AT, state="announcing"),
-    "reconnect: refusable": _event(CallReconciled, since=AT, state="refusable"),
+    "participant joins": _event(call_events.ParticipantsJoined, participants=(call_events.Participant("r"),)),
+    "participant is internal": _event(call_events.LegChecked, other="r"),
+    "participant is external": _event(call_events.LegChecked, other="r", external=True),
+    "participant leaves": _event(call_events.ParticipantLeft, other="r"),
+    "external party leaves the conference": _event(call_events.ConferenceLeft),
+    "supervisor starts to listen": _event(
+        call_events.SupervisorsJoined, supervisors=(call_events.Participant("r"),)
+    ),
+    "supervisor is heard": _event(call_events.SupervisorHeard, other="r", heard_by="both", lane="right"),
+    "supervisor is no longer heard": _event(call_events.SupervisorHeard, other="r", heard_by="nobody"),
+    "supervisor stops listening": _event(call_events.SupervisorLeft, other="r"),
+    "code: keep": _event(call_events.CodeDialled, code="keep", other="b"),
+    "code: pause": _event(call_events.CodeDialled, code="pause", other="b", lasts=PAUSE),
+    "code: resume": _event(call_events.CodeDialled, code="resume", other="b"),
+    "code: mark": _event(call_events.CodeDialled, code="mark", other="b"),
+    "code: delete": _event(call_events.CodeDialled, code="delete", other="b"),
+    "command: pause": _event(call_events.CommandGiven, code="pause", by="panel"),
+    "command: resume": _event(call_events.CommandGiven, code="resume", by="panel"),
+    "command: mark": _event(call_events.CommandGiven, code="mark", by="panel"),
+    "command: delete": _event(call_events.CommandGiven, code="delete", by="panel"),
+    "colleague: key 1": _event(call_events.KeyPressed, key="1", leg=call_events.INTERNAL),
+    "voice is found": _event(call_events.VoiceChecked, voice=(9_000, 9_400)),
+    "no voice is found": _event(call_events.VoiceChecked),
+    "colleague: key 2": _event(call_events.KeyPressed, key="2", leg=call_events.INTERNAL),
+    "colleague: another key": _event(call_events.KeyPressed, key="5", leg=call_events.INTERNAL),
+    "colleague holds": _event(call_events.HoldStarted, leg=call_events.INTERNAL),
+    "colleague's hold ends": _event(call_events.HoldEnded, leg=call_events.INTERNAL),
+    "question starts on the external leg": _question(call_events.SoundStarted, call_events.EXTERNAL),
+    "question starts on the colleague's leg": _question(call_events.SoundStarted, call_events.INTERNAL),
+    "question ends on the external leg, heard whole": _question(call_events.SoundEnded, call_events.EXTERNAL),
+    "question ends on the colleague's leg, heard whole": _question(
+        call_events.SoundEnded, call_events.INTERNAL
+    ),
+    "question is cut on the external leg": _question(
+        call_events.SoundEnded, call_events.EXTERNAL, complete=False
+    ),
+    "hang-up": _event(call_events.CallHungUp, hangup=True),
+    "channel is gone": _event(call_events.ChannelGone, hangup=True),
+    "reconnect": _event(call_events.CallReconciled, since=AT, state="announcing"),
+    "reconnect: refusable": _event(call_events.CallReconciled, since=AT, state="refusable"),
     "reconnect: paused": _reconnect(paused=True, paused_at=AT, lasts=PAUSE),
     "reconnect: both sides hold": _reconnect(held_since=AT, colleague_held_since=AT),
 }

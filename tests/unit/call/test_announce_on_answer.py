@@ -15,27 +15,7 @@ from recorder.call.announce_on_answer import RETRY_DELAY
 from recorder.call.machine import step
 from recorder.call.state import Action, Do, Finish, Phase
 from recorder.call.transitions import MAX_TRIES
-from recorder.domain.call_events import (
-    EXTERNAL,
-    INTERNAL,
-    CallEvent,
-    CallHungUp,
-    CallReconciled,
-    ChannelGone,
-    CodecChanged,
-    DeadlinePassed,
-    FolderFailed,
-    FolderWritten,
-    HoldEnded,
-    HoldStarted,
-    LegBridged,
-    LegUnbridged,
-    RecordingStarted,
-    RecordingStopped,
-    SoundEnded,
-    SoundStarted,
-    StateReported,
-)
+from recorder.domain import call_events
 from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
@@ -69,7 +49,7 @@ class RingingCall:
         self.state, actions = initial.arrive(plan, AT)
         self._apply(actions)
 
-    def feed(self, what: type[CallEvent], **more: object) -> None:
+    def feed(self, what: type[call_events.CallEvent], **more: object) -> None:
         event = what(self.now, **more)  # type: ignore[arg-type]
         self.state, actions = step(self.state, event)
         self._apply(actions)
@@ -96,33 +76,35 @@ class RingingCall:
                     assert self.whole, "confirmed without the whole announcement"
 
     def ring(self) -> None:
-        self.feed(StateReported, state=self.word)
-        self.feed(FolderWritten)
+        self.feed(call_events.StateReported, state=self.word)
+        self.feed(call_events.FolderWritten)
 
     def bridge(self, other: str = "b") -> None:
-        self.feed(LegBridged, other=other, party=Party("extension", other))
+        self.feed(call_events.LegBridged, other=other, party=Party("extension", other))
         if self.recording:
-            self.feed(RecordingStarted, state=self.word)
+            self.feed(call_events.RecordingStarted, state=self.word)
 
     def start(self) -> None:
         self.has_begun = self.recording
-        self.feed(SoundStarted, leg=EXTERNAL, sound=ANNOUNCEMENT.path)
-        self.feed(SoundStarted, leg=INTERNAL, sound=ANNOUNCEMENT.path)
+        self.feed(call_events.SoundStarted, leg=call_events.EXTERNAL, sound=ANNOUNCEMENT.path)
+        self.feed(call_events.SoundStarted, leg=call_events.INTERNAL, sound=ANNOUNCEMENT.path)
 
     def end(self, elapsed: timedelta = LONG, complete: bool = True) -> None:
         if not self.state.informed:  # once heard whole, the announcement stays so
             self.whole = self.has_begun and complete and elapsed == LONG
         self.now += elapsed
-        self.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=complete)
+        self.feed(
+            call_events.SoundEnded, leg=call_events.EXTERNAL, sound=ANNOUNCEMENT.path, complete=complete
+        )
 
     def confirm(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
-        self.feed(StateReported, state=self.word if self.word == "announced" else "late")
+        self.feed(call_events.StateReported, state=self.word if self.word == "announced" else "late")
 
     def hang_up(self) -> Finish:
-        self.feed(CallHungUp, hangup=True, state=self.word)
-        self.feed(RecordingStopped, hangup=True)
-        self.feed(ChannelGone, hangup=True)
+        self.feed(call_events.CallHungUp, hangup=True, state=self.word)
+        self.feed(call_events.RecordingStopped, hangup=True)
+        self.feed(call_events.ChannelGone, hangup=True)
         (finish,) = [each for each in self.action_log if isinstance(each, Finish)]
         return finish
 
@@ -181,7 +163,7 @@ def test_the_colleague_need_not_hear_the_announcement() -> None:
     call.ring()
     call.bridge()
     call.start()
-    call.feed(SoundEnded, leg=INTERNAL, sound=ANNOUNCEMENT.path)
+    call.feed(call_events.SoundEnded, leg=call_events.INTERNAL, sound=ANNOUNCEMENT.path)
     call.end()
     assert Do.CONFIRM in call.orders
 
@@ -196,7 +178,7 @@ def test_a_shortened_announcement_does_not_count(elapsed: timedelta) -> None:
     call.end(elapsed)
     assert Do.CONFIRM not in call.orders
     assert call.orders[-1] is Do.PUT_BACK
-    call.feed(LegUnbridged)
+    call.feed(call_events.LegUnbridged)
     call.bridge("c")
     call.start()
     call.end()
@@ -213,7 +195,7 @@ def test_repeats_a_cut_announcement_after_a_delay() -> None:
     call.end(complete=False)
     begins = call.orders.count(Do.BEGIN)
     call.now += RETRY_DELAY
-    call.feed(DeadlinePassed)
+    call.feed(call_events.DeadlinePassed)
     assert call.orders.count(Do.BEGIN) == begins + 1
 
 
@@ -222,11 +204,13 @@ def test_a_hold_restarts_the_announcement() -> None:
     call.ring()
     call.bridge()
     call.start()
-    call.feed(HoldStarted)
+    call.feed(call_events.HoldStarted)
     assert call.orders[-1] is Do.PUT_BACK
-    call.feed(HoldEnded)
-    call.feed(RecordingStarted, state=call.word)
-    call.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=True)  # of the first announcement
+    call.feed(call_events.HoldEnded)
+    call.feed(call_events.RecordingStarted, state=call.word)
+    call.feed(
+        call_events.SoundEnded, leg=call_events.EXTERNAL, sound=ANNOUNCEMENT.path, complete=True
+    )  # of the first announcement
     assert Do.CONFIRM not in call.orders
     call.start()
     call.end()
@@ -240,7 +224,7 @@ def test_a_codec_change_restarts_the_announcement() -> None:
     call.bridge()
     call.start()
     begins = call.orders.count(Do.BEGIN)
-    call.feed(CodecChanged, state=call.word)
+    call.feed(call_events.CodecChanged, state=call.word)
     assert call.orders[-2:] == [Do.PUT_BACK, Do.BEGIN]
     assert call.orders.count(Do.BEGIN) == begins + 1
 
@@ -250,10 +234,10 @@ def test_a_late_stop_of_the_first_recording_is_ignored() -> None:
     call.ring()
     call.bridge()
     call.start()
-    call.feed(HoldStarted)
-    call.feed(HoldEnded)
-    call.feed(RecordingStopped)  # of the first recording, reported late
-    call.feed(RecordingStarted, state=call.word)
+    call.feed(call_events.HoldStarted)
+    call.feed(call_events.HoldEnded)
+    call.feed(call_events.RecordingStopped)  # of the first recording, reported late
+    call.feed(call_events.RecordingStarted, state=call.word)
     call.start()
     call.end()
     call.confirm()
@@ -264,7 +248,7 @@ def test_a_late_stop_of_the_first_recording_is_ignored() -> None:
 def test_stops_a_recording_that_starts_while_ringing() -> None:
     call = RingingCall()
     call.ring()
-    call.feed(RecordingStarted, state=call.word)
+    call.feed(call_events.RecordingStarted, state=call.word)
     assert call.orders[-1] is Do.STOP
     assert not call.state.recording.capturing
 
@@ -303,17 +287,17 @@ def test_a_late_confirmation_is_not_recorded() -> None:
 
 def test_waits_for_the_folder() -> None:
     call = RingingCall()
-    call.feed(StateReported, state=call.word)
+    call.feed(call_events.StateReported, state=call.word)
     call.bridge()
     assert Do.BEGIN not in call.orders
-    call.feed(FolderWritten)
+    call.feed(call_events.FolderWritten)
     assert call.orders[-1] is Do.BEGIN
 
 
 def test_a_full_disk_leaves_the_call_unrecorded() -> None:
     call = RingingCall()
-    call.feed(StateReported, state=call.word)
-    call.feed(FolderFailed, reason="full_disk")
+    call.feed(call_events.StateReported, state=call.word)
+    call.feed(call_events.FolderFailed, reason="full_disk")
     call.bridge()
     assert Do.BEGIN not in call.orders
     assert call.hang_up().reason == "full_disk"
@@ -325,10 +309,10 @@ def test_gives_up_after_the_maximum_of_tries() -> None:
     call.bridge()
     for _ in range(MAX_TRIES + 1):
         if call.recording:
-            call.feed(RecordingStarted, state=call.word)
+            call.feed(call_events.RecordingStarted, state=call.word)
         call.start()
-        call.feed(HoldStarted)
-        call.feed(HoldEnded)
+        call.feed(call_events.HoldStarted)
+        call.feed(call_events.HoldEnded)
     assert call.orders.count(Do.BEGIN) == MAX_TRIES
     assert call.hang_up().reason == "announcement_failed"
 
@@ -343,7 +327,7 @@ def test_ignores_sounds_while_ringing() -> None:
     call = RingingCall()
     call.ring()
     call.start()
-    call.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=True)
+    call.feed(call_events.SoundEnded, leg=call_events.EXTERNAL, sound=ANNOUNCEMENT.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 
@@ -351,7 +335,7 @@ def test_resume_while_ringing_announces() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, [], AT)
     call.word = "pickup"
-    call.feed(CallReconciled, since=AT, state="pickup")
+    call.feed(call_events.CallReconciled, since=AT, state="pickup")
     call.bridge()
     assert call.orders[-1] is Do.BEGIN
 
@@ -359,7 +343,7 @@ def test_resume_while_ringing_announces() -> None:
 def test_resume_while_ringing_marks_no_pause() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, [], AT)
-    call.feed(CallReconciled, since=AT, state="pickup", paused=True, lasts=timedelta(seconds=20))
+    call.feed(call_events.CallReconciled, since=AT, state="pickup", paused=True, lasts=timedelta(seconds=20))
     assert "paused" not in call.kinds
     assert not call.state.pause.is_active(call.now)
 
@@ -367,7 +351,7 @@ def test_resume_while_ringing_marks_no_pause() -> None:
 def test_resume_after_the_answer_records_nothing() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, [], AT)
-    call.feed(CallReconciled, since=AT, state="pickup", bridged_at=AT)
+    call.feed(call_events.CallReconciled, since=AT, state="pickup", bridged_at=AT)
     assert call.hang_up().reason == "daemon_away"
     assert Do.BEGIN not in call.orders
 
@@ -380,7 +364,7 @@ def test_resume_in_the_announcement_records_nothing() -> None:
         Marker(AT, "announcement_started"),
     ]
     call.state = initial.resume(PLAN, markers, AT)
-    call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
+    call.feed(call_events.CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
     assert call.hang_up().reason == "daemon_away"
 
@@ -397,7 +381,7 @@ def test_resume_after_the_announcement_confirms_again() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.word, call.recording, call.whole = "announcing", True, True
-    call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
+    call.feed(call_events.CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-1] is Do.CONFIRM
     call.confirm()
     assert call.hang_up().reason is None
@@ -407,7 +391,7 @@ def test_resume_after_the_confirmation_goes_on() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.word = "announced"
-    call.feed(CallReconciled, since=AT, state="announced", capturing=True)
+    call.feed(call_events.CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
     assert call.hang_up().reason is None
     assert "announcement_finished" not in call.kinds, "marked twice"
@@ -417,7 +401,7 @@ def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
     call.word = "late"
-    call.feed(CallReconciled, since=AT, state="late")
+    call.feed(call_events.CallReconciled, since=AT, state="late")
     assert call.hang_up().reason == "daemon_late"
 
 
@@ -428,7 +412,7 @@ def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(
     """The bridge shows nothing here: it precedes the announcement."""
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD_MARKERS, AT)
-    call.feed(ChannelGone, since=AT, capturing=went_on)
+    call.feed(call_events.ChannelGone, since=AT, capturing=went_on)
     (finish,) = [each for each in call.action_log if isinstance(each, Finish)]
     assert finish.reason == reason
 
@@ -442,9 +426,9 @@ MOVES = st.sampled_from(
 def move(call: RingingCall, name: str) -> None:
     match name:
         case "ring":
-            call.feed(StateReported, state=call.word)
+            call.feed(call_events.StateReported, state=call.word)
         case "disk":
-            call.feed(FolderWritten)
+            call.feed(call_events.FolderWritten)
         case "bridge":
             call.bridge()
         case "plays":
@@ -453,27 +437,27 @@ def move(call: RingingCall, name: str) -> None:
             call.end(LONG if name == "ends" else timedelta(seconds=1))
         case "hold":
             call.whole = call.whole and call.state.informed
-            call.feed(HoldStarted)
+            call.feed(call_events.HoldStarted)
         case "unhold":
-            call.feed(HoldEnded)
+            call.feed(call_events.HoldEnded)
         case "part":
             call.whole = call.whole and call.state.informed
-            call.feed(LegUnbridged)
+            call.feed(call_events.LegUnbridged)
         case "answers" if Do.CONFIRM in call.orders:
             call.confirm()
         case "record" if call.recording:
-            call.feed(RecordingStarted, state=call.word)
+            call.feed(call_events.RecordingStarted, state=call.word)
         case "late" if call.word == "announcing":
             call.word, call.recording = "late", False
-            call.feed(RecordingStopped)
+            call.feed(call_events.RecordingStopped)
         case "stop" if call.recording:
             call.recording = False
-            call.feed(RecordingStopped)
+            call.feed(call_events.RecordingStopped)
         case "wait":
             call.now += timedelta(seconds=10)
-            call.feed(DeadlinePassed)
+            call.feed(call_events.DeadlinePassed)
         case "away":
-            call.feed(CallReconciled, since=call.now, state=call.word, capturing=call.recording)
+            call.feed(call_events.CallReconciled, since=call.now, state=call.word, capturing=call.recording)
 
 
 def explore(examples: int) -> None:

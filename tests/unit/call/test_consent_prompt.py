@@ -13,37 +13,7 @@ from recorder.call import initial, transitions
 from recorder.call.machine import step
 from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.call.transitions import ANSWER_TIME
-from recorder.domain.call_events import (
-    INTERNAL,
-    CallEvent,
-    CallHungUp,
-    CallReconciled,
-    ChannelEvent,
-    ChannelGone,
-    ConferenceJoined,
-    DeadlinePassed,
-    FolderWritten,
-    HoldEnded,
-    HoldStarted,
-    KeyPressed,
-    LegBridged,
-    LegChecked,
-    Participant,
-    PlaybackEnded,
-    PlaybackStarted,
-    RecordingStarted,
-    RecordingStopped,
-    StateReported,
-)
-from recorder.domain.call_plan import (
-    OPT_IN,
-    OPT_OUT,
-    CallPlan,
-    KeepScript,
-    Script,
-    Speech,
-    TransferNoticeScript,
-)
+from recorder.domain import call_events, call_plan
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.example_count import share
@@ -52,24 +22,26 @@ from tests.unit.call.any_event import TYPES, any_event
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def speech(name: str) -> Speech:
-    return Speech(f"/prompts/{name}.wav", timedelta(seconds=3))
+def speech(name: str) -> call_plan.Speech:
+    return call_plan.Speech(f"/prompts/{name}.wav", timedelta(seconds=3))
 
 
-def script(language: str) -> Script:
-    return Script(speech(f"{language}-told"), speech(f"{language}-question"), speech(f"{language}-declined"))
+def script(language: str) -> call_plan.Script:
+    return call_plan.Script(
+        speech(f"{language}-told"), speech(f"{language}-question"), speech(f"{language}-declined")
+    )
 
 
 FR, NL = script("fr"), script("nl")
 MENU = speech("menu")
-OUT, IN = CallPlan(OPT_OUT, (FR,)), CallPlan(OPT_IN, (FR,))
-BOTH = CallPlan(OPT_IN, (FR, NL), MENU)
+OUT, IN = call_plan.CallPlan(call_plan.OPT_OUT, (FR,)), call_plan.CallPlan(call_plan.OPT_IN, (FR,))
+BOTH = call_plan.CallPlan(call_plan.OPT_IN, (FR, NL), MENU)
 
 
 class SwitchedCall:
     """A call and its switch, which plays prompts as ordered and reports them."""
 
-    def __init__(self, plan: CallPlan) -> None:
+    def __init__(self, plan: call_plan.CallPlan) -> None:
         self.now = AT
         self.word = "waiting"
         self.action_log: list[Action] = []
@@ -77,10 +49,10 @@ class SwitchedCall:
         self.recording = False
         self._ordered: str = ""
         self._apply(actions)
-        self.feed(FolderWritten)
+        self.feed(call_events.FolderWritten)
 
-    def feed(self, what: type[CallEvent], **more: object) -> None:
-        if issubclass(what, ChannelEvent):
+    def feed(self, what: type[call_events.CallEvent], **more: object) -> None:
+        if issubclass(what, call_events.ChannelEvent):
             more["state"] = self.word
         event = what(self.now, **more)  # type: ignore[arg-type]
         self.state, actions = step(self.state, event)
@@ -95,46 +67,46 @@ class SwitchedCall:
                 self.word = "asking"
             if action is Do.BEGIN:
                 self.word, self.recording = "announcing", True
-                self.feed(RecordingStarted)
+                self.feed(call_events.RecordingStarted)
             if action is Do.DECLINE:
                 self.word = "declined"
                 if self.recording:
                     self.recording = False
-                    self.feed(RecordingStopped)
+                    self.feed(call_events.RecordingStopped)
             if action is Do.CONFIRM:
                 self.word = "announced"
-                self.feed(StateReported)
+                self.feed(call_events.StateReported)
             if action is Do.RING_ON and self.word == "announcing":
                 self.word = "refusable"
-                self.feed(StateReported)
+                self.feed(call_events.StateReported)
 
-    def start(self, sound: Speech) -> None:
+    def start(self, sound: call_plan.Speech) -> None:
         assert self._ordered == sound.path
         self.now += timedelta(milliseconds=40)
-        self.feed(PlaybackStarted, sound=sound.path)
+        self.feed(call_events.PlaybackStarted, sound=sound.path)
 
-    def play(self, sound: Speech) -> None:
+    def play(self, sound: call_plan.Speech) -> None:
         self.start(sound)
         self.now += sound.length
-        self.feed(PlaybackEnded, sound=sound.path, complete=True)
+        self.feed(call_events.PlaybackEnded, sound=sound.path, complete=True)
 
     def press(self, key: str, after: float = 1.0) -> None:
         self.now += timedelta(seconds=after)
-        self.feed(KeyPressed, key=key)
+        self.feed(call_events.KeyPressed, key=key)
 
     def expire_timer(self) -> None:
         assert self.state.timer.deadline is not None
         self.now = self.state.timer.deadline
-        self.feed(DeadlinePassed)
+        self.feed(call_events.DeadlinePassed)
 
     def hang_up(self) -> None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True)
+        self.feed(call_events.CallHungUp, cause="NORMAL_CLEARING", hangup=True)
         if self.recording:
-            self.feed(RecordingStopped, hangup=True)
+            self.feed(call_events.RecordingStopped, hangup=True)
 
     def talk(self) -> None:
         self.now += timedelta(seconds=5)
-        self.feed(LegBridged, party=Party("extension", "200"))
+        self.feed(call_events.LegBridged, party=Party("extension", "200"))
         self.now += timedelta(seconds=60)
 
     @property
@@ -188,15 +160,15 @@ def test_ignores_a_yes_before_the_end_of_the_question() -> None:
     call.press("1")
     assert call.answers == []
     call.now += timedelta(seconds=2)
-    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
+    call.feed(call_events.PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
     call.expire_timer()
     assert call.answers == [{"question": "recording", "answer": "none"}]
     assert_unrecorded(call, "no_answer")
 
 
 @pytest.mark.parametrize("plan", [IN, OUT])
-def test_a_refusal_counts_during_the_prompt(plan: CallPlan) -> None:
-    has_question = plan.mode == OPT_IN
+def test_a_refusal_counts_during_the_prompt(plan: call_plan.CallPlan) -> None:
+    has_question = plan.mode == call_plan.OPT_IN
     call = SwitchedCall(plan)
     sound = (FR.question or MENU) if has_question else FR.announcement
     call.start(sound)
@@ -205,7 +177,7 @@ def test_a_refusal_counts_during_the_prompt(plan: CallPlan) -> None:
     assert call.state.timer.deadline == call.now + transitions.playback_timeout(FR.declined.length), (
         "nothing is waited for"
     )
-    call.feed(PlaybackEnded, sound=sound.path, complete=False)
+    call.feed(call_events.PlaybackEnded, sound=sound.path, complete=False)
     assert Do.LEAVE not in call.action_log
     assert_unrecorded(call, "declined")
 
@@ -294,7 +266,7 @@ def test_refusal_and_silence_count_after_the_reminder() -> None:
 
 def test_stops_a_recording_before_consent() -> None:
     call = SwitchedCall(IN)
-    call.feed(RecordingStarted)
+    call.feed(call_events.RecordingStarted)
     assert call.action_log[-2:] == [Do.STOP, Do.DISCARD]
     assert "recording_started" not in [one.kind for one in call.action_log if isinstance(one, Marker)]
 
@@ -303,7 +275,7 @@ def test_leaves_the_socket_once_after_a_refusal_that_cannot_be_played() -> None:
     call = SwitchedCall(IN)
     call.press("2")
     for _ in range(3):
-        call.feed(DeadlinePassed)
+        call.feed(call_events.DeadlinePassed)
         call.now += timedelta(seconds=60)
     assert call.action_log.count(Do.LEAVE) == 1
     assert call.state.timer.deadline is None
@@ -332,12 +304,12 @@ def test_hang_up_in_a_question_keeps_nothing() -> None:
 def test_repeats_a_question_interrupted_by_a_hold() -> None:
     call = SwitchedCall(IN)
     call.start(FR.question or MENU)
-    call.feed(HoldStarted)
+    call.feed(call_events.HoldStarted)
     call.now += timedelta(seconds=3)
-    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
+    call.feed(call_events.PlaybackEnded, sound=call.state.prompt.sound.path, complete=True)
     call.press("1")
     assert call.answers == []
-    call.feed(HoldEnded)
+    call.feed(call_events.HoldEnded)
     call.play(FR.question or MENU)
     call.press("1")
     call.play(FR.announcement)
@@ -347,7 +319,7 @@ def test_repeats_a_question_interrupted_by_a_hold() -> None:
 def test_ignores_a_key_after_a_hang_up_cut_the_question() -> None:
     call = SwitchedCall(IN)
     call.start(FR.question or MENU)
-    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, hangup=True)
+    call.feed(call_events.PlaybackEnded, sound=call.state.prompt.sound.path, hangup=True)
     call.press("1")
     assert call.answers == []
     assert Do.BEGIN not in call.action_log
@@ -356,7 +328,7 @@ def test_ignores_a_key_after_a_hang_up_cut_the_question() -> None:
 def test_records_nothing_where_the_question_cannot_be_played() -> None:
     call = SwitchedCall(IN)
     for _ in range(transitions.MAX_TRIES):
-        call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
+        call.feed(call_events.PlaybackEnded, sound=call.state.prompt.sound.path, complete=False)
     assert call.state.phase is Phase.UNRECORDED
     assert call.state.reason == "announcement_failed"
 
@@ -419,7 +391,16 @@ SOUNDS = [
 ]  # fmt: skip
 
 EVENTS = any_event(
-    types=(*TYPES, *[PlaybackStarted, PlaybackEnded, KeyPressed, DeadlinePassed] * 4),
+    types=(
+        *TYPES,
+        *[
+            call_events.PlaybackStarted,
+            call_events.PlaybackEnded,
+            call_events.KeyPressed,
+            call_events.DeadlinePassed,
+        ]
+        * 4,
+    ),
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(
         ["", "waiting", "asking", "announcing", "refusable", "announced", "declined", "late", "unrecorded"]
@@ -438,21 +419,21 @@ LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", 
 """Events of a call that goes well: random ones alone seldom get far."""
 
 
-def likely(name: str, state: CallState) -> CallEvent:
+def likely(name: str, state: CallState) -> call_events.CallEvent:
     at = state.timer.deadline or AT
     word = {Phase.ASKING: "asking", Phase.ANNOUNCING: "announcing", Phase.CHOOSING: "announcing"}
     options = {"sound": state.prompt.sound.path, "state": word.get(state.phase, "")}
     return {
-        "plays": PlaybackStarted(AT, **options),
-        "played": PlaybackEnded(AT, complete=True, **options),
-        "silence": DeadlinePassed(at),
-        "recording": RecordingStarted(AT),
-        "on disk": FolderWritten(AT),
-        "taken": StateReported(AT, state="announced"),
-    }.get(name, KeyPressed(AT, key=name))
+        "plays": call_events.PlaybackStarted(AT, **options),
+        "played": call_events.PlaybackEnded(AT, complete=True, **options),
+        "silence": call_events.DeadlinePassed(at),
+        "recording": call_events.RecordingStarted(AT),
+        "on disk": call_events.FolderWritten(AT),
+        "taken": call_events.StateReported(AT, state="announced"),
+    }.get(name, call_events.KeyPressed(AT, key=name))
 
 
-def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
+def check_rules(plan: call_plan.CallPlan, events: list[call_events.CallEvent | str]) -> None:
     """Check the rules of consent after each event."""
     state, actions = initial.arrive(plan, AT)
     orders: list[Action] = list(actions)
@@ -464,16 +445,16 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
         orders += actions
         assert state.phase >= before.phase
         if (
-            isinstance(event, PlaybackEnded)
+            isinstance(event, call_events.PlaybackEnded)
             and event.complete
             and event.sound == (state.script.question or MENU).path
         ):
             question_asked = True
-        if Do.BEGIN in actions and plan.mode == OPT_IN:
-            assert isinstance(event, KeyPressed), "recorded without an answer"
+        if Do.BEGIN in actions and plan.mode == call_plan.OPT_IN:
+            assert isinstance(event, call_events.KeyPressed), "recorded without an answer"
             assert event.key == "1"
             assert question_asked, "answered before the question"
-        if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
+        if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == call_plan.OPT_OUT:
             answers = [
                 dict(one.data)
                 for one in orders
@@ -493,30 +474,30 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
         assert orders.count(Do.OPEN) == 1
         if about and about[0] in ("no", "unclear"):
             assert finishes[0].reason is not None, "kept despite a refusal"
-    over = step(state, ChannelGone(AT, hangup=True))[0]
+    over = step(state, call_events.ChannelGone(AT, hangup=True))[0]
     assert over.phase is Phase.ENDED
 
 
-PLANS = [IN, OUT, BOTH, replace(BOTH, mode=OPT_OUT)]
+PLANS = [IN, OUT, BOTH, replace(BOTH, mode=call_plan.OPT_OUT)]
 
 
-def explore(plan: CallPlan, examples: int) -> None:
+def explore(plan: call_plan.CallPlan, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(st.lists(st.one_of(LIKELY, LIKELY, EVENTS), max_size=50))
-    def over(events: list[CallEvent | str]) -> None:
+    def over(events: list[call_events.CallEvent | str]) -> None:
         check_rules(plan, events)
 
     over()
 
 
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_order_of_events_records_without_consent(plan: CallPlan) -> None:
+def test_no_order_of_events_records_without_consent(plan: call_plan.CallPlan) -> None:
     explore(plan, 250)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("plan", PLANS)
-def test_no_order_of_events_records_without_consent_long(plan: CallPlan) -> None:
+def test_no_order_of_events_records_without_consent_long(plan: call_plan.CallPlan) -> None:
     explore(plan, share(25_000))
 
 
@@ -556,7 +537,7 @@ def test_inbound_call_needs_no_order_to_listen() -> None:
         assert listen_orders(call) == 0
 
 
-def ringing_call(mode_plan: CallPlan = OUT) -> SwitchedCall:
+def ringing_call(mode_plan: call_plan.CallPlan = OUT) -> SwitchedCall:
     """Return a call that rings while it can be refused."""
     call = SwitchedCall(mode_plan)
     call.play(mode_plan.scripts[0].announcement)
@@ -577,7 +558,7 @@ def test_older_dialplan_waits_in_silence() -> None:
     call.start(FR.announcement)
     call.state, actions = step(
         call.state,
-        PlaybackEnded(AT, state="announcing", sound=FR.announcement.path, complete=True),
+        call_events.PlaybackEnded(AT, state="announcing", sound=FR.announcement.path, complete=True),
     )
     assert actions[-1] is Do.RING_ON
     assert not call.state.rings_on
@@ -603,13 +584,15 @@ def test_answered_call_is_kept_or_destroyed_by_the_answer(key: str) -> None:
 
 
 def test_conversation_begins_once_the_time_to_refuse_is_over() -> None:
-    keep = KeepScript(*(speech(name) for name in ("keep", "cue", "yes", "no", "none")), at_start=True)
-    call = ringing_call(CallPlan(OPT_OUT, (replace(FR, keep=keep),)))
-    call.feed(LegBridged, other="b")
+    keep = call_plan.KeepScript(
+        *(speech(name) for name in ("keep", "cue", "yes", "no", "none")), at_start=True
+    )
+    call = ringing_call(call_plan.CallPlan(call_plan.OPT_OUT, (replace(FR, keep=keep),)))
+    call.feed(call_events.LegBridged, other="b")
     assert Do.KEEP_ASK not in call.action_log
-    call.feed(HoldStarted, leg=INTERNAL)
-    call.feed(HoldEnded, leg=INTERNAL)
-    call.feed(ConferenceJoined, conference="room", participants=(Participant("r"),))
+    call.feed(call_events.HoldStarted, leg=call_events.INTERNAL)
+    call.feed(call_events.HoldEnded, leg=call_events.INTERNAL)
+    call.feed(call_events.ConferenceJoined, conference="room", participants=(call_events.Participant("r"),))
     assert Do.CHECK_PARTICIPANTS not in call.action_log
     call.expire_timer()
     later = [Do.CONFIRM, Do.CHECK_TARGET, Do.CHECK_PARTICIPANTS, Do.KEEP_ASK]
@@ -624,24 +607,24 @@ def test_conversation_begins_once_the_time_to_refuse_is_over() -> None:
 
 @pytest.mark.parametrize("external", [False, True])
 def test_only_the_first_party_of_an_early_transfer_counts_as_informed(external: bool) -> None:
-    notice = TransferNoticeScript(speech("joining"))
-    call = ringing_call(CallPlan(OPT_OUT, (replace(FR, transfer_notice=notice),)))
-    call.feed(LegBridged, other="b")
+    notice = call_plan.TransferNoticeScript(speech("joining"))
+    call = ringing_call(call_plan.CallPlan(call_plan.OPT_OUT, (replace(FR, transfer_notice=notice),)))
+    call.feed(call_events.LegBridged, other="b")
     if external:
         call.expire_timer()
-        call.feed(LegChecked, other="b", external=True)
+        call.feed(call_events.LegChecked, other="b", external=True)
         assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "forwarded_externally")
         return
-    call.feed(LegBridged, other="c")
+    call.feed(call_events.LegBridged, other="c")
     call.expire_timer()
     assert Do.NOTIFY not in call.action_log
-    call.feed(LegChecked, other="c")
+    call.feed(call_events.LegChecked, other="c")
     assert call.action_log[-1] is Do.NOTIFY
 
 
 def test_refusal_may_have_been_missed_while_nobody_watched() -> None:
     call = ringing_call()
-    call.feed(CallReconciled, since=AT, capturing=True)
+    call.feed(call_events.CallReconciled, since=AT, capturing=True)
     assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "daemon_away")
     assert call.action_log[-5:-2] == [Do.STOP, Do.DISCARD, Do.LEAVE]
 
@@ -650,8 +633,8 @@ def test_lost_confirmation_is_repeated() -> None:
     markers = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
     silent = Marker(AT, "question_answered", {"question": "recording", "answer": "none"})
     state = initial.resume(OUT, [*markers, silent], AT)
-    state, actions = step(state, CallReconciled(AT, since=AT, state="refusable", capturing=True))
+    state, actions = step(state, call_events.CallReconciled(AT, since=AT, state="refusable", capturing=True))
     assert state.phase is Phase.ANNOUNCED
     assert Do.CONFIRM in actions
-    state, actions = step(state, StateReported(AT, state="late"))
+    state, actions = step(state, call_events.StateReported(AT, state="late"))
     assert (state.phase, state.reason) == (Phase.UNRECORDED, "daemon_late")

@@ -10,35 +10,25 @@ import pytest
 from recorder.call import initial, remote_commands
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Phase
-from recorder.domain.call_events import (
-    DELETE,
-    KEEP,
-    MARK,
-    PAUSE,
-    RESUME,
-    CallHungUp,
-    CodeDialled,
-    CommandGiven,
-    HoldStarted,
-)
+from recorder.domain import call_events
 from tests.unit.call.conversation import AT, DeletableConversation, deletable_plan, plan
 
 
 def command(call: DeletableConversation, what: str, **more: object) -> None:
-    call.feed(CommandGiven, code=what, by="panel", **more)
+    call.feed(call_events.CommandGiven, code=what, by="panel", **more)
 
 
 def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
     call = DeletableConversation()
-    command(call, PAUSE, lasts=timedelta(seconds=120))
+    command(call, call_events.PAUSE, lasts=timedelta(seconds=120))
     assert call.markers("paused") == [{"seconds": "120", "by": "panel"}]
     assert call.state.pause.is_active(call.now)
     assert call.action_log[-1] is Do.PAUSE_TONE
-    command(call, PAUSE, lasts=timedelta(seconds=120))
+    command(call, call_events.PAUSE, lasts=timedelta(seconds=120))
     assert call.action_log[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
-    command(call, MARK)
+    command(call, call_events.MARK)
     assert call.markers("moment_marked") == [{"by": "panel"}]
-    command(call, RESUME)
+    command(call, call_events.RESUME)
     assert not call.state.pause.is_active(call.now)
     assert call.action_log[-1] is Do.END_PAUSE_TONE
     assert call.markers("resumed") == [{"by": "panel"}]
@@ -53,7 +43,7 @@ def test_a_dialled_code_names_no_origin() -> None:
 
 def test_delete_needs_no_confirmation_in_the_call() -> None:
     call = DeletableConversation()
-    command(call, DELETE)
+    command(call, call_events.DELETE)
     assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "deleted")
     assert call.action_log[-2:] == [Do.DELETED, Do.DISCARD]
     assert call.markers("deleted") == [{"by": "panel"}]
@@ -62,15 +52,17 @@ def test_delete_needs_no_confirmation_in_the_call() -> None:
 
 def test_delete_is_refused_by_the_line_or_an_open_question() -> None:
     call = DeletableConversation(deletable=False)
-    assert remote_commands.refusal(call.state, DELETE) == remote_commands.NOT_ALLOWED
+    assert remote_commands.refusal(call.state, call_events.DELETE) == remote_commands.NOT_ALLOWED
     before = call.state
-    command(call, DELETE)
+    command(call, call_events.DELETE)
     assert call.state == before
     call = DeletableConversation()
     call.dial_keep()
-    assert remote_commands.refusal(call.state, DELETE) == remote_commands.BUSY
-    assert remote_commands.refusal(call.state, PAUSE) == "", "a card number may be dictated at any moment"
-    command(call, DELETE)
+    assert remote_commands.refusal(call.state, call_events.DELETE) == remote_commands.BUSY
+    assert remote_commands.refusal(call.state, call_events.PAUSE) == "", (
+        "a card number may be dictated at any moment"
+    )
+    command(call, call_events.DELETE)
     assert call.state.phase is Phase.ANNOUNCED
 
 
@@ -83,11 +75,11 @@ def states() -> dict[str, tuple[CallState, str]]:
     question = DeletableConversation()
     question.ask_to_delete()
     hold = DeletableConversation()
-    hold.feed(HoldStarted)
+    hold.feed(call_events.HoldStarted)
     ended = DeletableConversation()
     ended.end()
     hung_up = DeletableConversation()
-    hung_up.feed(CallHungUp, hangup=True)
+    hung_up.feed(call_events.CallHungUp, hangup=True)
     return {
         "being told": (arrived, remote_commands.NOT_ANNOUNCED),
         "ringing": (ringing, remote_commands.NOT_ANNOUNCED),
@@ -110,11 +102,11 @@ def states() -> dict[str, tuple[CallState, str]]:
 
 
 @pytest.mark.parametrize("name", states())
-@pytest.mark.parametrize("what", [PAUSE, RESUME, MARK])
+@pytest.mark.parametrize("what", [call_events.PAUSE, call_events.RESUME, call_events.MARK])
 def test_each_state_accepts_or_refuses(name: str, what: str) -> None:
     state, why = states()[name]
     assert remote_commands.refusal(state, what) == why
-    event = CommandGiven(AT + timedelta(minutes=1), code=what, by="panel")
+    event = call_events.CommandGiven(AT + timedelta(minutes=1), code=what, by="panel")
     after, actions = step(state, event)
     if why:
         assert (after, actions) == (state, ())
@@ -124,8 +116,8 @@ def test_each_state_accepts_or_refuses(name: str, what: str) -> None:
 
 def test_unknown_commands_change_nothing() -> None:
     state = DeletableConversation().state
-    for code in (KEEP, "", "anything"):
-        assert step(state, CommandGiven(AT, code=code, by="panel")) == (state, ())
+    for code in (call_events.KEEP, "", "anything"):
+        assert step(state, call_events.CommandGiven(AT, code=code, by="panel")) == (state, ())
     # A dialled code cannot be taken for a command.
-    after, _ = step(state, CodeDialled(AT, code=MARK, other="b"))
+    after, _ = step(state, call_events.CodeDialled(AT, code=call_events.MARK, other="b"))
     assert after == state

@@ -14,17 +14,7 @@ from recorder.call.state import Phase
 from recorder.capture import call_controller
 from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
-from recorder.domain.call_events import (
-    EXTERNAL,
-    ChannelGone,
-    FolderWritten,
-    HoldEnded,
-    HoldStarted,
-    LegBridged,
-    RecordingStarted,
-    SoundEnded,
-    SoundStarted,
-)
+from recorder.domain import call_events
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
@@ -68,23 +58,27 @@ def make_call(tmp_path: Path) -> Callable[[Switch], CallController]:
             ended=lambda call: None,
         )  # fmt: skip
         writer.open(start)
-        call.feed(FolderWritten(AT))
-        call.feed(LegBridged(AT, other="b"))
+        call.feed(call_events.FolderWritten(AT))
+        call.feed(call_events.LegBridged(AT, other="b"))
         return call
 
     return make
 
 
 def play_announcement(call: CallController) -> None:
-    call.feed(RecordingStarted(AT, state="announcing"))
-    call.feed(SoundStarted(AT, leg=EXTERNAL, sound=ANNOUNCEMENT.path))
-    call.feed(SoundEnded(AT + ANNOUNCEMENT.length, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=True))
+    call.feed(call_events.RecordingStarted(AT, state="announcing"))
+    call.feed(call_events.SoundStarted(AT, leg=call_events.EXTERNAL, sound=ANNOUNCEMENT.path))
+    call.feed(
+        call_events.SoundEnded(
+            AT + ANNOUNCEMENT.length, leg=call_events.EXTERNAL, sound=ANNOUNCEMENT.path, complete=True
+        )
+    )
     gevent.sleep(0)
     gevent.sleep(0)
 
 
 def end(call: CallController) -> None:
-    call.feed(ChannelGone(AT, hangup=True))
+    call.feed(call_events.ChannelGone(AT, hangup=True))
     assert call.writer.flush(5)
 
 
@@ -161,12 +155,12 @@ def test_confirmation_is_refused_or_impossible(
 def test_hold_cancels_the_scheduled_end(make_call: Callable[[Switch], CallController]) -> None:
     switch = Switch()
     call = make_call(switch)
-    call.feed(RecordingStarted(AT, state="announcing"))
+    call.feed(call_events.RecordingStarted(AT, state="announcing"))
     switch.commands.clear()
-    call.feed(HoldStarted(AT))
+    call.feed(call_events.HoldStarted(AT))
     assert switch.commands[0] == f"api sched_del {RECORDING}"
     assert switch.commands[-1] == f"api uuid_record a stop '{call.writer.audio}'"
     assert not any("sched_api" in order for order in switch.commands), "started again while on hold"
-    call.feed(HoldEnded(AT))
+    call.feed(call_events.HoldEnded(AT))
     assert sum("sched_api" in order for order in switch.commands) == 2
     end(call)

@@ -15,19 +15,7 @@ from recorder.capture import conferences
 from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
 from recorder.capture.spool_writer import SpoolWriter
-from recorder.domain.call_events import (
-    INTERNAL,
-    CallEvent,
-    ChannelGone,
-    ConferenceJoined,
-    DeadlinePassed,
-    HoldStarted,
-    KeyPressed,
-    LegBridged,
-    LegUnbridged,
-    Participant,
-    ParticipantsJoined,
-)
+from recorder.domain import call_events
 from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, Script, TransferNoticeScript
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
@@ -121,7 +109,7 @@ class LiveCalls:
         writer.open(start)
         self.calls[channel] = controller
         if connected:
-            controller.feed(LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))
+            controller.feed(call_events.LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))
         return controller
 
     def member(self, action: str, leg: str, number: str, caller: str = "300", **more: str) -> None:
@@ -141,7 +129,7 @@ class LiveCalls:
 
     def end(self) -> None:
         for call in self.calls.values():
-            call.feed(ChannelGone(AT, hangup=True))
+            call.feed(call_events.ChannelGone(AT, hangup=True))
 
     def notices(self) -> list[str]:
         return [command for command in self.switch.commands if " play " in command]
@@ -155,7 +143,7 @@ def live(tmp_path: Path) -> Iterator[LiveCalls]:
 
 
 def enter(live: LiveCalls, channel: str, number: str) -> None:
-    live.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
+    live.calls[channel].feed(call_events.LegUnbridged(AT, other=f"b-{channel}"))
     live.member("add-member", channel, number)
 
 
@@ -164,12 +152,12 @@ def names(call: CallController) -> list[str]:
 
 
 @contextmanager
-def events_of(call: CallController) -> Iterator[list[CallEvent]]:
+def events_of(call: CallController) -> Iterator[list[call_events.CallEvent]]:
     """The events that a call is fed, without effect on it; its timer's are left out."""
-    events: list[CallEvent] = []
+    events: list[call_events.CallEvent] = []
 
-    def note(event: CallEvent) -> None:
-        if not isinstance(event, DeadlinePassed):
+    def note(event: call_events.CallEvent) -> None:
+        if not isinstance(event, call_events.DeadlinePassed):
             events.append(event)
 
     call.feed = note  # type: ignore[method-assign]
@@ -203,7 +191,7 @@ def test_conference_members_are_participants_and_hear_the_notice(live: LiveCalls
 def test_two_calls_in_a_conference_share_one_notice(live: LiveCalls) -> None:
     one, two = live.call("a", BOTH), live.call("o", BOTH)
     for number, channel in enumerate(("a", "o")):
-        live.calls[channel].feed(LegUnbridged(AT, other=f"b-{channel}"))
+        live.calls[channel].feed(call_events.LegUnbridged(AT, other=f"b-{channel}"))
         live.conferences.handle_event(event("add-member", **{"Unique-ID": channel, "Member-ID": str(number)}))
     settle()
     live.member("add-member", "c", "3")
@@ -241,7 +229,7 @@ def test_member_who_did_not_hear_the_notice_is_notified_in_the_next_call(live: L
 def test_unaddressable_conference_plays_no_notice(live: LiveCalls) -> None:
     call = live.call("a")
     odd = {"Conference-Name": "the%20room%20${system(x)}"}
-    call.feed(LegUnbridged(AT, other="b-a"))
+    call.feed(call_events.LegUnbridged(AT, other="b-a"))
     live.member("add-member", "a", "1", **odd)
     live.member("add-member", "c", "3", **odd)
     assert live.notices() == []
@@ -389,7 +377,7 @@ def test_third_party_hangs_up_during_the_question(live: LiveCalls) -> None:
 @pytest.mark.usefixtures("no_delays")
 def test_hold_returns_the_third_party(live: LiveCalls) -> None:
     third = ThirdParty(live)
-    third.call.feed(HoldStarted(AT, leg=INTERNAL))
+    third.call.feed(call_events.HoldStarted(AT, leg=call_events.INTERNAL))
     settle()
     assert "accord_beside XML accord" in third.transfers()[-1]
     assert len(third.transfers()) == 2
@@ -560,7 +548,9 @@ def test_key_in_a_conference_reaches_the_asking_call(live: LiveCalls) -> None:
         live.conferences.handle_key(key("c", "no key"))
         assert events == []
         live.conferences.handle_key(key("c", "1"))
-    assert [(type(one), one.key, one.leg, one.other) for one in events] == [(KeyPressed, "1", INTERNAL, "c")]
+    assert [(type(one), one.key, one.leg, one.other) for one in events] == [
+        (call_events.KeyPressed, "1", call_events.INTERNAL, "c")
+    ]
 
 
 def test_supervisors_key_in_a_conference_counts_once(
@@ -578,7 +568,7 @@ def test_supervisors_key_in_a_conference_counts_once(
     assert call.state.transfer.target.leg == "c"
     with events_of(call) as events:
         live.conferences.handle_key(key("c", "5"))
-    assert [type(one) for one in events] == [KeyPressed]
+    assert [type(one) for one in events] == [call_events.KeyPressed]
 
 
 @pytest.mark.parametrize(("how", "to"), [(ALONE, " 3"), (BOTH, "")])
@@ -592,7 +582,7 @@ def test_refusal_in_a_conference_ends_the_question(live: LiveCalls, how: str, to
     live.conferences.handle_event(
         event(start_action, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"})
     )
-    call.feed(KeyPressed(AT, leg=INTERNAL, other="c", key="2"))
+    call.feed(call_events.KeyPressed(AT, leg=call_events.INTERNAL, other="c", key="2"))
     settle()
     end = f"api conference room stop current{to}"
     commands = [command for command in live.switch.commands if "conference " in command]
@@ -602,7 +592,7 @@ def test_refusal_in_a_conference_ends_the_question(live: LiveCalls, how: str, to
 
 def test_unaddressable_conference_ends_no_sound(live: LiveCalls) -> None:
     call = live.call("a", asks=True)
-    call.feed(LegUnbridged(AT, other="b-a"))
+    call.feed(call_events.LegUnbridged(AT, other="b-a"))
     live.member("add-member", "a", "1", **{"Conference-Name": "the%20room"})
     live.conferences.cut_notice(call, "a")
     live.conferences.cut_notice(call, "nobody")
@@ -632,7 +622,9 @@ def test_reconciled_member_does_not_join_again(live: LiveCalls) -> None:
     with events_of(call) as events:
         live.member("add-member", "c", "3")
         live.member("add-member", "d", "4", "400")
-    assert events == [ParticipantsJoined(EVENT_AT, (Participant("d", Party("extension", "400")),))]
+    assert events == [
+        call_events.ParticipantsJoined(EVENT_AT, (call_events.Participant("d", Party("extension", "400")),))
+    ]
 
 
 def departure(leg: str, number: str) -> EslEvent:
@@ -650,7 +642,7 @@ def test_members_are_participants_though_the_switch_cannot_be_asked(live: LiveCa
     live.switch.meanwhile = lose_connection
     with events_of(call) as events:
         live.member("add-member", "a", "1")
-    assert events[-1] == ConferenceJoined(EVENT_AT, "room", (Participant("c"),))
+    assert events[-1] == call_events.ConferenceJoined(EVENT_AT, "room", (call_events.Participant("c"),))
 
 
 def test_members_who_leave_during_a_query_are_no_participants(live: LiveCalls) -> None:
@@ -666,7 +658,7 @@ def test_members_who_leave_during_a_query_are_no_participants(live: LiveCalls) -
         live.conferences.handle_event(departure("d", "4"))
 
     live.switch.meanwhile = leave
-    room = ("room", (Participant("e", Party("extension", "300")),))
+    room = ("room", (call_events.Participant("e", Party("extension", "300")),))
     assert live.conferences.participants_of("a") == room
     assert live.conferences.participants_of("a") == room, "nor later"
 
@@ -721,7 +713,7 @@ def test_departure_leaves_the_other_members_notices(live: LiveCalls) -> None:
 def test_each_call_has_its_own_conference(live: LiveCalls) -> None:
     one, two = live.call("a"), live.call("o")
     enter(live, "a", "1")
-    two.feed(LegUnbridged(AT, other="b-o"))
+    two.feed(call_events.LegUnbridged(AT, other="b-o"))
     live.member("add-member", "o", "7", **LOUNGE)
     live.member("add-member", "c", "8", **LOUNGE)
     assert (names(one), names(two)) == ([], ["c"])

@@ -21,14 +21,8 @@ from recorder.domain.roles import AUDITOR, CUSTOMER
 from recorder.errors import AccordError
 from recorder.features.subject_requests import reviews, rules, service, verification_code
 from recorder.identity import tenants, users
+from recorder.verification_calls import register
 from recorder.verification_calls.policy import A_DAY, CallPolicy
-from recorder.verification_calls.register import (
-    SILENT,
-    TAKEN_WITHIN,
-    TRIES,
-    VALID,
-    VerificationCall,
-)
 from tests.identity_proof import colleague, vouch
 
 NUMBER = "+32470123456"
@@ -295,7 +289,7 @@ def test_a_row_rests_on_leaves_of_its_own(request_, clock, entropy) -> None:
     assert service.find_request("t", other).id == other
 
 
-def order(request_id: str, clock, entropy, tenant: str = "t") -> VerificationCall:
+def order(request_id: str, clock, entropy, tenant: str = "t") -> register.VerificationCall:
     return verification_code.order_call(tenant, request_id, who="u", now=clock(), entropy=entropy)
 
 
@@ -336,7 +330,7 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
 
 def test_code_allows_five_attempts(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
-    for _ in range(TRIES):
+    for _ in range(register.TRIES):
         assert not try_code(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
         try_code(request_, code, clock, entropy)
@@ -353,7 +347,7 @@ def test_only_the_last_code_is_valid_for_a_quarter_of_an_hour(request_, clock, e
     second = call(request_, clock, entropy)
     assert first != second
     assert not try_code(request_, first, clock, entropy)
-    clock.at += VALID
+    clock.at += register.VALID
     with refused("subject_request.no_code"):
         try_code(request_, second, clock, entropy)
 
@@ -396,7 +390,7 @@ def test_number_without_calls_is_not_called(tenant, clock, entropy) -> None:
 
 def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None:
     order(request_, clock, entropy)
-    clock.at += TAKEN_WITHIN
+    clock.at += register.TAKEN_WITHIN
     assert verification_code.CALLS.take("n", clock(), entropy) is None
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome is None
     clock.at += timedelta(seconds=1)
@@ -405,7 +399,7 @@ def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None
     claim = verification_code.CALLS.take("n", clock(), entropy)
     assert claim is not None
     assert verification_code.CALLS.take("n", clock(), entropy) is None, "one of them has it"
-    clock.at += TAKEN_WITHIN + SILENT + timedelta(seconds=1)
+    clock.at += register.TAKEN_WITHIN + register.SILENT + timedelta(seconds=1)
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == UNKNOWN
     verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
     assert verification_code.latest_call("t", request_).outcome == UNKNOWN, "it is said once"

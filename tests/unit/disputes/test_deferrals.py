@@ -22,18 +22,9 @@ from recorder.lifecycle.expired_recording import check_expired
 from recorder.mail.outbox import Outbox
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties
+from recorder.seal import amendment_kinds
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import make_tombstone
-from recorder.seal.amendment_kinds import (
-    GUEST_LEFT,
-    ORDERED,
-    ConsentAdded,
-    ConsentWithdrawn,
-    DeferralEnded,
-    DeletionRequested,
-    ErasureDeferred,
-    OutcomeAdded,
-)
 from recorder.seal.dispute_kinds import SETTLED
 from recorder.seal.usage_terms import READING_TIME
 from tests.amendments import amend
@@ -98,7 +89,7 @@ def test_who_deletes_after_both_agreed_erases_no_outcome(scene, house) -> None:
     for _ in range(26):
         duties.keep()
         house.clock.forward(hours=1)
-    assert OutcomeAdded in kinds(scene), "sealed although its deletion was asked for"
+    assert amendment_kinds.OutcomeAdded in kinds(scene), "sealed although its deletion was asked for"
     found = scene.find(dispute)
     assert (found.closed_how, found.outcome.amendments[0].recording) == (SETTLED, scene.call)
     house.clock.forward(days=7)
@@ -171,7 +162,9 @@ def test_it_ends_when_the_guest_leaves(scene, house) -> None:
     ask_for_deletion(scene)
     scene.invitations.leave(scene.customer.id, dispute.id, jan.id)
     chain = house.changes.look(scene.customer.id, scene.call).chain
-    assert chain.amendments[-1].data == DeferralEnded(2, GUEST_LEFT, (jan.id,))
+    assert chain.amendments[-1].data == amendment_kinds.DeferralEnded(
+        2, amendment_kinds.GUEST_LEFT, (jan.id,)
+    )
     assert erase(scene) == 1
 
 
@@ -184,14 +177,14 @@ def test_who_leaves_after_both_agreed_loses_no_outcome(scene, house, duty) -> No
     assert erase(scene) == 0
     house.clock.forward(hours=1)
     assert duty.record_due(house.clock()) == 1
-    assert OutcomeAdded in kinds(scene)
+    assert amendment_kinds.OutcomeAdded in kinds(scene)
 
 
 def test_nothing_waits_before_somebody_joins(scene, house) -> None:
     dispute = scene.open()
     issued = scene.invite(dispute)
     scene.invitations.answer(scene.link(issued), "declined", notice="…", language="nl")
-    assert ErasureDeferred not in kinds(scene)
+    assert amendment_kinds.ErasureDeferred not in kinds(scene)
     ask_for_deletion(scene)
     assert erase(scene) == 1
 
@@ -289,7 +282,7 @@ def test_one_person_alone_ends_no_deferral_by_order(scene, house) -> None:
             scene.call,
             By("user", jan.id),
             dispute=dispute.id,
-            how=ORDERED,
+            how=amendment_kinds.ORDERED,
             people=[jan.id],
         )
 
@@ -301,8 +294,10 @@ def test_what_ends_after_both_agreed_stays_ended(scene, house, duty) -> None:
     amend(house.changes.narrow, scene.customer.id, scene.call, by, purposes=["agreement"], reason="no longer")
     house.clock.forward(hours=24)
     assert duty.record_due(house.clock()) == 1
-    assert OutcomeAdded in kinds(scene)
-    assert ConsentAdded not in kinds(scene), "the end came after the agreement, and before its seal"
+    assert amendment_kinds.OutcomeAdded in kinds(scene)
+    assert amendment_kinds.ConsentAdded not in kinds(scene), (
+        "the end came after the agreement, and before its seal"
+    )
 
 
 @pytest.mark.parametrize("fault", [StoreError("store.not_found", "gone", "look"), ValueError("malformed")])
@@ -341,7 +336,7 @@ def test_an_outcome_is_sealed_beside_what_is_left(scene, house, duty) -> None:
     house.clock.forward(hours=24)
     assert duty.record_due(house.clock()) == 1
     assert scene.find(dispute).closed_at is not None
-    assert DeletionRequested not in {type(each.data) for each in chain.amendments}
+    assert amendment_kinds.DeletionRequested not in {type(each.data) for each in chain.amendments}
 
 
 @pytest.mark.parametrize("what", ["withdrawn", "narrowed", "shortened"])
@@ -376,7 +371,7 @@ def test_the_guests_own_withdrawal_ends_their_part(scene, house) -> None:
     dispute, jan = scene.recognised()
     scene.invitations.withdraw_consent(scene.customer.id, dispute.id, jan.id, "I withdraw my consent.")
     assert scene.guest(dispute).ended_how == "left"
-    assert kinds(scene)[-2:] == [ConsentWithdrawn, DeferralEnded]
+    assert kinds(scene)[-2:] == [amendment_kinds.ConsentWithdrawn, amendment_kinds.DeferralEnded]
     with pytest.raises(AccessError):
         house.gate.grant(scene.actor(jan), scene.call, "agreement")
     assert erase(scene) == 0, "the customer still keeps it for the open question"

@@ -16,15 +16,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AccordError, SealError
 from recorder.lifecycle import wrapped_key_rows
 from recorder.lifecycle.key_rotation import CLAIM, KeyRotation, rotation_status
-from recorder.seal import kek_files
-from recorder.seal.keyring import (
-    WrappedKey,
-    data_key_path,
-    every_tenant_key_path,
-    load_kek,
-    next_tenant_key_path,
-    tenant_key_path,
-)
+from recorder.seal import kek_files, keyring
 from recorder.seal.verification import verify
 from tests.stored_recordings import put_small
 
@@ -60,14 +52,14 @@ def rotation(house, keys) -> Callable[..., KeyRotation]:
     return make
 
 
-def tenant_key(house) -> WrappedKey:
+def tenant_key(house) -> keyring.WrappedKey:
     found = tenant_queries.tenant_key(house.tenant)
     assert found is not None
     return found
 
 
-def read_key(house, place: str) -> WrappedKey:
-    return WrappedKey.from_bytes((house.bucket / place).read_bytes())
+def read_key(house, place: str) -> keyring.WrappedKey:
+    return keyring.WrappedKey.from_bytes((house.bucket / place).read_bytes())
 
 
 def overwrite(house, place: str, content: bytes) -> None:
@@ -77,7 +69,7 @@ def overwrite(house, place: str, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def damage(key: WrappedKey) -> bytes:
+def damage(key: keyring.WrappedKey) -> bytes:
     return replace(key, wrapped=bytes([key.wrapped[0] ^ 1]) + key.wrapped[1:]).to_bytes()
 
 
@@ -86,21 +78,23 @@ def set_row_key(house, text: str) -> None:
         TenantTable.update(wrapped_key=text).where(TenantTable.id == house.tenant).execute()
 
 
-def foreign_key(house) -> WrappedKey:
+def foreign_key(house) -> keyring.WrappedKey:
     return house.keyring.new_tenant_key("somebody-else", house.entropy)
 
 
 def assert_rotated(house, keys: Path, recordings: list[str]) -> None:
     """Everything opens with the next key-encryption key alone."""
     status = rotation_status(house.store)
-    assert set(status.by_kek) == {load_kek(keys / kek_files.NEXT).id}
+    assert set(status.by_kek) == {keyring.load_kek(keys / kek_files.NEXT).id}
     assert (status.rows, status.objects, status.unfinished, status.absent) == (0, 0, (), ())
-    alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
+    alone = kek_files.Keyring(keyring.load_kek(keys / kek_files.NEXT))
     for each in recordings:
         row = queries.recording(house.tenant, each)
         assert row is not None
         assert verify(house.store, row.prefix, house.root_public, alone).findings == []
-        assert row.wrapped_key == read_key(house, data_key_path(house.tenant, each)).to_bytes().decode()
+        assert (
+            row.wrapped_key == read_key(house, keyring.data_key_path(house.tenant, each)).to_bytes().decode()
+        )
 
 
 def test_wraps_tenant_keys_by_the_next_kek_and_leaves_recordings_alone(
@@ -109,8 +103,8 @@ def test_wraps_tenant_keys_by_the_next_kek_and_leaves_recordings_alone(
     before = tenant_key(house)
     assert rotation().all() == (0, 0)
     after = tenant_key(house)
-    assert (after.key_id, after.wrapped_by) == (before.key_id, load_kek(keys / kek_files.NEXT).id)
-    assert read_key(house, tenant_key_path(house.tenant)) == after
+    assert (after.key_id, after.wrapped_by) == (before.key_id, keyring.load_kek(keys / kek_files.NEXT).id)
+    assert read_key(house, keyring.tenant_key_path(house.tenant)) == after
     assert_rotated(house, keys, recordings)
 
 
@@ -121,7 +115,7 @@ def test_gives_a_tenant_a_new_key_and_wraps_its_recordings_by_it(house, keys, ro
     assert rotation().all() == (2, 0)
     assert tenant_key(house).key_id == announced != before
     for key_id in (before, announced):
-        assert read_key(house, every_tenant_key_path(house.tenant, key_id)).key_id == key_id
+        assert read_key(house, keyring.every_tenant_key_path(house.tenant, key_id)).key_id == key_id
     assert_rotated(house, keys, recordings)
     assert rotation().all() == (0, 0), "nothing is left to do"
 
@@ -132,15 +126,15 @@ def test_wraps_a_tenants_former_keys_too(house, keys, rotation, recordings) -> N
     same_kek.begin(house.tenant)
     assert same_kek.all() == (2, 0)
     rotation().all()
-    former = read_key(house, every_tenant_key_path(house.tenant, first))
-    assert former.wrapped_by == load_kek(keys / kek_files.NEXT).id
+    former = read_key(house, keyring.every_tenant_key_path(house.tenant, first))
+    assert former.wrapped_by == keyring.load_kek(keys / kek_files.NEXT).id
     assert_rotated(house, keys, recordings)
 
 
 def test_announces_the_same_key_until_it_is_in_use(house, rotation) -> None:
     announced = rotation().begin(house.tenant)
     assert rotation().begin(house.tenant) == announced
-    place = next_tenant_key_path(house.tenant)
+    place = keyring.next_tenant_key_path(house.tenant)
     overwrite(house, place, damage(read_key(house, place)))
     assert rotation().begin(house.tenant) != announced, "a damaged one is replaced"
 
@@ -170,7 +164,7 @@ def test_resumes_after_an_interruption_anywhere(house, keys, rotation, recording
 
 @pytest.mark.parametrize("state", ["missing", "damaged"])
 def test_restores_the_buckets_tenant_key_from_the_row(house, keys, rotation, recordings, state) -> None:
-    place = tenant_key_path(house.tenant)
+    place = keyring.tenant_key_path(house.tenant)
     if state == "missing":
         (house.bucket / place).unlink()
     else:
@@ -193,11 +187,11 @@ def test_restores_the_rows_tenant_key_from_the_bucket(house, keys, rotation, rec
 def test_refuses_where_neither_row_nor_bucket_has_the_tenants_key(house, rotation, recordings) -> None:
     before = damage(tenant_key(house))
     set_row_key(house, before.decode())
-    overwrite(house, tenant_key_path(house.tenant), before)
+    overwrite(house, keyring.tenant_key_path(house.tenant), before)
     with pytest.raises(SealError) as failure:
         rotation().all()
     assert failure.value.error_id == "seal.key_damaged"
-    assert read_bytes(house, tenant_key_path(house.tenant)) == before, "nothing was written"
+    assert read_bytes(house, keyring.tenant_key_path(house.tenant)) == before, "nothing was written"
 
 
 def read_bytes(house, place: str) -> bytes:
@@ -206,7 +200,7 @@ def read_bytes(house, place: str) -> bytes:
 
 def test_removes_another_tenants_key_from_a_tenants_folder(house, keys, rotation, recordings) -> None:
     foreign = foreign_key(house)
-    place = every_tenant_key_path(house.tenant, foreign.key_id)
+    place = keyring.every_tenant_key_path(house.tenant, foreign.key_id)
     overwrite(house, place, foreign.to_bytes())
     rotation().all()
     assert place not in house.objects()
@@ -215,7 +209,7 @@ def test_removes_another_tenants_key_from_a_tenants_folder(house, keys, rotation
 
 def test_refuses_a_damaged_next_key_and_says_how_to_replace_it(house, rotation, recordings) -> None:
     rotation().begin(house.tenant)
-    place = next_tenant_key_path(house.tenant)
+    place = keyring.next_tenant_key_path(house.tenant)
     overwrite(house, place, b"{}")
     before = house.objects()
     with pytest.raises(SealError) as failure:
@@ -225,10 +219,10 @@ def test_refuses_a_damaged_next_key_and_says_how_to_replace_it(house, rotation, 
 
 
 def test_refuses_a_key_that_was_changed_for_another(house, rotation, recordings) -> None:
-    former = read_bytes(house, tenant_key_path(house.tenant))
+    former = read_bytes(house, keyring.tenant_key_path(house.tenant))
     rotation().begin(house.tenant)
     rotation().all()
-    overwrite(house, next_tenant_key_path(house.tenant), former)
+    overwrite(house, keyring.next_tenant_key_path(house.tenant), former)
     with pytest.raises(SealError) as failure:
         rotation().all()
     assert failure.value.error_id == "seal.key_former"
@@ -269,7 +263,7 @@ def test_leaves_a_recording_that_somebody_is_erasing(house, rotation, recordings
 
 
 def test_puts_no_key_back_whose_row_lost_it_meanwhile(house, rotation, recordings) -> None:
-    place = data_key_path(house.tenant, recordings[0])
+    place = keyring.data_key_path(house.tenant, recordings[0])
 
     def erase(point: str) -> None:
         if point == "data key put" and place in house.objects():
@@ -284,11 +278,11 @@ def test_puts_no_key_back_whose_row_lost_it_meanwhile(house, rotation, recording
 
 @pytest.mark.parametrize("spoiled", ["missing", "foreign"])
 def test_puts_a_recordings_key_back_from_its_row(house, rotation, recordings, spoiled) -> None:
-    place = data_key_path(house.tenant, recordings[0])
+    place = keyring.data_key_path(house.tenant, recordings[0])
     if spoiled == "missing":
         (house.bucket / place).unlink()
     else:
-        overwrite(house, place, read_bytes(house, data_key_path(house.tenant, recordings[1])))
+        overwrite(house, place, read_bytes(house, keyring.data_key_path(house.tenant, recordings[1])))
     status = rotation_status(house.store)
     assert status.absent == ((house.tenant, recordings[0]),)
     assert rotation().put_back(status.absent) == 1
@@ -302,8 +296,8 @@ def test_reports_a_recording_without_any_good_key_and_rotates_the_others(house, 
     row = queries.recording(house.tenant, recordings[0])
     assert row is not None
     assert row.wrapped_key is not None
-    bad = damage(WrappedKey.from_bytes(row.wrapped_key.encode()))
-    overwrite(house, data_key_path(house.tenant, recordings[0]), bad)
+    bad = damage(keyring.WrappedKey.from_bytes(row.wrapped_key.encode()))
+    overwrite(house, keyring.data_key_path(house.tenant, recordings[0]), bad)
     with writing():
         RecordingTable.update(wrapped_key=bad.decode()).where(RecordingTable.id == recordings[0]).execute()
     rotation().begin(house.tenant)
@@ -321,7 +315,7 @@ def test_skips_a_tenant_whose_key_was_destroyed(house, rotation) -> None:
 
 
 def test_refuses_without_the_kek_that_wraps_a_key(house, keys, rotation, recordings) -> None:
-    alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
+    alone = kek_files.Keyring(keyring.load_kek(keys / kek_files.NEXT))
     with pytest.raises(SealError) as failure:
         rotation(keyring=alone).all()
     assert failure.value.error_id == "seal.kek_missing"
@@ -335,7 +329,7 @@ def test_newest_recording_by_a_key(house, keys, rotation, recordings) -> None:
 
 
 def test_refuses_what_is_no_key_in_a_tenants_folder(house, rotation, recordings) -> None:
-    overwrite(house, every_tenant_key_path(house.tenant, "f" * 32), b"{}")
+    overwrite(house, keyring.every_tenant_key_path(house.tenant, "f" * 32), b"{}")
     with pytest.raises(SealError):
         rotation().all()
 

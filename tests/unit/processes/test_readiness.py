@@ -11,14 +11,7 @@ from recorder.catalogue.tables import lease
 from recorder.errors import CatalogueError, SealError
 from recorder.health import HealthFinding
 from recorder.ids import Entropy
-from recorder.processes.readiness import (
-    RENEW_S,
-    CatalogueChecks,
-    SecretCheck,
-    check_keyring,
-    check_signing_key,
-    check_store_folder,
-)
+from recorder.processes import readiness
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import KEY, Keyring, make_secret
 from recorder.seal.revocation import Trust
@@ -32,8 +25,8 @@ def test_catalogue_that_is_away_is_one_finding(house: Bakery) -> None:
     def ask() -> HealthFinding:
         raise CatalogueError("catalogue.away", "no answer", "try again")
 
-    checks = CatalogueChecks(
-        {"keys": lambda: check_keyring(house.keyring, house.folder / "keys"), "other": ask}
+    checks = readiness.CatalogueChecks(
+        {"keys": lambda: readiness.check_keyring(house.keyring, house.folder / "keys"), "other": ask}
     ).checks()
     assert checks["keys"]().ok, "nothing is known yet"
     with pytest.raises(CatalogueError):
@@ -44,10 +37,10 @@ def test_catalogue_that_is_away_is_one_finding(house: Bakery) -> None:
 
 def test_keyring_must_open_the_customers_keys(house: Bakery, entropy: Entropy) -> None:
     another = Keyring(make_secret(entropy(KEY)))
-    checks = CatalogueChecks(
+    checks = readiness.CatalogueChecks(
         {
-            "keys": lambda: check_keyring(house.keyring, house.folder / "keys"),
-            "wrong": lambda: check_keyring(another, house.folder / "keys"),
+            "keys": lambda: readiness.check_keyring(house.keyring, house.folder / "keys"),
+            "wrong": lambda: readiness.check_keyring(another, house.folder / "keys"),
         }
     ).checks()
     assert checks["catalogue"]().ok
@@ -71,11 +64,11 @@ def test_customers_folder_that_the_process_may_not_write_to(house: Bakery) -> No
     keys.chmod(0o700)
     os.seteuid(65534)
     try:
-        finding = check_store_folder(house.bucket)
+        finding = readiness.check_store_folder(house.bucket)
     finally:
         os.seteuid(0)
     assert (finding.ok, str(keys) in finding.what, "chown" in finding.hint) == (False, True, True)
-    assert check_store_folder(house.bucket).ok, "root may"
+    assert readiness.check_store_folder(house.bucket).ok, "root may"
 
 
 def test_next_key_that_the_process_may_not_read(house: Bakery) -> None:
@@ -88,7 +81,7 @@ def test_next_key_that_the_process_may_not_read(house: Bakery) -> None:
     kek_files.make_next(keys)
     os.seteuid(65534)
     try:
-        finding = check_keyring(house.keyring, keys)
+        finding = readiness.check_keyring(house.keyring, keys)
     finally:
         os.seteuid(0)
     assert finding == HealthFinding(
@@ -97,7 +90,7 @@ def test_next_key_that_the_process_may_not_read(house: Bakery) -> None:
 
 
 def test_panel_without_a_key_is_not_ready(house: Bakery) -> None:
-    finding = check_signing_key(None, PANEL_USES, house.trust, house.clock)
+    finding = readiness.check_signing_key(None, PANEL_USES, house.trust, house.clock)
     assert not finding.ok
     assert "panel.key" in finding.what
     assert "accord key renew" in finding.hint
@@ -105,36 +98,36 @@ def test_panel_without_a_key_is_not_ready(house: Bakery) -> None:
 
 def test_signing_key_must_be_endorsed_now_and_for_every_use(house: Bakery) -> None:
     signer, panel = house.services.signer, house.changes.signer
-    assert check_signing_key(signer, USES, house.trust, house.clock).ok
-    assert check_signing_key(panel, PANEL_USES, house.trust, house.clock).ok
+    assert readiness.check_signing_key(signer, USES, house.trust, house.clock).ok
+    assert readiness.check_signing_key(panel, PANEL_USES, house.trust, house.clock).ok
     with pytest.raises(SealError, match="not for"):
-        check_signing_key(panel, USES, house.trust, house.clock)
+        readiness.check_signing_key(panel, USES, house.trust, house.clock)
     house.clock.forward(days=signing.YEARS * 366)
     with pytest.raises(SealError, match="was endorsed from"):
-        check_signing_key(signer, USES, house.trust, house.clock)
+        readiness.check_signing_key(signer, USES, house.trust, house.clock)
 
 
 def test_revoked_key_is_not_ready(house: Bakery) -> None:
     signer, at = house.services.signer, house.clock()
     trust = Trust(house.root_public, lambda: {signer.key_id: at + timedelta(minutes=1)})
-    assert check_signing_key(signer, USES, trust, house.clock).ok, "not yet"
+    assert readiness.check_signing_key(signer, USES, trust, house.clock).ok, "not yet"
     house.clock.forward(minutes=1)
-    finding = check_signing_key(signer, USES, trust, house.clock)
+    finding = readiness.check_signing_key(signer, USES, trust, house.clock)
     assert (finding.ok, "was revoked" in finding.what) == (False, True)
 
 
 def test_panels_share_one_secret(house: Bakery) -> None:
     seconds = MonotonicClock()
 
-    def check(secret: bytes) -> SecretCheck:
-        return SecretCheck(secret, house.clock, seconds)
+    def check(secret: bytes) -> readiness.SecretCheck:
+        return readiness.SecretCheck(secret, house.clock, seconds)
 
     first, second, stranger = check(b"a" * 32), check(b"a" * 32), check(b"b" * 32)
     assert first().ok
     assert second().ok
     assert not stranger().ok
-    seconds.at += RENEW_S
-    house.clock.forward(seconds=RENEW_S)
+    seconds.at += readiness.RENEW_S
+    house.clock.forward(seconds=readiness.RENEW_S)
     assert first().ok
     first.release()
     assert stranger().ok, "no panel had taken it again"

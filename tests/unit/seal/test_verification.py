@@ -9,16 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.seal import signing, streaming_aead
+from recorder.seal import keyring, signing, streaming_aead
 from recorder.seal.document_source import Files
-from recorder.seal.keyring import (
-    Keyring,
-    WrappedKey,
-    data_key_path,
-    every_tenant_key_path,
-    make_secret,
-    tenant_key_path,
-)
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME, SealedTake
 from recorder.seal.verification import CHECKS, VerificationReport, verify
@@ -28,8 +20,8 @@ from .recording import NOW, RECORDING, TENANT, Bucket, Keys, make_keys, make_sea
 
 PREFIX = f"{TENANT}/2026/11/25/{RECORDING}/"
 OPUS = PREFIX + "audio.opus"
-KEY = data_key_path(TENANT, RECORDING)
-TENANT_KEY = tenant_key_path(TENANT)
+KEY = keyring.data_key_path(TENANT, RECORDING)
+TENANT_KEY = keyring.tenant_key_path(TENANT)
 
 
 def check(bucket: Bucket, keys: Keys, *, with_key: bool = True) -> VerificationReport:
@@ -227,7 +219,9 @@ def another_tenant_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     bucket.objects[TENANT_KEY] = keys.keyring.new_tenant_key(TENANT).to_bytes()
 
 
-def rewrap(keys: Keys, tenant_key: WrappedKey, sealed: SealedTake, recording: str) -> WrappedKey:
+def rewrap(
+    keys: Keys, tenant_key: keyring.WrappedKey, sealed: SealedTake, recording: str
+) -> keyring.WrappedKey:
     """The sealed data key, wrapped anew by who holds the key-encryption key."""
     data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
     replay = [data_key.key, bytes(12)]
@@ -250,8 +244,8 @@ def an_amendment_that_is_none(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 def the_tenant_key_wrapped_by_an_unknown_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     inner = keys.keyring.open_tenant_key(keys.tenant_key)
     replay = [inner.key, bytes(12)]
-    stranger = Keyring(make_secret(bytes(32)))
-    wrapped: WrappedKey = stranger.new_tenant_key(TENANT, lambda _length: replay.pop(0))
+    stranger = keyring.Keyring(keyring.make_secret(bytes(32)))
+    wrapped: keyring.WrappedKey = stranger.new_tenant_key(TENANT, lambda _length: replay.pop(0))
     assert wrapped.key_id == keys.tenant_key.key_id
     bucket.objects[TENANT_KEY] = wrapped.to_bytes()
 
@@ -347,7 +341,7 @@ def test_any_tenant_key_may_wrap_the_sealed_key(bucket: Bucket, keys: Keys, seal
     """A tenant's key may be changed: what was wrapped by one of before is found by that one's id."""
     other = keys.keyring.new_tenant_key(TENANT)
     bucket.objects[TENANT_KEY] = other.to_bytes()
-    bucket.objects[every_tenant_key_path(TENANT, keys.tenant_key.key_id)] = keys.tenant_key.to_bytes()
+    bucket.objects[keyring.every_tenant_key_path(TENANT, keys.tenant_key.key_id)] = keys.tenant_key.to_bytes()
     assert check(bucket, keys).ok, "not wrapped anew yet"
     bucket.objects[KEY] = rewrap(keys, other, sealed, RECORDING).to_bytes()
     assert check(bucket, keys).ok

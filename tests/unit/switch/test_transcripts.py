@@ -10,14 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.domain.call_events import (
-    STEREO,
-    CodecChanged,
-    PlaybackEnded,
-    RecordingStarted,
-    RecordingStopped,
-    StateReported,
-)
+from recorder.domain import call_events
 from recorder.switch.esl_events import EslEvent, Reply
 from recorder.switch.framing import EVENT, Frame, Framer
 from recorder.switch.outbound_socket import Arrival
@@ -160,11 +153,11 @@ def test_translates_the_events_of_a_call(name: str, expected_events: str) -> Non
     found = [
         translated
         for translated in map(translate, events(path))
-        if not isinstance(translated, StateReported | None)
+        if not isinstance(translated, call_events.StateReported | None)
     ]
     words = [
         type(translated).__name__
-        + (("-", "+")[translated.complete] if isinstance(translated, PlaybackEnded) else "")
+        + (("-", "+")[translated.complete] if isinstance(translated, call_events.PlaybackEnded) else "")
         for translated in found
     ]
     assert " ".join(words) == expected_events
@@ -177,13 +170,13 @@ def start_of_recording() -> EslEvent:
     return next(event for event in events(path) if event.name == "RECORD_START")
 
 
-@pytest.mark.parametrize(("channels", "cause"), [(b"1", ""), (b"2", STEREO)])
+@pytest.mark.parametrize(("channels", "cause"), [(b"1", ""), (b"2", call_events.STEREO)])
 def test_stereo_leg_is_a_problem(channels: bytes, cause: str) -> None:
     line = b"variable_rtp_use_codec_channels: "
     event = EslEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
     translated = translate(event)
     assert translated is not None
-    assert (type(translated), translated.problem) == (RecordingStarted, cause)
+    assert (type(translated), translated.problem) == (call_events.RecordingStarted, cause)
 
 
 def test_fax_is_reported_with_the_end_of_the_recording() -> None:
@@ -192,7 +185,7 @@ def test_fax_is_reported_with_the_end_of_the_recording() -> None:
     for raw, fax in ((ended, False), (faxed, True)):
         translated = translate(EslEvent(b"\n" + raw))
         assert translated is not None
-        assert (type(translated), translated.fax) == (RecordingStopped, fax)
+        assert (type(translated), translated.fax) == (call_events.RecordingStopped, fax)
 
 
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
@@ -203,7 +196,9 @@ def test_codec_change_continues_the_recording(name: bytes) -> None:
         b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
     )
     translated = translate(EslEvent(changed_codec))
-    assert (translated and type(translated)) == (CodecChanged if name == b"RECORD_START" else None)
+    assert (translated and type(translated)) == (
+        call_events.CodecChanged if name == b"RECORD_START" else None
+    )
 
 
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
