@@ -1,201 +1,46 @@
-"""What an audit compares each column of each table with, or why it need not.
+"""The columns of each table that an audit compares, and why it need not compare the others.
 
-docs/reference/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` checks it against the
-tables and an audit: it changes each column of :data:`COMPARED`, and the audit must report it. Every new
-column must be in one of the two mappings.
+docs/reference/security.md shows the second list, and ``tests/unit/auditlog/test_coverage.py`` checks both
+against the tables and an audit: it changes each column of :data:`COMPARED`, and the audit must report it.
+What leaves state is compared; every other column must be in :data:`OTHERWISE` or :data:`EXCEPTED`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-SIGNED: Final = "the manifest and its amendments"
-BUCKET: Final = "the wrapped key in the bucket"
-LEAVES: Final = "the leaves' own hashes, and the tree that was signed"
-NOTE: Final = "the signed note"
-CREDENTIAL: Final = "its own signature, and what it says of the row"
+from recorder.audit.leaf_schema import STATEMENTS
+from recorder.catalogue.tables.registry import TABLES
+
+EVERY: Final = "every column"
+
+OTHERWISE: Final[Mapping[str, Mapping[str, str]]] = {
+    "the manifest, its amendments, the wrapped key in the bucket": {"recording": EVERY, "amendment": EVERY},
+    "the signed statement, in the bucket too, and the leaves about it": {"retention_limit": EVERY},
+    "the leaves' own hashes, and the tree that was signed": {"log_leaf": EVERY, "log_subtree": EVERY},
+    "the signed note": {"log_checkpoint": EVERY},
+    "the number of leaves": {"tenant": "log_size"},
+    "its own signature, and what it says of the row": {
+        "user_account": "credential", "api_token": "credential", "live_command": "command until",
+        "invitation": "language token_sha256 until", "request_review": "disclosure",
+    },
+    "leaf user.… (login_sha256, profile_sha256)": {"user_account": "login name language password_hash"},
+    "leaf line.changed (line_delete_sha256, line_keep_sha256)": {"line_delete": EVERY, "line_keep": EVERY},
+    "a salted hash in a leaf": {
+        "subject_request": "number_salt", "number_proof": "number_salt", "dispute_call": "number_salt",
+    },
+    "its hash": {"sound": EVERY},
+    "nothing makes one: each row is named": {"purpose": EVERY},
+    "a rebuild's progress is the only one there is": {"global_state": "name"},
+    "the call's row": {"listed_call": EVERY},
+}  # fmt: skip
+"""What is compared with something else than a leaf's own words: by what, table and columns."""
 
 
 def _by(how: str, names: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), how)
 
-
-def _leaf(kinds: str, names: str) -> dict[str, str]:
-    return _by(f"leaf {kinds}", names)
-
-
-def _at(kind: str, name: str) -> dict[str, str]:
-    return {name: f"leaf {kind}: when it was written"}
-
-
-COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
-    "tenant": _leaf(
-        "tenant.created, tenant.changed, tenant.country_changed, tenant.plan_changed",
-        "id name language languages time_zone plan country",
-    )
-    | _leaf("tenant.created, tenant.key_wrapped, tenant.key_changed (SHA-256)", "wrapped_key")
-    | _by("the number of leaves", "log_size")
-    | _leaf("log.restarted; 1 without one", "log_epoch")
-    | _at("tenant.created", "created_at"),
-    "user_account": _leaf("user.created", "id tenant_id")
-    | _leaf("user.created, user.access_changed", "role lines")
-    | _leaf(
-        "user.created, user.password_changed, user.login_changed, user.profile_changed (login_sha256, "
-        "profile_sha256)",
-        "login name language password_hash",
-    )
-    | _by(CREDENTIAL, "credential")
-    | _at("user.created", "created_at")
-    | _at("user.revoked", "revoked_at"),
-    "second_factor": _leaf("user.factors_changed", "id tenant_id number")
-    | _by("its own signature, and the leaf's SHA-256", "statement"),
-    "sign_in_rule": _leaf("tenant.sign_in_changed", "id tenant_id number")
-    | _by("its own signature, and the leaf's SHA-256", "statement"),
-    "download_permission": _leaf("user.download_changed", "id tenant_id number")
-    | _by("its own signature, and the leaf's SHA-256", "statement"),
-    "branding": _leaf("provider.branding_changed", "id tenant_id number")
-    | _by("its own signature, and the leaf's SHA-256", "statement"),
-    "second_factor_reset": _leaf("user.factor_reset_requested", "id tenant_id user_id requested_by")
-    | _by("its own signature, and the leaf's SHA-256", "statement")
-    | _at("user.factor_reset_requested", "requested_at")
-    | _at("user.factor_reset_ended", "ended_at"),
-    "invitation": _leaf("invitation.created", "id tenant_id")
-    | _leaf("invitation.created, invitation.renewed", "role lines statement")
-    | _by(CREDENTIAL, "address name language token_sha256 until")
-    | _at("invitation.created", "created_at")
-    | _leaf("invitation.accepted, invitation.withdrawn", "ended_at outcome"),
-    "session": _leaf("session.opened", "id user_id token_sha256")
-    | _at("session.opened", "created_at")
-    | _at("session.closed", "ended_at"),
-    "sound": _by("each other: a sound is called by its SHA-256", "sha256 wav duration_ms"),
-    "purpose": _by(
-        "nothing makes one: each row is named",
-        "id tenant_id code labels legal_basis longest_days roles created_at",
-    ),
-    "announcement": _leaf(
-        "announcement.created",
-        "id tenant_id name version language text purposes keep_days sound_sha256 mode question_text "
-        "question_sha256 declined_text declined_sha256 composed greeting_sha256",
-    )
-    | _at("announcement.created", "created_at"),
-    "line": _leaf(
-        "line.created, line.changed",
-        "id tenant_id number digits label mode timing formats announcement_id others menu_text menu_sha256 "
-        "keep deletable beep transfer_notice outbound",
-    )
-    | _at("line.created", "since")
-    | _at("line.ended", "until"),
-    "line_delete": _leaf(
-        "line.changed (line_delete_sha256)",
-        "line_id language question_text question_sha256 deleted_text deleted_sha256",
-    ),
-    "line_keep": _leaf(
-        "line.changed (line_keep_sha256)",
-        "line_id language question_text question_sha256 cue_text cue_sha256 yes_text yes_sha256 no_text "
-        "no_sha256 none_text none_sha256",
-    ),
-    "recording": _by(
-        SIGNED,
-        "id tenant_id line_id number direction started_at duration_ms announcement_id announcement_version "
-        "announced purposes restricted keep_answer agreement consented_until keep_until prefix "
-        "manifest_sha256 objects stored_bytes stored_at erased_at erasure_reason import_sha256",
-    )
-    | _by(
-        "the manifest's parties, with a key-encryption key",
-        "external_kind external_value internal_kind internal_value",
-    )
-    | _by(BUCKET, "wrapped_key"),
-    "unrecorded_call": _leaf(
-        "call.not_recorded",
-        "id tenant_id line_id number direction node external_kind external_value started_at ended_at reason "
-        "quarantined_until",
-    )
-    | _at("call.not_recorded", "listed_at"),
-    "access_grant": _leaf(
-        "grant.given", "id tenant_id user_id session_id recording_id purpose manifest_sha256"
-    )
-    | _at("grant.given", "granted_at"),
-    "listen": _leaf("listen.opened", "id tenant_id grant_id name")
-    | _leaf("listen.closed", "sent_bytes listen_report")
-    | _at("listen.opened", "opened_at")
-    | _at("listen.closed", "closed_at"),
-    "call_note": _leaf("note.added", "id tenant_id recording_id user_id kind at_ms")
-    | _leaf("note.added, note.edited, note.deleted (SHA-256)", "text")
-    | _leaf("note.deleted", "deleted_by")
-    | _at("note.added", "created_at")
-    | _at("note.edited", "edited_at")
-    | _at("note.deleted", "deleted_at"),
-    "log_leaf": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
-    "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
-    "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
-    | _leaf("retention_limit.set, retention_limit.lifted", "leaf lifted_leaf"),
-    "global_state": _by("a rebuild's progress is the only one there is", "name"),
-    "usage_day": _leaf(
-        "usage.counted", "id tenant_id day part time_zone lines calls duration_ms bytes until through"
-    )
-    | _at("usage.counted", "counted_at"),
-    "live_command": _leaf("command.requested", "id tenant_id call_id action by_kind by_id")
-    | _by(CREDENTIAL, "command until")
-    | _at("command.requested", "requested_at")
-    | _leaf("command.answered", "outcome")
-    | _at("command.answered", "answered_at"),
-    "api_token": _leaf("token.created", "id tenant_id name token_sha256")
-    | _by(CREDENTIAL, "credential")
-    | _at("token.created", "created_at")
-    | _at("token.revoked", "revoked_at"),
-    "log_subtree": _by(LEAVES, "id tenant_id level number hash"),
-    "log_checkpoint": _by(NOTE, "id tenant_id number epoch size root at note place"),
-    "checkpoint_recipient": _leaf("recipient.added", "id tenant_id address")
-    | _at("recipient.added", "since")
-    | _at("recipient.removed", "until"),
-    "subject_request": _leaf(
-        "subject_request.received (the number by a salted hash)",
-        "id tenant_id number number_salt wants language received_on due_on entered_kind entered_by",
-    )
-    | _at("subject_request.received", "entered_at")
-    | _leaf("subject_request.extended", "extended_at extension_reason")
-    | _leaf("subject_request.vouched", "vouched_at vouched_by vouched_statement")
-    | _leaf("subject_request.verified", "verified_at verified_how verified_by verified_statement")
-    | _leaf("subject_request.closed", "closed_at closed_how")
-    | _at("subject_request.exported", "exported_at"),
-    "verification_code": _leaf(
-        "subject_request.call_ordered (the number by a salted hash)",
-        "id request_id tenant_id number language ordered_at until",
-    )
-    | _leaf("subject_request.code_created", "node taken_at code_hash valid_until")
-    | _leaf("subject_request.code_tried", "tries")
-    | _leaf("subject_request.called", "outcome"),
-    "number_proof": _leaf(
-        "number.call_ordered (the number by a salted hash)",
-        "id tenant_id number number_salt language ordered_at until",
-    )
-    | _leaf("number.code_created", "node taken_at code_hash valid_until")
-    | _leaf("number.code_tried", "tries")
-    | _leaf("number.called", "outcome")
-    | _leaf("number.proved", "line_id"),
-    "dispute_call": _leaf(
-        "dispute.call_ordered (the number by a salted hash)",
-        "id dispute_id guest_id tenant_id number number_salt language ordered_at until",
-    )
-    | _leaf("dispute.code_created", "node taken_at code_hash valid_until")
-    | _leaf("dispute.code_tried", "tries")
-    | _leaf("dispute.called", "outcome"),
-    "listed_call": _by(
-        "the call's row",
-        "id tenant_id started_ms recorded line external internal direction duration_ms reason",
-    ),
-    "request_review": _leaf(
-        "subject_request.recording_reviewed",
-        "id request_id recording_id given withheld_reason decided_at decided_by",
-    )
-    | _by(CREDENTIAL, "disclosure")
-    | _at("recording.exported", "exported_at")
-    | _leaf(
-        "subject_request.recording_erased, subject_request.recording_kept", "erased_at kept_reason kept_until"
-    ),
-}
-"""By table and column: the basis of the comparison."""
 
 _WORK: Final = "a work queue: each item is checked again before anything is done"
 _LIVE: Final = (
@@ -334,6 +179,45 @@ BY_STATEMENTS: Final = (
 )  # fmt: skip
 """Tables that decide nothing: signed statements do (offboarding, erased calls, disputes), and a separate
 module compares the rows with those."""
+
+
+class _AnyBody(dict[str, Any]):
+    """A leaf's body that has every field, with one value."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+    def __missing__(self, _name: str) -> Any:
+        return self._value
+
+
+def _compared(table: str, columns: Sequence[str]) -> list[str]:
+    """Columns that leaves state, with the id and customer of rows of which they state anything, and those
+    that are compared otherwise."""
+    statements = [each for each in STATEMENTS.values() if each.model._meta.table_name == table]
+    stated = {name for each in statements for value in (1, "x") for name in each.columns(_AnyBody(value))}
+    stated |= {"id", "tenant_id"} if statements else set()
+    found = [name for name in columns if name in stated]
+    for listed in OTHERWISE.values():
+        names = listed.get(table, "")
+        found += (
+            [each for each in columns if each not in EXCEPTED.get(table, ())]
+            if names == EVERY
+            else names.split()
+        )
+    return list(dict.fromkeys(found))
+
+
+COMPARED: Final[Mapping[str, Sequence[str]]] = {
+    model._meta.table_name: found
+    for model in TABLES
+    if model._meta.table_name not in BY_STATEMENTS
+    and (found := _compared(model._meta.table_name, [each.column_name for each in model._meta.sorted_fields]))
+}
+"""By table: the columns that an audit compares."""
 
 
 def exceptions() -> Iterable[tuple[str, str, str]]:
