@@ -6,6 +6,7 @@ To add a language: a folder in ``translations/`` with its ``messages.po`` (see t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from babel.dates import get_timezone, get_timezone_name
@@ -61,6 +62,11 @@ def current_language() -> str:
     # Without the region: "de-AT, en;q=0.5" prefers German.
     accepted = Accept([(tag.partition("-")[0], quality) for tag, quality in request.accept_languages])
     return accepted.best_match(config.languages) or config.languages[0]
+
+
+def in_language(words: Mapping[str, str]) -> str:
+    """Words by language, in the visitor's; in English if there are none in it."""
+    return words.get(current_language(), words["en"])
 
 
 def current_locale() -> str:

@@ -13,7 +13,7 @@ from web.account.limits import count_call, limit_grants, limiter
 from web.numbers.blueprint import blueprint
 from web.numbers.setup_views import for_admins
 from web.state import current_visitor, login_required, panel_state, visitor
-from web.text.number_proof import ERRORS
+from web.text import errors
 
 LONGEST_ENTRY = 60
 
@@ -72,7 +72,7 @@ def enter_code(call_id: str) -> ResponseReturnValue:
             return redirect(url_for(".show"), 303)
         return _call_page(_call(call_id), code, _refusal(error)), 422
     if line is None:
-        return _call_page(_call(call_id), code, {"code": str(ERRORS["number.wrong_code"][1])}), 422
+        return _call_page(_call(call_id), code, {"code": errors.error("number.wrong_code")}), 422
     flash(_("The number was added. Next, choose what recordings are used for."), "done")
     return redirect(url_for(".edit_setup", line_id=line), 303)
 
@@ -94,10 +94,10 @@ def _call(call_id: str) -> VerificationCall:
 
 def _refusal(error: AccordError) -> dict[str, str]:
     """The sentence of an error by its field.  Raises the error again if it concerns none."""
-    found = ERRORS.get(error.error_id)
-    if found is None:
+    field = errors.field(error.error_id)
+    if field is None:
         raise error
-    return {found[0]: str(found[1])}
+    return {"number" if field == "call" else field: errors.error(error.error_id)}
 
 
 def _form(entry: str, errors: dict[str, str]) -> str:

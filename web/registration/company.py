@@ -16,7 +16,7 @@ from recorder.mail.address import normalize_address
 from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
-from web.text import registration as text
+from web.text import errors
 
 TEXTS: Final = ("company", "country", "time_zone", "name", "login")
 
@@ -61,10 +61,11 @@ class CompanyForm:
 
     def refuse(self, error: CatalogueError) -> None:
         """Note an error beside its field.  Raises the error again if it concerns none."""
-        found = text.ERRORS.get(error.error_id)
-        if found is None:
+        name = errors.field(error.error_id)
+        if name is None:
             raise error
-        self.errors.setdefault(found[0], str(found[1]))
+        # Here, the address is what the person logs in with.
+        self.errors.setdefault("login" if name == "address" else name, errors.error(error.error_id))
 
 
 def form_choices() -> dict[str, object]:

@@ -35,14 +35,6 @@ MAX_NAMES = 20
 AGREEMENTS = 100
 """Agreements that a preview offers to end."""
 
-FIELDS = {
-    "retention.days": "days",
-    "retention.too_long": "days",
-    "retention.purpose": "purpose",
-    "retention.by_law": "purpose",
-}
-"""The field that an error is about."""
-
 
 @dataclass(frozen=True, slots=True)
 class PurposeLimit:
@@ -117,7 +109,7 @@ def change_limit() -> ResponseReturnValue:
 
 def _refuse(error: RetentionError) -> ResponseReturnValue:
     """The form again, with what was typed and the error beside its field."""
-    field = FIELDS.get(error.error_id)
+    field = errors.field(error.error_id)
     if field is None:
         raise error
     return _render_limits(request.values, {field: errors.error(error.error_id)}), 422

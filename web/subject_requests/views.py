@@ -32,14 +32,6 @@ from web.subject_requests import archive, facts
 from web.subject_requests.facts import RecordingFacts
 from web.text import errors, formats, subject_requests
 
-FIELDS = {
-    "subject_request.number": "number",
-    "subject_request.wants": "wants",
-    "subject_request.language": "language",
-    "subject_request.day": "received",
-}
-"""The field of a new request that an error is about."""
-
 log = structlog.get_logger()
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
@@ -129,9 +121,10 @@ def add_request() -> ResponseReturnValue:
             entropy=panel_state().entropy,
         )
     except SubjectRequestError as error:
-        if error.error_id not in FIELDS:
+        field = errors.field(error.error_id)
+        if field is None:
             raise
-        return _render_list(form, {FIELDS[error.error_id]: errors.error(error.error_id)}), 422
+        return _render_list(form, {field: errors.error(error.error_id)}), 422
     return _redirect_to_request(row.id)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from flask_babel import gettext as _
@@ -11,7 +10,7 @@ from flask_babel import lazy_gettext as _l
 from recorder.auditlog.kinds import GROUPS, KINDS
 from recorder.domain.roles import GUESTS
 from recorder.features.access_log.rules import CHANGED, ERASED, LogEntry, Person
-from web.language import current_language
+from web.language import in_language
 
 OTHER_GROUP: Final = "system"
 OTHER: Final = _l("An entry that this page cannot describe yet.")
@@ -34,11 +33,6 @@ def groups() -> dict[str, str]:
 def group(kind: str) -> str:
     """The label of a kind's group."""
     return in_language(GROUPS[KINDS[kind].group if kind in KINDS else OTHER_GROUP])
-
-
-def in_language(words: Mapping[str, str]) -> str:
-    """The words in the visitor's language; in English if there are none in it."""
-    return words.get(current_language(), words["en"])
 
 
 def sentence(entry: LogEntry) -> str:

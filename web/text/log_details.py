@@ -21,9 +21,8 @@ from recorder.domain.line_policy import OFF
 from recorder.domain.live_command import DONE
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
 from recorder.features.access_log.rules import LogEntry
-from web.language import NAMES
+from web.language import NAMES, in_language
 from web.text import commands, errors, formats, labels, numbers, plans, retention, subject_requests, team
-from web.text.access_log import in_language
 
 WAS: Final = "_was"
 

@@ -14,7 +14,7 @@ from recorder.errors import AccordError
 from recorder.prompts.country_rules import STRICT, Objection
 from recorder.prompts.purposes import standard
 from web.language import NAMES, current_language, current_locale
-from web.text import formats
+from web.text import errors, formats
 
 MODES: Final[Mapping[str, object]] = {
     "notice": _l("Callers are told"),
@@ -37,54 +37,11 @@ PARTS: Final[Mapping[str, object]] = {
     "declined": _l("If consent is refused"),
 }
 
-ERRORS: Final[Mapping[str, tuple[str, object]]] = {
-    "line.settings": ("mode", _l("Choose one of these.")),
-    "line.languages": ("languages", _l("Choose at least one language.")),
-    "line.timing": (
-        "mode",
-        _l(
-            "On this number, the announcement is played when somebody answers. This works only if "
-            "callers are informed without a question, in one language. Your provider can move it "
-            "before ringing."
-        ),
-    ),
-    "plan.keep_days": (
-        "keep_days",
-        _l("Your company’s plan allows fewer days. Your provider can change it."),
-    ),
-    "announcement.purposes": ("purposes", _l("Choose at least one purpose.")),
-    "announcement.sound_missing": (
-        "",
-        _l("A sentence that callers hear on this number has lost its sound. Ask your provider."),
-    ),
-    "prompt.not_wav": (
-        "greeting",
-        _l("This is not a WAV file, or it is damaged. Save your recording as WAV and choose it again."),
-    ),
-    "prompt.form": ("greeting", _l("This WAV is not PCM with 16 bits. Save it in that form.")),
-    "prompt.channels": ("greeting", _l("This WAV is not mono. Save it with one channel.")),
-    "prompt.rate": ("greeting", _l("This WAV is not at 8,000 or 16,000 Hz. Save it at one of these rates.")),
-    "prompt.length": (
-        "greeting",
-        _l("A greeting lasts 1 to 60 seconds, and so does the whole announcement."),
-    ),
-    "prompt.silent": ("greeting", _l("It is almost silent. Record it again, louder.")),
-    "prompt.clipping": ("greeting", _l("It is too loud and distorted. Record it again, more quietly.")),
-    "prompt.repeats": (
-        "greeting",
-        _l("The sound repeats itself, like a tone or a loop. Use a spoken sentence."),
-    ),
-    "prompt.greeting": ("greeting", _l("Choose a sound file for the greeting, or clear its text.")),
-    "prompt.greeting_text": ("greeting_text", _l("Enter the exact text of the greeting.")),
-}
-"""The field and the sentence of an error, by ``error_id``."""
-
 
 def setup_error(error: AccordError) -> tuple[str, str]:
     """The field that an error concerns (empty: none), and what it says."""
-    found = ERRORS.get(error.error_id)
-    if found is not None:
-        return found[0], str(found[1])
+    if error.error_id in errors.ERRORS:
+        return errors.field(error.error_id) or "", errors.error(error.error_id)
     if error.error_id.startswith(("prompt.", "tts.")):
         return "", str(_("A sentence has no sound in one of these languages. Ask your provider."))
     return "", str(_("This cannot be set up. Ask your provider."))

@@ -35,51 +35,6 @@ ERASURE_REASONS: Final[Mapping[str, object]] = {
 }
 """By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.ERASURE_REASONS`)."""
 
-ON_HOLD: Final[object] = _l(
-    "This recording is kept for a difference. Meanwhile only the people named for it can "
-    "listen, and only for that."
-)
-
-ERRORS: Final[Mapping[str, object]] = {
-    "retention.held": _l("It is kept for a difference, so it cannot be deleted. Release it first."),
-    "retention.by_law": _l(
-        "The law requires this recording to be kept. It cannot be deleted before that period is over."
-    ),
-    "retention.deleted": _l("It has already been deleted and is being destroyed."),
-    "retention.being_erased": _l("It is being destroyed: it is too late to keep it."),
-    "retention.not_for_disputes": _l("Choose the purpose to keep it for."),
-    "retention.reason": _l("Give the reason in a sentence or two."),
-    "retention.review": _l("Choose a review date within a year."),
-    "retention.not_yours": _l("Only an admin, or the person who is handling it, can release it."),
-    "retention.handler": _l("Choose another colleague who sees the calls of this number."),
-    "retention.no_hold": _l("It has already been released."),
-    "retention.not_by_consent": _l("No purpose of this recording rests on consent any more."),
-    "retention.not_announced": _l(
-        "This recording does not show that everybody was told, so no agreement about it is possible."
-    ),
-    "retention.over": _l("The retention of this recording is over, or it is about to be deleted."),
-    "retention.plan": _l(
-        "Your company’s plan has a shorter retention. Choose an earlier day. Your provider can "
-        "change the plan."
-    ),
-    "retention.past": _l("Counted from the call, that time is already over. Choose a longer one."),
-    "retention.purpose": _l("Choose one of the purposes."),
-    "retention.too_long": _l(
-        "Your country’s rules do not allow such a long retention. Choose a shorter time."
-    ),
-    "retention.agreed_on": _l("Choose the day of the agreement: between the call and today."),
-    "retention.until": _l("Choose the last day to keep it."),
-    "retention.days": _l("Enter a number of days, 1 or more."),
-    "retention.no_limit": _l("Somebody changed this in the meantime. Check it and try again."),
-    "retention.not_erased": _l("It has not been destroyed, so there is no receipt."),
-    "retention.not_gone": _l(
-        "Part of this recording still exists. This was reported; the receipt follows once it is gone."
-    ),
-    "retention.busy": _l("Somebody else is changing this recording right now. Try again in a minute."),
-    "retention.no_key": _l("This cannot be changed here: there is no signing key. Ask your provider."),
-}
-"""By ``error_id``."""
-
 
 def end_reason(why: str, at: datetime) -> str:
     """That a purpose has ended, and why."""

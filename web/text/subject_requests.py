@@ -61,47 +61,6 @@ CALL_RESULTS: Final[Mapping[str, object]] = {
 CODE_GIVEN: Final[object] = _l("Somebody answered and heard a code, valid until %(time)s. Ask for it.")
 CALL_IN_PROGRESS: Final[object] = _l("Calling the number. Refresh in a moment.")
 
-ERRORS: Final[Mapping[str, object]] = {
-    "subject_request.number": _l("Enter a phone number with its country code, such as +32 470 12 34 56."),
-    "subject_request.wants": _l("Choose what they want."),
-    "subject_request.language": _l("Choose the language of the answer."),
-    "subject_request.day": _l("Choose the day you received it: within the last year, not in the future."),
-    "subject_request.statement": _l("Say it in a sentence or two."),
-    "subject_request.extended": _l("It has already been extended. That is possible once."),
-    "subject_request.too_late": _l(
-        "The first month is over. An extension can be granted and announced to the person only "
-        "within that month."
-    ),
-    "subject_request.closed": _l("This request is closed."),
-    "subject_request.verified": _l("It is already established that the number belongs to this person."),
-    "subject_request.unverified": _l("First establish that the number belongs to this person."),
-    "subject_request.not_asked": _l("The person did not ask for that."),
-    "subject_request.vouched": _l("You have vouched for the person. A colleague has to do so too."),
-    "subject_request.may_not_vouch": _l("Your role does not include vouching for somebody."),
-    "subject_request.unannounced": _l(
-        "The recording was not announced in this call. Decide on it separately, and say why it is given."
-    ),
-    "subject_request.not_logged": _l(
-        "The stored data of this request differ from the log. Nothing is given or erased. Tell "
-        "your provider: an audit shows the change."
-    ),
-    "audit_log.incomplete": _l("The log is incomplete, so nothing was erased. Tell your provider."),
-    "subject_request.nothing": _l("You have no call with that number, so it is not called."),
-    "subject_request.call_pending": _l("That number is being called right now."),
-    "subject_request.no_code": _l("There is no valid code. Call the number again."),
-    "subject_request.tries_exhausted": _l("That code was tried too often. Call the number again."),
-    "subject_request.wrong_code": _l("That is not the right code."),
-    "subject_request.given": _l("Choose what to give of each recording."),
-    "subject_request.not_theirs": _l("That recording does not belong to a call with this number."),
-    "subject_request.not_reviewed": _l("First choose what to give of each recording."),
-    "subject_request.copy_first": _l(
-        "The person also wants a copy. Give it first: erasure cannot be undone."
-    ),
-    "subject_request.how": _l("Choose the outcome."),
-    "subject_request.sure": _l("Tick the box to confirm: erasure cannot be undone."),
-}
-"""By ``error_id``."""
-
 
 def wants(code: str) -> str:
     """What somebody asks for."""

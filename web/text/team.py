@@ -11,6 +11,7 @@ from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER, OPERATOR, SUPPORT
 from recorder.errors import AccordError
 from recorder.features.team.invitations import InvitationRow
+from web.text import errors
 
 ROLES: Mapping[str, object] = {
     ADMIN: _l("Admin"),
@@ -28,47 +29,6 @@ ROLE_EXPLANATIONS: Mapping[str, object] = {
     ADMIN: _l("Also manages the team and decides how long calls are kept. Sees all calls."),
     AUDITOR: _l("Sees the list of all calls and who listened, but cannot listen."),
 }
-
-ERRORS: Mapping[str, tuple[str, object]] = {
-    "user.name": ("name", _l("Enter a name of up to 100 characters, on one line.")),
-    "user.name_exists": (
-        "name",
-        _l("Somebody in your team already has this name. Add an initial or a department."),
-    ),
-    "mail.address": ("address", _l("Enter an email address, such as claire@example.com.")),
-    "user.login": ("address", _l("Enter an email address, such as claire@example.com.")),
-    "user.exists": ("address", _l("Somebody already logs in with this address.")),
-    "invitation.exists": (
-        "address",
-        _l("This address already has an invitation. Send it again from the team page."),
-    ),
-    "user.role": ("role", _l("Choose a role.")),
-    "user.last_admin": (
-        "role",
-        _l("This is your only admin. Make somebody else an admin first."),
-    ),
-    "user.lines": ("lines", _l("Choose at least one number, or let this person see all calls.")),
-    "user.password": ("password", _l("Use at least 12 characters.")),
-    "user.password_long": ("password", _l("This password is too long.")),
-    "user.password_named": (
-        "password",
-        _l("This password contains a name that is easy to guess. Use several unrelated words."),
-    ),
-    "user.password_common": (
-        "password",
-        _l("This password is too easy to guess. Use several unrelated words."),
-    ),
-    "user.password_breached": (
-        "password",
-        _l("This password appeared in a data breach elsewhere. Use several unrelated words."),
-    ),
-    "user.password_unchecked": (
-        "password",
-        _l("No new password can be chosen right now. This was reported; try again later."),
-    ),
-    "user.password_wrong": ("password", _l("This is not your current password.")),
-}
-"""By ``error_id``: the field that it is about, and the sentence beside it."""
 
 ENDED: Mapping[str, object] = {
     "invitation.accepted": _l("This invitation was accepted already. You can log in."),
@@ -95,17 +55,19 @@ def role_explanation(code: str) -> str:
 
 def field_errors(error: AccordError) -> dict[str, str]:
     """The sentence about an error, by the field that it stands beside; ``form`` for one about no field."""
-    field, text = ERRORS.get(
-        error.error_id,
-        ("form", _l("This could not be saved. It was reported; try again later, or ask your provider.")),
-    )
-    return {field: str(text)}
+    field = errors.field(error.error_id)
+    if field is None:
+        return {
+            "form": str(_("This could not be saved. It was reported; try again later, or ask your provider."))
+        }
+    return {field: errors.error(error.error_id)}
 
 
 def ended(error_id: str) -> str:
     """Why a link no longer works, or cannot be used."""
-    sentences = {**ENDED, "user.exists": ERRORS["user.exists"][1]}
-    return str(sentences.get(error_id, ENDED["link.unknown"]))
+    if error_id == "user.exists":
+        return errors.error(error_id)
+    return str(ENDED.get(error_id, ENDED["link.unknown"]))
 
 
 def seen_lines(row: UserRow | InvitationRow, labels: Mapping[str, str]) -> str:

@@ -49,102 +49,7 @@ from recorder.seal.dispute_kinds import (
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.verification_calls.register import VerificationCall
-from web.text import formats, verification_calls
-
-ERRORS: Final[Mapping[str, object]] = {
-    "dispute.not_found": _l("This page does not exist, or it belongs to somebody else."),
-    "dispute.closed": _l("This difference is closed."),
-    "dispute.subject": _l("Say in one sentence what you see differently, up to 200 characters."),
-    "dispute.day": _l("Choose a day within the next six months."),
-    "dispute.recordings": _l("Choose at least one call."),
-    "dispute.not_announced": _l(
-        "The announcement of this call did not mention listening together, so the call cannot be "
-        "used for that."
-    ),
-    "dispute.may_not": _l("You do not see every call that this difference is about. Ask an admin."),
-    "dispute.name": _l("Enter a name of up to 100 characters, on one line."),
-    "dispute.times": _l("Propose up to three future times."),
-    "dispute.language": _l("Choose a language."),
-    "dispute.no_mail": _l("No email is sent from here. Pass the link on instead."),
-    "dispute.several_numbers": _l("These calls are with different numbers. Open a difference for each."),
-    "dispute.too_many": _l("No more people can be invited to this difference."),
-    "dispute.no_guest": _l("This person was not invited to this difference."),
-    "dispute.guest_ended": _l("This person no longer takes part."),
-    "dispute.answered": _l("This invitation was accepted already."),
-    "dispute.last_day": _l("The date changed in the meantime. Reload the page and answer again."),
-    "dispute.link_expired": _l("This invitation has expired. Ask for a new one."),
-    "dispute.unknown_link": _l(
-        "This link is not valid, or a newer one was sent. Look for the newest message, or ask "
-        "the person who invited you."
-    ),
-    "dispute.wrong_code": _l("That is not the code for this link. Ask the person who invited you."),
-    "dispute.reason": _l("Say in a sentence how you recognised the person."),
-    "dispute.vouched": _l("You have vouched for the person. A colleague has to do so too."),
-    "dispute.verified": _l("The person’s identity is already established."),
-    "dispute.unverified": _l("Two colleagues have to vouch for the person."),
-    "dispute.no_number": _l("No number of this call can be called. Two colleagues can vouch instead."),
-    "dispute.call_pending": _l("The number is being called right now."),
-    "dispute.no_code": _l("There is no valid code. Request another call."),
-    "dispute.tries_exhausted": _l("That code was tried too often. Request another call."),
-    "dispute.wrong_call_code": _l("That is not the code from the call."),
-    "dispute.not_logged": _l(
-        "The stored data of this call differ from the log, so it does not count. Tell your provider."
-    ),
-    "dispute.passage": _l("Enter where the passage begins and where it ends, such as 0:42 and 1:05."),
-    "dispute.passage_text": _l("Describe the passage in one sentence of up to 300 characters."),
-    "dispute.passages": _l("No more passages can be marked in this difference."),
-    "dispute.no_passage": _l("This passage does not exist."),
-    "dispute.text_changed": _l("The wording changed in the meantime. Read it again."),
-    "dispute.not_theirs": _l("Only the two sides of the call can say this."),
-    "dispute.outcome": _l("Choose the way forward."),
-    "dispute.outcome_text": _l("Write what you agreed on, in up to 2,000 characters."),
-    "dispute.outcome_final": _l("The period for changes is over."),
-    "dispute.outcome_waits": _l(
-        "You have both confirmed the way forward. The difference closes by itself tomorrow; "
-        "until then, either of you can change it."
-    ),
-    "dispute.no_outcome": _l("No entries yet."),
-    "dispute.keep_days": _l("Choose how long the call is kept from the list."),
-    "dispute.passages_needed": _l("Choose at least one passage. Mark it in the room first."),
-    "dispute.passages_changed": _l("Other passages were chosen in the meantime. Read it again."),
-    "dispute.support_called": _l("Support has already been asked."),
-    "dispute.not_agreed": _l("The other person has not agreed to this."),
-    "dispute.page_changed": _l("The stored data differ from the log, so they are not shown."),
-    "dispute.order": _l("Enter the authority and the reference of its order, each on one line."),
-    "dispute.order_entered": _l("An order has been entered already."),
-    "dispute.no_order": _l("There is no order to confirm."),
-    "dispute.second_person": _l("A second person has to confirm it: another admin, or your provider."),
-    "dispute.admins_only": _l("Only an admin can do this."),
-    "dispute.statements": _l("Nothing more can be added to this difference. Close it and open another."),
-    "mail.address": _l("Enter an email address, such as claire@example.com."),
-    **verification_calls.ERRORS,
-}
-"""By ``error_id``."""
-
-FIELDS: Final[Mapping[str, str]] = {
-    "dispute.subject": "subject",
-    "dispute.day": "settle_by",
-    "dispute.name": "name",
-    "dispute.times": "times",
-    "dispute.language": "language",
-    "dispute.no_mail": "address",
-    "mail.address": "address",
-    "dispute.wrong_code": "code",
-    "dispute.reason": "reason",
-    "dispute.passage": "begin",
-    "dispute.passage_text": "text",
-    "dispute.outcome": "outcome",
-    "dispute.outcome_text": "text",
-    "dispute.keep_days": "keep_days",
-    "dispute.passages_needed": "passages",
-    "dispute.order": "authority",
-    "dispute.wrong_call_code": "call_code",
-    "dispute.no_code": "call_code",
-    "dispute.tries_exhausted": "call_code",
-    **dict.fromkeys(verification_calls.ERRORS, "call"),
-}
-"""The field of a form that an error is about; others are about the form."""
-
+from web.text import errors, formats
 
 OUTCOMES: Final[Mapping[str, object]] = {
     AS_AGREED: _l("We go on as agreed"),
@@ -206,8 +111,7 @@ def parse_clock(entry: str) -> int | None:
 
 def field_errors(error: AccordError) -> dict[str, str]:
     """The sentence about a refusal, by its field."""
-    known = ERRORS.get(error.error_id, _l("This is not possible right now."))
-    return {FIELDS.get(error.error_id, "form"): str(known)}
+    return {errors.field(error.error_id) or "form": errors.error(error.error_id)}
 
 
 def notice(

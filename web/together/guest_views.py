@@ -26,7 +26,7 @@ from web.account.sessions import close_session, open_session
 from web.language import current_language
 from web.playback.retention_view import local_date
 from web.state import changes, current_visitor, login_required, now, panel_state
-from web.text import retention, together
+from web.text import errors, retention, together
 from web.together.blueprint import blueprint
 from web.together.notes_views import notes_context
 from web.together.operations import (
@@ -235,5 +235,5 @@ def _ended(error: AccordError) -> tuple[str, int]:
     if error.error_id == "catalogue.away":
         raise error
     log.info("dispute.link_not_open", error_id=error.error_id, error=error.message)
-    why = together.ERRORS.get(error.error_id, together.ERRORS["dispute.unknown_link"])
+    why = errors.error(error.error_id, "dispute.unknown_link")
     return render_template("together/ended.html", why=why), 410

@@ -26,7 +26,7 @@ from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.seal.dispute_kinds import GuestEntered
 from web.state import changes, panel_state
-from web.text import deletion, retention, together
+from web.text import deletion, errors, together
 
 log = structlog.get_logger()
 
@@ -83,7 +83,7 @@ def refusal(error: AccordError) -> dict[str, str]:
     write = log.error if isinstance(error, SealError) else log.info
     write("dispute.refused", error_id=error.error_id, error=error.message, hint=error.hint)
     if isinstance(error, RetentionError):
-        return {"form": str(retention.ERRORS.get(error.error_id, together.ERRORS["dispute.not_announced"]))}
+        return {"form": errors.error(error.error_id, "dispute.not_announced")}
     return together.field_errors(error)
 
 

@@ -18,7 +18,7 @@ from recorder.seal.amendment_kinds import BOTH_SIDES, VOUCHED
 from recorder.seal.signing import key_id
 from web.account.limits import limiter
 from web.state import changes
-from web.text import together
+from web.text import errors, together
 from web.together.blueprint import blueprint
 from web.together.operations import agreements, people_of, recordings_of
 
@@ -43,7 +43,7 @@ def show_outcome(token: str) -> ResponseReturnValue:
         dispute = agreements().open_page(token[:100])
     except (DisputeError, SealError) as error:
         log.info("dispute.page_not_open", error_id=error.error_id, error=error.message)
-        why = together.ERRORS.get(error.error_id, together.ERRORS["dispute.page_changed"])
+        why = errors.error(error.error_id, "dispute.page_changed")
         return render_template("together/ended.html", why=why), 410
     outcome = dispute.outcome
     assert outcome is not None

@@ -18,6 +18,7 @@ from recorder.lifecycle import amendment_service, amendments, erasure_receipt, e
 from recorder.seal import canonical_json, signed_document
 from recorder.seal.amendment import By
 from web import WebConfig, create_app
+from web.text import errors
 from web.text import retention as retention_text
 
 LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
@@ -308,11 +309,11 @@ def test_forged_owner_of_a_hold_admits_nobody(house, browser, bakery, call) -> N
 
 
 def test_every_retention_error_has_a_sentence() -> None:
-    codes = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
+    codes = set(re.findall(r'"(retention\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
     for page in ("amendments", "limits"):
         source = Path(retention_text.__file__).parents[1] / "retention" / f"{page}.py"
-        codes |= set(re.findall(r'RetentionError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
-    assert codes - {"retention.roles"} <= set(retention_text.ERRORS)
+        codes |= set(re.findall(r'RetentionError\("(retention\.[a-z_]+)"', source.read_text("utf-8")))
+    assert codes - {"retention.roles"} <= set(errors.ERRORS)
 
 
 def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entropy) -> None:

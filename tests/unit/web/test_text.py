@@ -68,15 +68,15 @@ def test_panel_has_every_announcement_language():
     assert sorted(WebConfig(b"k" * 32).languages) == sorted(["en", *LANGUAGES]) == sorted(NAMES)
 
 
-def log_words() -> list[Mapping[str, str]]:
-    """What the access log says, by language."""
+def sentences_by_language() -> list[Mapping[str, str]]:
+    """What the access log says, and what is not possible."""
     labels_ = [*GROUPS.values(), *(each.label for each in FIELDS.values())]
-    return labels_ + [kind.sentence for kind in KINDS.values()]
+    return [*labels_, *(kind.sentence for kind in KINDS.values()), *errors.ERRORS.values()]
 
 
 @pytest.mark.parametrize("language", ["en", *LANGUAGES])
-def test_access_log_says_the_same_in_every_language(language):
-    for words in log_words():
+def test_sentences_say_the_same_in_every_language(language):
+    for words in sentences_by_language():
         assert _names(words[language]) == _names(words["en"])
         assert words[language].strip()
         assert " " not in words[language] or [*words.values()].count(words[language]) == 1, words
