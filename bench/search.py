@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -339,31 +338,12 @@ def fill(rows: int) -> World:
         password_hash="", created_at=NOW, lines=["line-3", "line-7"],
     )  # fmt: skip
     add_announcements(tenant)
-    with index_rebuilt():
-        load(rows, random_, (tenant, other), numbers)
+    load(rows, random_, (tenant, other), numbers)
     add_holds_and_notes(tenant)
     database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)" if sqlite else "SET statement_timeout = 0")
     if not sqlite:
         database.execute_sql("VACUUM ANALYZE")
     return World(tenant, numbers[0], numbers[count * 2 // 3])
-
-
-@contextmanager
-def index_rebuilt() -> Iterator[None]:
-    """Fill the search index at once after the block, as an upgrade does, instead of call by call."""
-    migration = import_module("recorder.catalogue.migrations.0004_search")
-    dialect = migration.Dialect(not isinstance(database.obj, SqliteDatabase))
-    tables = {"recording": "erased_at IS NULL", "unrecorded_call": "tenant_id IS NOT NULL"}
-    for table in tables:
-        database.execute_sql(f"DROP TRIGGER {table}_listed" + (f" ON {table}" if dialect.postgresql else ""))
-    indexes = [each for each in migration.INDEXES.split(";") if each.strip()]
-    for index in indexes:
-        database.execute_sql(f"DROP INDEX {index.split()[2]}")
-    yield
-    for table, condition in tables.items():
-        migration._fill(database, dialect, table, condition)
-    for index in indexes:
-        database.execute_sql(index)
 
 
 def load(rows: int, random_: random.Random, tenants: tuple[str, str], numbers: list[str]) -> None:
@@ -429,6 +409,7 @@ def make_call(random_: random.Random, n: int, rows: int, tenant: str, numbers: l
         purposes=("agreement", "quality"),
         restricted=(),
         keep_answer=answer,
+        agreement={"yes": "agreed", "no": "refused", "none": "unanswered"}.get(answer or ""),
         keep_until=at + timedelta(days=900),
         prefix=f"{tenant}/{at:%Y/%m/%d}/{identity}/",
         manifest_sha256=f"{random_.getrandbits(256):064x}",
