@@ -94,7 +94,7 @@ def _call(call_id: str) -> VerificationCall:
 
 def _refusal(error: AccordError) -> dict[str, str]:
     """The sentence of an error by its field.  Raises the error again if it concerns none."""
-    field = errors.field(error.error_id)
+    field = errors.field(error.error_id, ("number", "call", "code"))
     if field is None:
         raise error
     return {"number" if field == "call" else field: errors.error(error.error_id)}

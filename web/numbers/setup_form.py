@@ -50,7 +50,7 @@ class SetupForm:
 
     def refuse(self, error: AccordError) -> None:
         """Note an error, unless its field has one already."""
-        name, sentence = text.setup_error(error)
+        name, sentence = text.setup_error(error, SHOWN_FIRST)
         self.errors.setdefault(name, sentence)
 
 

@@ -21,6 +21,12 @@ from web.text import errors
 TEXTS: Final = ("company", "country", "time_zone", "name", "login")
 
 
+FIELDS: Final = (
+    "code", "company", "country", "time_zone", "languages", "plan", "name", "address", "password",
+)  # fmt: skip
+"""The fields of the forms that can be wrong."""
+
+
 @dataclass
 class CompanyForm:
     """What was entered; ``errors`` has a sentence by field."""
@@ -61,7 +67,7 @@ class CompanyForm:
 
     def refuse(self, error: CatalogueError) -> None:
         """Note an error beside its field.  Raises the error again if it concerns none."""
-        name = errors.field(error.error_id)
+        name = errors.field(error.error_id, FIELDS)
         if name is None:
             raise error
         # Here, the address is what the person logs in with.

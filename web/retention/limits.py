@@ -109,7 +109,7 @@ def change_limit() -> ResponseReturnValue:
 
 def _refuse(error: RetentionError) -> ResponseReturnValue:
     """The form again, with what was typed and the error beside its field."""
-    field = errors.field(error.error_id)
+    field = errors.field(error.error_id, ("days", "purpose"))
     if field is None:
         raise error
     return _render_limits(request.values, {field: errors.error(error.error_id)}), 422

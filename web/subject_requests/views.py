@@ -121,7 +121,7 @@ def add_request() -> ResponseReturnValue:
             entropy=panel_state().entropy,
         )
     except SubjectRequestError as error:
-        field = errors.field(error.error_id)
+        field = errors.field(error.error_id, ("number", "wants", "language", "received"))
         if field is None:
             raise
         return _render_list(form, {field: errors.error(error.error_id)}), 422

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,9 +25,10 @@ _AREAS: Final = {
 """Areas for which another error's sentence stands."""
 
 
-def field(error_id: str) -> str | None:
-    """The field of a form that an error stands beside, if it concerns one."""
-    return ERRORS.get(error_id, {}).get("field")
+def field(error_id: str, form: Collection[str]) -> str | None:
+    """The field that an error stands beside, if the ``form`` has it: beside another, nobody would see it."""
+    found = ERRORS.get(error_id, {}).get("field")
+    return found if found in form else None
 
 
 def error(error_id: str, otherwise: str = "") -> str:

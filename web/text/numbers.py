@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from babel import Locale
@@ -38,10 +38,15 @@ PARTS: Final[Mapping[str, object]] = {
 }
 
 
-def setup_error(error: AccordError) -> tuple[str, str]:
-    """The field that an error concerns (empty: none), and what it says."""
-    if error.error_id in errors.ERRORS:
-        return errors.field(error.error_id) or "", errors.error(error.error_id)
+SOUND_MISSING: Final = "announcement.sound_missing"
+
+
+def setup_error(error: AccordError, form: Collection[str]) -> tuple[str, str]:
+    """The field of the ``form`` that an error concerns (empty: none), and what it says."""
+    if (field := errors.field(error.error_id, form)) is not None:
+        return field, errors.error(error.error_id)
+    if error.error_id == SOUND_MISSING:
+        return "", errors.error(SOUND_MISSING)
     if error.error_id.startswith(("prompt.", "tts.")):
         return "", str(_("A sentence has no sound in one of these languages. Ask your provider."))
     return "", str(_("This cannot be set up. Ask your provider."))

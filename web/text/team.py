@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -53,9 +54,13 @@ def role_explanation(code: str) -> str:
     return str(ROLE_EXPLANATIONS[code])
 
 
+FIELDS: Final = ("name", "address", "role", "lines", "password")
+"""The fields of the forms that can be wrong."""
+
+
 def field_errors(error: AccordError) -> dict[str, str]:
     """The sentence about an error, by the field that it stands beside; ``form`` for one about no field."""
-    field = errors.field(error.error_id)
+    field = errors.field(error.error_id, FIELDS)
     if field is None:
         return {
             "form": str(_("This could not be saved. It was reported; try again later, or ask your provider."))

@@ -109,9 +109,16 @@ def parse_clock(entry: str) -> int | None:
     return (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(rest.ljust(3, "0"))
 
 
+FIELDS: Final = (
+    "subject", "settle_by", "name", "times", "language", "address", "code", "reason", "begin", "text",
+    "outcome", "keep_days", "passages", "authority", "call_code", "call",
+)  # fmt: skip
+"""The fields of the forms that can be wrong."""
+
+
 def field_errors(error: AccordError) -> dict[str, str]:
     """The sentence about a refusal, by its field."""
-    return {errors.field(error.error_id) or "form": errors.error(error.error_id)}
+    return {errors.field(error.error_id, FIELDS) or "form": errors.error(error.error_id, "dispute")}
 
 
 def notice(

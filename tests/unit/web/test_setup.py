@@ -17,6 +17,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
+from recorder.errors import AccordError
 from recorder.features.tenants import line_policies, setup
 from recorder.features.tenants.duty import SNAPSHOT_WHOLE, SnapshotDuty
 from recorder.processes.worker_loop import TICK
@@ -25,6 +26,9 @@ from recorder.prompts.sound_sources import Sources
 from recorder.spool.snapshot import read_snapshot
 from tests.announcements import announcement_in
 from tests.lost_sounds import lose_sound, restore_sound
+from web.numbers.setup_form import SHOWN_FIRST
+from web.text import errors as sentences
+from web.text.numbers import setup_error
 
 CHOICES = {
     "purposes": ["agreement"],
@@ -84,6 +88,14 @@ def recorded_lines() -> dict[str, line_policies.line_policy.LinePolicy]:
 def errors(page: str) -> dict[str, str]:
     found = re.findall(r'<p class="field-error" id="([a-z_]+)-wrong">([^<]+)</p>', page)
     return {name: html.unescape(sentence) for name, sentence in found}
+
+
+def test_no_error_is_beside_a_field_that_the_form_lacks(app) -> None:
+    """Nobody would see it."""
+    with app.test_request_context():
+        found = [setup_error(AccordError(each, "", ""), SHOWN_FIRST) for each in (*sentences.ERRORS, "x.y")]
+    assert all(sentence for _, sentence in found)
+    assert {name for name, _ in found} == {"", *SHOWN_FIRST}
 
 
 def test_what_was_heard_is_what_is_switched_on(paul, house, bakery, line) -> None:
