@@ -44,6 +44,10 @@ STOPS_IN = 20.0
 PORTS = 8
 """The server takes its S3 port and the seven after it."""
 
+VOLUME_MB = 1000
+"""The size of a volume. It makes as many as fit on the disk, and each bucket, and its own log, needs one:
+with its default of 30 GB, a disk with less than 60 GB free had no room for a second bucket."""
+
 _IDENTITY = "accord"
 CONFIG = "s3.json"
 """The access keys and their rights; in the store's folder."""
@@ -205,6 +209,7 @@ class SeaweedFS:
             "-s3.iam=false",
             "-s3.allowDeleteBucketNotEmpty=false",
             "-volume.max=0",
+            f"-master.volumeSizeLimitMB={VOLUME_MB}",
             "-volume.preStopSeconds=1",
             # A single master need not wait ten seconds for others.
             "-master.electionTimeout=1s",

@@ -17,7 +17,8 @@ from botocore.config import Config
 from recorder.errors import ConfigError, StoreError
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
-from recorder.store.seaweedfs import PORTS, SeaweedFS
+from recorder.store.seaweedfs import PORTS, VOLUME_MB, SeaweedFS
+from tests.faults.disks import MIB, SmallDisk
 from tests.ports import free_ports
 
 
@@ -146,3 +147,18 @@ def test_does_not_start_after_its_parent_died(tmp_path: Path) -> None:
     assert subprocess.run([*command[:6], str(os.getpid()), "true"], env=environment).returncode == 0
     assert command[6] == str(os.getpid())
     assert subprocess.run([*command[:6], "1", "true"], env=environment).returncode == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_small_disk_has_room_for_another_bucket(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk", "tmpfs", 3 * VOLUME_MB * MIB)
+    server = SeaweedFS(disk.folder / "seaweedfs", free_ports(PORTS))
+    try:
+        server.start()
+        client = connect(server.bucket())
+        client.create_bucket(Bucket="another", ObjectLockEnabledForBucket=True)
+        client.put_object(Bucket="another", Key="a", Body=b"kept")
+        assert client.get_object(Bucket="another", Key="a")["Body"].read() == b"kept"
+    finally:
+        server.stop(seconds=0)
+        disk.unmount()
