@@ -53,9 +53,9 @@ from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.clock import utc_now
+from recorder.features.call_list import service as search
+from recorder.features.call_list.rules import CallQuery
 from recorder.features.fleet.service import node_reports
-from recorder.features.search import service as search
-from recorder.features.search.rules import CallQuery
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.prompts.composer import SHIPPED
 from recorder.services import Services

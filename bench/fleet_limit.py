@@ -26,8 +26,8 @@ from bench.fleet_installation import (
 )
 from bench.server_usage import Watch, child_processes, times
 from bench.statements import Replay, Statement, Task, record_statements
-from recorder.features.search import service as search
-from recorder.features.search.rules import CallQuery
+from recorder.features.call_list import service as search
+from recorder.features.call_list.rules import CallQuery
 from recorder.services import Services
 from tests.clock import MonotonicClock
 

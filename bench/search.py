@@ -41,8 +41,8 @@ from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.domain.parties import Party
-from recorder.features.search import service
-from recorder.features.search.rules import CallQuery, parse_name, parse_text
+from recorder.features.call_list import service
+from recorder.features.call_list.rules import CallQuery, parse_name, parse_text
 from recorder.identity.tenants import create_tenant
 from tests.postgres import Server
 

@@ -28,8 +28,10 @@ from web import (
     account,
     api,
     brand,
+    call_list,
     compliance,
     design,
+    disputes,
     errors,
     first_day,
     health,
@@ -43,15 +45,17 @@ from web import (
     offboarding,
     playback,
     provider,
-    recordings,
     retention,
+    rooms,
     security,
     state,
     subject_requests,
     team,
-    together,
     uploads,
     usage,
+)
+from web import (
+    branding as branding_pages,
 )
 from web import (
     registration as registration_pages,
@@ -62,13 +66,13 @@ from web.addresses import encode_query
 from web.assets import Assets
 from web.config import WebConfig
 from web.cookies import cookie_name
+from web.disputes import access as guest_access
 from web.login_refusals import LoginRefusals
 from web.provider import access as provider_access
 from web.proxies import trust_proxies
 from web.request_reader import MAX_BODY
 from web.state import PanelGateInterface
 from web.text import labels
-from web.together import access as guest_access
 
 
 def create_app(
@@ -162,10 +166,11 @@ def create_app(
     brand.init_app(app)
     errors.init_app(app)
     for package in (
-        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        account, first_day, call_list, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, notifications, brand, help, provider, together,
+        notes, notifications, brand, help, provider, disputes, rooms,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
+    app.register_blueprint(branding_pages.blueprint)
     app.register_blueprint(registration_pages.blueprint)
     return app

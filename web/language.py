@@ -33,7 +33,7 @@ blueprint = Blueprint("language", __name__)
 def set_language() -> Response:
     """Change the language of this browser."""
     config = panel_state().config
-    response = redirect(local_path(request.form.get("next")) or url_for("recordings.home"), 303)
+    response = redirect(local_path(request.form.get("next")) or url_for("call_list.home"), 303)
     language = request.form.get("language", "")
     if language in config.languages:
         response.set_cookie(

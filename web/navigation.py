@@ -37,10 +37,14 @@ class NavigationLink:
 
 
 PAGES = (
-    NavigationEntry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
+    NavigationEntry("call_list.list_calls", _l("Calls"), "phone", blueprints=("call_list", "playback")),
     NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
     NavigationEntry(
-        "together.list_disputes", _l("Together"), "handshake", (ADMIN, CUSTOMER), blueprints=("together",)
+        "disputes.list_disputes",
+        _l("Together"),
+        "handshake",
+        (ADMIN, CUSTOMER),
+        blueprints=("disputes", "rooms"),
     ),
     NavigationEntry("numbers.show", _l("Numbers"), "hash", blueprints=("numbers",)),
     NavigationEntry("team.show", _l("Team"), "users", (ADMIN,), ("team",)),
@@ -61,8 +65,8 @@ PAGES = (
         endpoints=("provider.invite_customer", "provider.renew_invitation"),
     ),
     NavigationEntry("provider.list_nodes", _l("Nodes"), "server", (OPERATOR,)),
-    NavigationEntry("provider.edit_settings", _l("Settings"), "settings-2", (OPERATOR,)),
-    NavigationEntry("together.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("together",)),
+    NavigationEntry("branding.edit_settings", _l("Settings"), "settings-2", (OPERATOR,)),
+    NavigationEntry("disputes.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("disputes", "rooms")),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 

@@ -23,7 +23,7 @@ MAX_CONCURRENT: Final = 4
 
 slots: Final = BoundedSemaphore(MAX_CONCURRENT)
 
-ENDPOINTS: Final = frozenset({"numbers.save_setup", "provider.edit_settings"})
+ENDPOINTS: Final = frozenset({"numbers.save_setup", "branding.edit_settings"})
 
 _PATHS: Final = re.compile(r"/numbers/[0-9a-f-]{36}/setup|/settings")
 

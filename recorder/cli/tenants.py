@@ -10,7 +10,7 @@ import click
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, json_option, print_list, print_record
 from recorder.cli.tenant_name import find_tenant, tenant_argument
-from recorder.features.customers.service import Customer, describe_customer, list_customers
+from recorder.features.provider.service import Customer, describe_customer, list_customers
 
 if TYPE_CHECKING:
     from recorder.processes.services import Context

@@ -39,7 +39,7 @@ def log_in() -> Response | str | tuple[str, int]:
     if request.method == "GET":
         found = visitor()
         if found is not None and not again:
-            return redirect(url_for("recordings.home"))
+            return redirect(url_for("call_list.home"))
         form.next.data = request.args.get("next", "")
         form.login.data = found.user.login if found is not None else ""
         return render_template("account/log_in.html", form=form, again=again and found is not None)
@@ -100,7 +100,7 @@ def log_out() -> Response:
 
 def complete_log_in(user: UserRow, login: str, target: str | None, factor: str = "") -> Response:
     """Open a session for a user who has taken all steps, and go to ``target``."""
-    start = "recordings.list_calls" if user.role in (CUSTOMER, AUDITOR) else "recordings.home"
+    start = "call_list.list_calls" if user.role in (CUSTOMER, AUDITOR) else "call_list.home"
     response = redirect(local_path(target) or url_for(start), 303)
     is_new = device_id(login) is None and now() - user.created_at > FIRST_HOUR
     open_session(response, user, factor)

@@ -24,7 +24,7 @@ NOT_BEGUN: Final[StepState] = "not_begun"
 BEGUN: Final[StepState] = "begun"
 DONE: Final[StepState] = "done"
 
-PROVIDER_PAGES: Final = {OPERATOR: "provider.list_customers", SUPPORT: "together.show_queue"}
+PROVIDER_PAGES: Final = {OPERATOR: "provider.list_customers", SUPPORT: "disputes.show_queue"}
 """The endpoint that the provider's people start with, by role."""
 
 
@@ -110,7 +110,7 @@ def start_page() -> str:
         return url_for(PROVIDER_PAGES[person.user.role])
     if person.admin and not is_begun(person.tenant.id) and not make_checklist(person.tenant, now()).complete:
         return url_for("first_day.show")
-    return url_for("recordings.list_calls")
+    return url_for("call_list.list_calls")
 
 
 def _number_page() -> str:

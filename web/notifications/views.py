@@ -150,7 +150,7 @@ def _address(row: Notification) -> str:
     }
     if row.cause in CALL_CAUSES:
         reason = None if row.cause == SET_ASIDE else row.cause
-        return url_for("recordings.list_calls", line=row.line, show="not-recorded", reason=reason)
+        return url_for("call_list.list_calls", line=row.line, show="not-recorded", reason=reason)
     endpoint, values = addresses.get(row.cause, ("", {}))
     return url_for(endpoint, **values) if endpoint else ""
 

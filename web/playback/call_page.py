@@ -15,7 +15,6 @@ from flask.typing import ResponseReturnValue
 from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
-from recorder.features.call_history import queries as call_history
 from recorder.features.disputes import queries as dispute_queries
 from recorder.features.disputes.service import HANDLERS
 from recorder.features.live import queries as live
@@ -24,6 +23,7 @@ from recorder.features.notes import service as notes
 from recorder.features.notes.service import NoteRow
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
+from recorder.playback import call_history
 from recorder.playback.interface import CallFacts, Grant
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keep_agreement import WITHDRAWN, keep_agreement, longest_consent, rests_on_both

@@ -12,13 +12,12 @@ from flask import Flask, abort, request
 from web.state import visitor
 
 OPEN: Final = (
-    "account.", "api.", "brand.", "health.", "language.", "playback.close_listen", "playback.renew_grant",
-    "playback.report_listening", "playback.send_audio", "provider.", "recordings.home", "registration.",
-    "static", "together.enter_room", "together.give_command", "together.answer_invitation",
-    "together.goodbye", "together.report_presence",
-    "together.request_room_grant", "together.show_outcome", "together.show_queue", "together.show_room",
-    "together.stream_events", "together.tell_time", "team.accept", "team.change_address",
-    "team.confirm_address", "team.lost_password", "team.reset_password",
+    "account.", "api.", "brand.", "branding.", "call_list.home", "disputes.answer_invitation",
+    "disputes.enter_room", "disputes.goodbye", "disputes.show_outcome", "disputes.show_queue", "health.",
+    "language.", "playback.close_listen", "playback.renew_grant", "playback.report_listening",
+    "playback.send_audio", "provider.", "registration.", "rooms.give_command", "rooms.report_presence",
+    "rooms.request_room_grant", "rooms.show_room", "rooms.stream_events", "rooms.tell_time", "static",
+    "team.accept", "team.change_address", "team.confirm_address", "team.lost_password", "team.reset_password",
 )  # fmt: skip
 """The beginnings of the endpoints that they may use: their own account and pages, what everybody may use, and
 the rooms of the differences that support was called to, where the gate checks each request.

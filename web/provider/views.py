@@ -15,8 +15,8 @@ from recorder.catalogue.tenant_queries import customers
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN, OPERATOR
 from recorder.errors import CatalogueError
-from recorder.features.customers import service
 from recorder.features.fleet.service import node_reports, worst_state
+from recorder.features.provider import service
 from recorder.features.team.invitations import IssuedInvitation
 from recorder.features.tenants.registration import Registration
 from recorder.features.usage import service as usage

@@ -42,7 +42,7 @@ def registration_link() -> dict[str, object]:
 def register() -> ResponseReturnValue:
     registration = _registration()
     if visitor() is not None:
-        return redirect(url_for("recordings.home"))
+        return redirect(url_for("call_list.home"))
     if request.method == "GET":
         language = current_language()
         return _page(RegistrationForm(languages=(language,) if language in LANGUAGES else ()), registration)

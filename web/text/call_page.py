@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from recorder.features.call_history.queries import (
+from recorder.playback.call_history import (
     COPIED,
     DOWNLOADED,
     HANDED_OVER,

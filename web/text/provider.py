@@ -9,8 +9,8 @@ from flask_babel import format_date
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from recorder.features.customers.service import ACTIVE, EMPTY, INVITED, LEAVING, LEFT, Customer
 from recorder.features.fleet.service import BEHIND, DISK_FILLS, FINE, SILENT, UNWATCHED
+from recorder.features.provider.service import ACTIVE, EMPTY, INVITED, LEAVING, LEFT, Customer
 from recorder.lifecycle.plans import plans
 from web.language import current_language
 from web.text import formats

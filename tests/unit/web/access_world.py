@@ -32,6 +32,7 @@ from recorder.catalogue.tables.identity import SessionTable
 from recorder.domain import roles
 from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.call_list import saved_filters
 from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -46,7 +47,6 @@ from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, NOT_AT_ALL
 from recorder.features.offboarding import service as offboarding
 from recorder.features.offboarding.plan import prepare_handover
-from recorder.features.search import saved_filters
 from recorder.features.subject_requests import reviews
 from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
@@ -216,10 +216,10 @@ class World:
         "subject_requests.show_vouching": {"request_id": "unverified"},
         "subject_requests.erase": {"request_id": "erasure"},
         "team.accept": {"token": "invitation_token"},
-        "together.agree_to_guest": {"guest_id": "helper_id"},
-        "together.answer_invitation": {"token": "guest_token"},
-        "together.show_outcome": {"token": "no_token"},
-        "together.vouch": {"guest_id": "newcomer_id"},
+        "disputes.agree_to_guest": {"guest_id": "helper_id"},
+        "disputes.answer_invitation": {"token": "guest_token"},
+        "disputes.show_outcome": {"token": "no_token"},
+        "disputes.vouch": {"guest_id": "newcomer_id"},
         "team.reset_password": {"token": "reset_token"},
         "team.confirm_address": {"token": "address_token"},
     }
@@ -667,30 +667,30 @@ FORMS: Mapping[str, Form | FormOf] = {
         "company": "Reliure Adam", "country": "be", "time_zone": "Europe/Brussels", "languages": ["fr"],
         "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
     },
-    "provider.edit_settings": {"name": "Telvoip"},
-    "recordings.save_filter": {"name": "Mine"},
-    "together.agree_to_guest": lambda world, person: {
+    "branding.edit_settings": {"name": "Telvoip"},
+    "call_list.save_filter": {"name": "Mine"},
+    "disputes.agree_to_guest": lambda world, person: {
         "answer": "declined", "passage": person.company.ids["passage_id"],
     },
-    "together.answer_invitation": lambda world, person: {
+    "disputes.answer_invitation": lambda world, person: {
         "answer": "accepted", "code": person.company.ids["newcomer_code"],
     },
-    "together.answer_outcome": {"action": "write", "outcome": "open", "text": "We leave it."},
-    "together.answer_passage": {"action": "open"},
-    "together.ask_for_help": lambda world, person: {
+    "disputes.answer_outcome": {"action": "write", "outcome": "open", "text": "We leave it."},
+    "disputes.answer_passage": {"action": "open"},
+    "disputes.ask_for_help": lambda world, person: {
         "role": "neutral", "passages": person.company.ids["passage_id"], "name": "Nora", "language": "en",
     },
-    "together.check_call_code": {"call_code": "000000"},
-    "together.enter_room": {"reason": "They asked for help"},
-    "together.give_command": {"action": "pause", "seq": "0"},
-    "together.invite": {"name": "Nora", "language": "en", "how": "link"},
-    "together.mark_passage": lambda world, person: {
+    "disputes.check_call_code": {"call_code": "000000"},
+    "disputes.enter_room": {"reason": "They asked for help"},
+    "rooms.give_command": {"action": "pause", "seq": "0"},
+    "disputes.invite": {"name": "Nora", "language": "en", "how": "link"},
+    "disputes.mark_passage": lambda world, person: {
         "recording": person.company.ids["disputed"], "begin": "0", "end": "1", "text": "The price",
     },
-    "together.open_dispute": {"subject": "The price", "settle_by": "2026-12-01"},
-    "together.request_room_grant": lambda world, person: {"recording": person.company.ids["disputed"]},
-    "together.reschedule": {"settle_by": "2026-12-01"},
-    "together.vouch": {"reason": "I know her"},
+    "disputes.open_dispute": {"subject": "The price", "settle_by": "2026-12-01"},
+    "rooms.request_room_grant": lambda world, person: {"recording": person.company.ids["disputed"]},
+    "disputes.reschedule": {"settle_by": "2026-12-01"},
+    "disputes.vouch": {"reason": "I know her"},
     "retention.change_limit": {"purpose": "agreement", "days": "20"},
     "retention.delete": {"reason": "Not needed"},
     "retention.hand_over": lambda _world, person: {

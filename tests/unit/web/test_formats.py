@@ -13,9 +13,9 @@ from recorder.config import load
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
 from recorder.domain.written_dates import write_first
-from recorder.features.search.rules import parse_text
+from recorder.features.call_list.rules import parse_text
 from recorder.features.subject_requests.rules import normalise_number
-from web.recordings import filters
+from web.call_list import filters
 from web.text import formats
 
 REGIONS = ("BE", "FR", "NL", "DE", "LU", "CH", "GB", "IT", "ES", "US", "PL", "AT")

@@ -48,7 +48,7 @@ OF_CALLS = (
 CUSTOMERS = frozenset({"provider.list_customers", "provider.download_usage"})
 """Where an operator sees the names of customers."""
 
-OF_SUPPORT = frozenset({"together.enter_room", "together.show_queue", "together.show_room"})
+OF_SUPPORT = frozenset({"disputes.enter_room", "disputes.show_queue", "rooms.show_room"})
 """Where support sees the customer and the difference that it was called to."""
 
 OWN_REFUSAL = frozenset({"subject_requests.check_code"})

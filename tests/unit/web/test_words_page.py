@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from web.text.together import notice
+from web.text.disputes import notice
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = ("fr", "nl", "de")
@@ -42,7 +42,7 @@ def test_each_sentence_has_its_reason() -> None:
 
 def test_what_an_invitation_says_is_on_the_page() -> None:
     """All sentences of the notice, whose hash is signed with the answer."""
-    source = (ROOT / "web" / "text" / "together.py").read_text("utf-8")
+    source = (ROOT / "web" / "text" / "disputes.py").read_text("utf-8")
     text = " ".join(source[source.index(f"def {notice.__name__}") : source.index("STEPS: Final")].split())
     joined = text.replace('" "', "")
     listed = [row[0] for row in rows()]

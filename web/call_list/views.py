@@ -1,0 +1,191 @@
+"""The page of the call list, with its search, and the filters that people save."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import Cursor, LineRow
+from recorder.domain import time_zones
+from recorder.features.call_list import saved_filters, service
+from recorder.features.call_list.rules import CallQuery
+from recorder.features.call_list.service import CallEntry
+from recorder.features.live.queries import LiveRow, ended_calls
+from recorder.features.notes import service as note_service
+from recorder.identity import users
+from recorder.lifecycle import amendments
+from web.call_list import filters
+from web.call_list import labels as sentences
+from web.call_list.filters import CallFilter
+from web.first_day.checklist import start_page
+from web.gate import gate, who
+from web.state import current_visitor, login_required, now, page_faults, panel_state
+from web.text.labels import NOT_RECORDED
+
+MAX_REVIEWS = 10
+"""Holds due for review that are shown above the list."""
+
+MOST_ENDED = 10
+"""Calls above the list that are being stored; of others the page says how many they are."""
+
+MOST_SHOWN = 200
+"""Calls of a page, for the count of new ones."""
+
+blueprint = Blueprint("call_list", __name__, template_folder="templates")
+
+
+@blueprint.get("/")
+@login_required
+def home() -> Response:
+    if current_visitor().is_guest:
+        return redirect(url_for("disputes.welcome"))
+    return redirect(start_page())
+
+
+@blueprint.get("/recordings")
+@login_required
+def list_calls() -> str:
+    return _show(filters.parse_filter(request.args))
+
+
+@blueprint.get("/recordings/new")
+@login_required
+def count_new_calls() -> ResponseReturnValue:
+    """How many calls came since a first page was made, as the link that shows them, and those that are being
+    stored; nothing if there is neither."""
+    call_filter = filters.parse_filter(request.args)
+    try:
+        oldest = Cursor.decode(request.args["oldest"]) if request.args.get("oldest") else None
+        count = min(MOST_SHOWN, max(0, int(request.args.get("shown", "0"))))
+    except ValueError:
+        return "", 204
+    number = service.count_new(_query(call_filter), oldest, count)
+    ended = _ended(call_filter)
+    if not number and not ended:
+        return "", 204
+    return render_template(
+        "call_list/new.html",
+        number=number,
+        most=service.MANY_NEW,
+        call_filter=call_filter,
+        ended=ended,
+        most_ended=MOST_ENDED,
+        lines=_lines() if ended else {},
+    )
+
+
+@blueprint.post("/recordings/filters")
+@login_required
+def save_filter() -> ResponseReturnValue:
+    """Save the list's filter under a name, for this user alone."""
+    call_filter = filters.parse_filter(request.form)
+    name = request.form.get("name", "")
+    user = current_visitor().user
+    result = saved_filters.save_filter(
+        user.tenant, user.id, name, call_filter.to_save(), now=now(), entropy=panel_state().entropy
+    )
+    if result != saved_filters.SAVED:
+        return _show(call_filter, name=name, name_error=sentences.not_saved(result)), 422
+    flash(_("Filter saved: %(name)s.", name=" ".join(name.split())))
+    return _list(call_filter)
+
+
+@blueprint.post("/recordings/filters/<filter_id>/delete")
+@login_required
+def delete_filter(filter_id: str) -> ResponseReturnValue:
+    user = current_visitor().user
+    if not saved_filters.drop_filter(user.tenant, user.id, filter_id):
+        abort(404)
+    return _list(filters.parse_filter(request.form))
+
+
+def _list(call_filter: CallFilter) -> Response:
+    arguments: dict[str, Any] = {**call_filter.address()}
+    return redirect(url_for(".list_calls", **arguments), 303)
+
+
+def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> str:
+    visitor = current_visitor()
+    tenant = visitor.tenant
+    page = service.list_calls(
+        _query(call_filter),
+        after=call_filter.after,
+        before=call_filter.before,
+        limit=panel_state().config.page,
+        faults=page_faults(),
+    )
+    admin = visitor.admin
+    holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
+    due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)
+    scope, lines = _scope(), _lines()
+    reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
+    saved = saved_filters.saved_filters(tenant.id, visitor.user.id)
+    return render_template(
+        "call_list/list.html",
+        call_filter=call_filter,
+        page=page,
+        days=_group_by_day(page.calls, time_zones.display_zone(tenant.time_zone)),
+        is_first=page.newer is None,
+        had_calls=not page.calls and queries.has_recordings(tenant.id),
+        ended=_ended(call_filter) if page.newer is None else (),
+        most_ended=MOST_ENDED,
+        lines=lines,
+        chips=sentences.chips(call_filter, lines),
+        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id, scope)),
+        count=sentences.count(page.count),
+        saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
+        name=name,
+        name_error=name_error,
+        due_holds=due_holds[:MAX_REVIEWS],
+        people=_handlers(page.calls),
+        leaving=admin and gate().leaver(who()) is not None,
+    )
+
+
+def _query(call_filter: CallFilter) -> CallQuery:
+    tenant = current_visitor().tenant
+    return call_filter.query(tenant.id, time_zones.display_zone(tenant.time_zone), now(), _scope())
+
+
+def _lines() -> dict[str, LineRow]:
+    """The lines whose calls the visitor sees, by id."""
+    scope = _scope()
+    rows = queries.lines(current_visitor().tenant.id, ended=True, faults=page_faults())
+    return {line.id: line for line in rows if scope is None or line.id in scope}
+
+
+def _ended(call_filter: CallFilter) -> tuple[LiveRow, ...]:
+    """The calls that have ended and are being stored; none under a filter, which knows only what is
+    stored."""
+    return () if call_filter.is_active else ended_calls(current_visitor().tenant.id, now(), _scope())
+
+
+def _scope() -> frozenset[str] | None:
+    """The ids of the lines whose calls the visitor sees; ``None`` for all of their company's."""
+    lines = current_visitor().user.lines
+    return None if lines is None else frozenset(lines)
+
+
+def _handlers(entries: tuple[CallEntry, ...]) -> dict[str, str]:
+    """The names of those who handle what these calls are kept for, by id."""
+    if not any(each.handlers for each in entries):
+        return {}
+    return {each.id: each.name for each in users.users(current_visitor().tenant.id)}
+
+
+def _group_by_day(entries: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
+    """The calls by day in the customer's time zone; each day is given by the start of its first call."""
+    days: list[tuple[datetime, list[CallEntry]]] = []
+    for call in entries:
+        local = call.started_at.astimezone(zone)
+        if not days or days[-1][0].astimezone(zone).date() != local.date():
+            days.append((call.started_at, []))
+        days[-1][1].append(call)
+    return days

@@ -1,0 +1,7 @@
+"""The pages of differences, for the customer's people and for guests."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("disputes", __name__, template_folder="templates")

@@ -1,0 +1,240 @@
+"""The pages of guests: the invitation, which changes nothing until its form is sent, and their own page."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+import structlog
+from flask import abort, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from recorder.catalogue import queries as catalogue
+from recorder.catalogue.records import TenantRow
+from recorder.errors import AccordError, DisputeError, RetentionError, SealError
+from recorder.features.disputes import queries
+from recorder.features.disputes.deferrals import may_withdraw
+from recorder.features.disputes.invitations import OpenGuestLink
+from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until
+from recorder.identity import throttle, users
+from recorder.identity.throttle import RateLimit
+from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
+from web.account.limits import TooManyFailures, count_call, limit_grants
+from web.account.sessions import close_session, open_session
+from web.disputes.blueprint import blueprint
+from web.disputes.notes_views import notes_context
+from web.disputes.operations import (
+    REFUSALS,
+    deletion_context,
+    disputes,
+    guest_calls,
+    invitations,
+    listed_names,
+    people_of,
+    recordings_of,
+    refusal,
+)
+from web.language import current_language
+from web.playback.retention_view import local_date
+from web.state import changes, current_visitor, login_required, now, panel_state
+from web.text import disputes as text
+from web.text import errors, retention
+
+CODES = RateLimit(5, 3600)
+"""Attempts at the code that is read out with a link."""
+
+log = structlog.get_logger()
+
+
+@blueprint.route("/together/invitation/<token>", methods=["GET", "POST"])
+def answer_invitation(token: str) -> ResponseReturnValue:
+    """Show an invitation, or answer it: on a yes, the guest comes in."""
+    try:
+        link = invitations().open_link(token)
+    except (DisputeError, SealError) as error:
+        return _ended(error)
+    g.guest_language = link.guest.language
+    if request.method != "POST":
+        return _invitation(link, {})
+    answer = request.form.get("answer", "")
+    if answer not in ANSWERS:
+        abort(400)
+    notice = "\n".join(_notice(link.dispute, link.guest))
+    try:
+        if answer == ACCEPTED:
+            _check_code(link)
+        user = invitations().answer(link, answer, notice=notice, language=current_language())
+    except (DisputeError, RetentionError, SealError) as error:
+        if error.error_id in ("dispute.wrong_code", "dispute.last_day", "retention.busy"):
+            return _invitation(link, refusal(error)), 422
+        return _ended(error)
+    log.info("dispute.answered", dispute=link.dispute.id, guest=link.guest.id, answer=answer)
+    if user is None:
+        return render_template("disputes/declined.html", customer=_customer(link.dispute).name)
+    response = redirect(url_for(".welcome"), 303)
+    open_session(response, user)
+    return response
+
+
+def _check_code(link: OpenGuestLink) -> None:
+    """Check the code that was read out; each attempt is counted first. Raises :class:`DisputeError`,
+    :class:`TooManyFailures`."""
+    if link.guest.code_hash is None:
+        return
+    text = f"guest-code\n{link.guest.token_sha256}"
+    key = hmac.new(panel_state().config.secret_key, text.encode(), hashlib.sha256).hexdigest()
+    if wait := throttle.take([(key, CODES)], now()):
+        raise TooManyFailures(wait)
+    invitations().check_code(link, request.form.get("code", "")[:40])
+    throttle.give_back([(key, CODES)])
+
+
+@blueprint.get("/together/welcome")
+@login_required
+def welcome() -> str:
+    """A guest's own page: what is left to do before they can listen, who hears it, and the way out."""
+    return _welcome({})
+
+
+@blueprint.post("/together/welcome/call")
+@login_required
+@limit_grants
+def order_call() -> ResponseReturnValue:
+    """Have the number in the recording called with a code."""
+    dispute, guest = _own()
+    try:
+        with count_call():
+            guest_calls().order(dispute.tenant, dispute.id, guest.id)
+    except REFUSALS as error:
+        return _welcome(refusal(error)), 422
+    return redirect(url_for(".welcome", _anchor="recognition"), 303)
+
+
+@blueprint.post("/together/welcome/code")
+@login_required
+@limit_grants
+def check_call_code() -> ResponseReturnValue:
+    """Check the code that the person was told on the telephone."""
+    dispute, guest = _own()
+    try:
+        code = request.form.get("call_code", "")[:40]
+        if not guest_calls().try_code(dispute.tenant, dispute.id, guest.id, code):
+            raise DisputeError("dispute.wrong_call_code", "wrong code", "enter the code from the call")
+    except REFUSALS as error:
+        return _welcome(refusal(error)), 422
+    return redirect(url_for(".welcome"), 303)
+
+
+@blueprint.post("/together/welcome/leave")
+@login_required
+def leave() -> ResponseReturnValue:
+    """Leave for good."""
+    dispute, guest = _own()
+    invitations().leave(dispute.tenant, dispute.id, guest.id)
+    response = redirect(url_for(".goodbye"), 303)
+    close_session(response)
+    return response
+
+
+@blueprint.post("/together/welcome/withdraw")
+@login_required
+def withdraw_consent() -> ResponseReturnValue:
+    """Withdraw consent to the recording, and leave for good."""
+    dispute, guest = _own()
+    reason = str(_("Withdrawn on the page of the invitation."))
+    try:
+        invitations().withdraw_consent(dispute.tenant, dispute.id, guest.id, reason)
+    except REFUSALS as error:
+        return _welcome(refusal(error)), 422
+    response = redirect(url_for(".goodbye"), 303)
+    close_session(response)
+    return response
+
+
+@blueprint.get("/together/goodbye")
+def goodbye() -> str:
+    return render_template("disputes/goodbye.html")
+
+
+def _welcome(errors: Mapping[str, str]) -> str:
+    dispute, guest = _own()
+    customer = _customer(dispute)
+    return render_template(
+        "disputes/welcome.html",
+        dispute=dispute,
+        guest=guest,
+        customer=customer,
+        recordings=recordings_of(dispute),
+        notice=_notice(dispute, guest),
+        callable=panel_state().call_policy.allows_number(dispute.tenant, guest.number),
+        call=guest_calls().refresh(dispute.tenant, guest.id) if guest.verified_how is None else None,
+        text=text,
+        errors=errors,
+        withdraws=_withdraws(dispute, guest),
+        **deletion_context(dispute, people_of(dispute)),
+        notes=notes_context(dispute) if guest.may_hear and not guest.is_third_party else None,
+        now=now(),
+        today=local_date(now()),
+    )
+
+
+def _withdraws(dispute: Dispute, guest: Guest) -> bool:
+    """Whether the guest is the person who was recorded, and something rests on their consent."""
+    if not guest.may_hear or guest.is_third_party:
+        return False
+    return any(may_withdraw(changes(), dispute.tenant, each) for each in dispute.recording_ids)
+
+
+def _own() -> tuple[Dispute, Guest]:
+    """The difference of the visitor, who is a guest, and their part in it; 404 for anybody else."""
+    user = current_visitor().user
+    dispute_id = queries.find_guest(user.tenant, user.id)
+    if dispute_id is None:
+        abort(404)
+    dispute = disputes().find(user.tenant, dispute_id)
+    return dispute, dispute.find_guest(user.id)
+
+
+def _notice(dispute: Dispute, guest: Guest) -> tuple[str, ...]:
+    """What a guest is told, in their language."""
+    names = people_of(dispute)
+    opener = names.get(dispute.opened_by.id or "", "")
+    others = [each.name for each in dispute.guests if each.takes_part and each.id != guest.id]
+    customer = _customer(dispute).name
+    hearers = listed_names([guest.name, *others, f"{opener} ({customer})" if opener else customer])
+    waits = guest.erasure_waits_until or erasure_waits_until(dispute, guest, ACCEPTED, now())
+    return text.notice(
+        dispute, guest, customer=customer, hearers=hearers,
+        purposes=retention.purpose_list(dispute.purposes), waits=waits,
+    )  # fmt: skip
+
+
+def _invitation(link: OpenGuestLink, errors: Mapping[str, str]) -> str:
+    inviter = users.user(link.dispute.tenant, link.guest.invited_by.id or "")
+    return render_template(
+        "disputes/invitation.html",
+        dispute=link.dispute,
+        guest=link.guest,
+        customer=_customer(link.dispute),
+        inviter=inviter,
+        notice=_notice(link.dispute, link.guest),
+        recordings=recordings_of(link.dispute),
+        errors=errors,
+    )
+
+
+def _customer(dispute: Dispute) -> TenantRow:
+    found = catalogue.tenant(dispute.tenant)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _ended(error: AccordError) -> tuple[str, int]:
+    if error.error_id == "catalogue.away":
+        raise error
+    log.info("dispute.link_not_open", error_id=error.error_id, error=error.message)
+    why = errors.error(error.error_id, "dispute.unknown_link")
+    return render_template("disputes/ended.html", why=why), 410

@@ -1,5 +1,0 @@
-"""The call list."""
-
-from web.recordings.views import blueprint
-
-__all__ = ["blueprint"]

@@ -1,7 +1,0 @@
-"""The pages of differences, for the customer's people and for guests."""
-
-from __future__ import annotations
-
-from flask import Blueprint
-
-blueprint = Blueprint("together", __name__, template_folder="templates")
