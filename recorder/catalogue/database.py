@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from peewee import (
     Database,
@@ -109,6 +109,9 @@ class DataField(_Data):
 
 
 class Table(Model):
+    not_copied: ClassVar[str] = ""
+    """Why a backup has none of this table's rows; empty if it has them."""
+
     class Meta:
         database = database
         legacy_table_names = False

@@ -13,6 +13,8 @@ class AmendmentTable(Table):
     """A recording's amendment, as the bucket has it; ``ended_by`` is the number of the amendment that ended
     this one (a lifted legal hold)."""
 
+    not_copied = "the bucket has them"
+
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     recording = ForeignKeyField(RecordingTable, column_name="recording_id", on_delete="RESTRICT")
@@ -40,6 +42,8 @@ AmendmentTable.add_index(
 
 class PendingAmendmentTable(Table):
     """A recording whose amendment is being put: after a crash, the worker checks it again."""
+
+    not_copied = "who is at it now"
 
     recording_id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

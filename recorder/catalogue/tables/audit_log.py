@@ -16,6 +16,8 @@ class SubtreeTable(Table):
     """The hash (hex) of the complete subtree of 256 ** ``level`` leaves that begins at leaf ``number`` times
     256 ** ``level``."""
 
+    not_copied = "made again from the leaves"
+
     id = TextField(primary_key=True)
     tenant_id = TextField()
     level = IntegerField()

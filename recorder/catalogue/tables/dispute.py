@@ -76,6 +76,8 @@ class DisputeCallTable(VerificationCallTable):
     """A call with a code to a guest's number. The log has a commitment to the number under
     ``number_salt``."""
 
+    not_copied = "codes that are valid for minutes; who was recognised is in a signed statement"
+
     dispute_id = TextField()
     guest_id = TextField(index=True)
     number_salt = TextField()

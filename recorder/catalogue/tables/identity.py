@@ -54,6 +54,8 @@ class AccountLinkTable(Table):
     and the kind of link, so that a newer link ends the older ones. The link's token is what counts; the row
     alone opens nothing."""
 
+    not_copied = "links that last an hour"
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     token_sha256 = TextField()

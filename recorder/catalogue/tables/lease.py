@@ -22,6 +22,8 @@ DURATION = timedelta(minutes=5)
 class LeaseTable(Table):
     """Work that ``owner`` (a running worker) does until a time."""
 
+    not_copied = "of workers that run now"
+
     name = TextField(primary_key=True)
     owner = TextField()
     until = MomentField(index=True)

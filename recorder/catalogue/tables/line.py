@@ -109,6 +109,8 @@ class LineDraftTable(Table):
     """How somebody is about to set up a line: the ``settings`` (``features/tenants/drafts.py``), and the WAV
     of the greeting. It decides nothing: whoever switches it on names the hash of what was previewed."""
 
+    not_copied = "what is not switched on yet"
+
     line = ForeignKeyField(
         LineTable, column_name="line_id", primary_key=True, on_delete="RESTRICT", index=False
     )

@@ -19,6 +19,8 @@ class ListedCallTable(Table):
     :class:`ListedPartyTable`. ``consent`` is ``None`` where the call was only announced, ``agreement`` where
     the keep question was not asked; ``entered`` is one that was entered after the call."""
 
+    not_copied = "triggers derive them from the calls' rows"
+
     id = TextField(primary_key=True)
     tenant_id = TextField()
     started_ms = BigIntegerField()
@@ -63,6 +65,8 @@ _facet("recorded", "recorded = 0")
 class ListedLineTable(Table):
     """A line of listed calls: its id (empty where a call has none) and its number."""
 
+    not_copied = "triggers derive them"
+
     id = AutoField()
     tenant_id = TextField()
     line_id = TextField()
@@ -76,6 +80,8 @@ class ListedLineTable(Table):
 class ListedPartyTable(Table):
     """A number or address of a party of a listed call; it goes with the last of its calls."""
 
+    not_copied = "triggers derive them; and a backup has no number of a party"
+
     id = AutoField()
     tenant_id = TextField()
     value = TextField()
@@ -88,6 +94,8 @@ class ListedPartyTable(Table):
 class PartySuffixTable(Table):
     """Each end of a party's value in small letters, cut to 16 characters: a part of a number is the beginning
     of one of them, so that one range of this table's key finds it."""
+
+    not_copied = "triggers derive them"
 
     tenant_id = TextField()
     suffix = TextField()

@@ -16,6 +16,8 @@ class NodeReportTable(Table):
     that nothing is recorded. A row that is made up at worst alarms them, or leaves them to learn it from the
     list of calls."""
 
+    not_copied = "of nodes that run now"
+
     node = TextField(primary_key=True)
     reported_at = MomentField()
     watched_at = MaybeMomentField(null=True)

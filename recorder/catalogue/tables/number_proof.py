@@ -11,6 +11,8 @@ class NumberProofTable(VerificationCallTable):
     """A call to a number that a customer wants to add. The log has a commitment to the number under
     ``number_salt``. ``line_id`` is the line that the code made."""
 
+    not_copied = "codes that are valid for minutes; the line that one made has a leaf of its own"
+
     number_salt = TextField()
     line_id = TextField(null=True)
 

@@ -13,6 +13,8 @@ class OutgoingMailTable(Table):
     mail is to be sent that is not sent at once; ``refused`` is the reply code of a mail server that will not
     accept it."""
 
+    not_copied = "what is being sent now: its links may have been used since"
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     about = TextField()

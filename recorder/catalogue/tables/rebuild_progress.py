@@ -10,6 +10,8 @@ from recorder.catalogue.database import DataField, MomentField, Table
 class GlobalStateTable(Table):
     """A condition of the whole catalogue, by its name, and the time when it began."""
 
+    not_copied = "what holds for this catalogue"
+
     name = TextField(primary_key=True)
     data = DataField()
     since = MomentField()
@@ -21,6 +23,8 @@ class GlobalStateTable(Table):
 class QueuedPlaceTable(Table):
     """A recording's prefix in the bucket, found by a rebuild: the ``names`` of its objects, the outcome, and
     the error, if any."""
+
+    not_copied = "a rebuild's list"
 
     place = TextField(primary_key=True)
     names = DataField()

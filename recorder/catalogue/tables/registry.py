@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from recorder.catalogue.database import Table
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
@@ -65,7 +67,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
 
-TABLES: tuple[type[Table], ...] = (
+TABLES: Final[tuple[type[Table], ...]] = (
     TenantTable,
     UserTable,
     SessionTable,
@@ -81,9 +83,9 @@ TABLES: tuple[type[Table], ...] = (
     GrantTable,
     ListenTable,
     LeafTable,
-    ChangeCounterTable,
     AmendmentTable,
     RetentionLimitTable,
+    ChangeCounterTable,
     PendingAmendmentTable,
     GlobalStateTable,
     QueuedPlaceTable,
@@ -111,8 +113,8 @@ TABLES: tuple[type[Table], ...] = (
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
-    FactorResetTable,
     SignInRuleTable,
+    FactorResetTable,
     InvitationTable,
     AccountLinkTable,
     UsageTable,
@@ -131,3 +133,4 @@ TABLES: tuple[type[Table], ...] = (
     RoomMemberTable,
     BrandingTable,
 )
+"""A backup has them in this order: each row comes after those that it refers to."""

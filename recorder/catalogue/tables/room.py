@@ -12,6 +12,8 @@ class RoomTable(Table):
     the catalogue's clock) its recording is played, or paused, at ``position_ms``. Each command counts
     ``seq``."""
 
+    not_copied = "what players do now"
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     seq = IntegerField()
@@ -29,6 +31,8 @@ class RoomTable(Table):
 class RoomMemberTable(Table):
     """Somebody in a room; ``id`` is made of the room's and the user's. ``ready``: their player has the sound
     at the room's position."""
+
+    not_copied = "who is in a room now"
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

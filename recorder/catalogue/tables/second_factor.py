@@ -25,6 +25,8 @@ class FactorUseTable(Table):
     """The last use of a second factor. ``counter`` is the time step of an app's last code, or a passkey's
     signature counter; a smaller one is refused."""
 
+    not_copied = "codes that were used in the last minute"
+
     id = TextField(primary_key=True)
     user_id = TextField(index=True)
     counter = BigIntegerField()

@@ -52,6 +52,8 @@ class SubjectRequestTable(Table):
 class VerificationCodeTable(VerificationCallTable):
     """A call to a request's number."""
 
+    not_copied = "codes that are valid for minutes"
+
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
 
     request_id: str

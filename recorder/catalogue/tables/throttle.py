@@ -11,6 +11,8 @@ class ThrottleTable(Table):
     """A leaky bucket. ``empty_ms`` is the time when it will be empty, in milliseconds since 1970.
     ``known_until``: until when a device or network counts as known."""
 
+    not_copied = "who must wait now"
+
     key = TextField(primary_key=True)
     empty_ms = BigIntegerField(index=True)
     known_until = MaybeMomentField(null=True)

@@ -12,88 +12,25 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from peewee import SqliteDatabase
 
 from recorder.auditlog.append import append
 from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
-from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
-from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
-from recorder.catalogue.tables.branding import BrandingTable
+from recorder.catalogue.tables import registry
+from recorder.catalogue.tables.announcement import SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
-from recorder.catalogue.tables.dispute import (
-    DisputeGuestTable,
-    DisputeRecordingTable,
-    DisputeStatementTable,
-    DisputeTable,
-)
-from recorder.catalogue.tables.download_permission import DownloadPermissionTable
-from recorder.catalogue.tables.grant import GrantTable, ListenTable
-from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
-from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
-from recorder.catalogue.tables.note import NoteTable
-from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
-from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
-from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.retention_limit import RetentionLimitTable
-from recorder.catalogue.tables.saved_filter import SavedFilterTable
-from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
-from recorder.catalogue.tables.subject_request import (
-    ErasedCallTable,
-    ReviewTable,
-    SubjectRequestTable,
-)
+from recorder.catalogue.tables.identity import SessionTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tables.usage import UsageTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
 
-TABLES: tuple[type[Table], ...] = (
-    TenantTable,
-    UserTable,
-    SessionTable,
-    SoundTable,
-    PurposeTable,
-    AnnouncementTable,
-    LineTable,
-    LineDeleteOptionTable,
-    LineKeepOptionTable,
-    RecordingTable,
-    NotRecordedTable,
-    GrantTable,
-    ListenTable,
-    LeafTable,
-    RetentionLimitTable,
-    ChangeCounterTable,
-    ApiTokenTable,
-    CheckpointTable,
-    RecipientTable,
-    SubjectRequestTable,
-    ReviewTable,
-    ErasedCallTable,
-    OffboardingTable,
-    HandedRecordingTable,
-    HandoverFetchTable,
-    SavedFilterTable,
-    SecondFactorTable,
-    SignInRuleTable,
-    FactorResetTable,
-    InvitationTable,
-    UsageTable,
-    NoteTable,
-    NotificationTable,
-    NotificationChoiceTable,
-    DownloadPermissionTable,
-    DisputeStatementTable,
-    DisputeTable,
-    DisputeRecordingTable,
-    DisputeGuestTable,
-    BrandingTable,
-)
-"""Ordered so that each row comes after those that it refers to."""
+TABLES: Final = tuple(each for each in registry.TABLES if not each.not_copied)
 
 OMITTED: Mapping[type[Table], tuple[str, ...]] = {
     RecordingTable: ("external_kind", "external_value", "internal_kind", "internal_value", "wrapped_key")
