@@ -11,9 +11,11 @@ from pathlib import Path
 
 from babel.dates import get_timezone, get_timezone_name
 from flask import Blueprint, Flask, g, redirect, request, url_for
+from flask_babel import refresh
 from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
+from recorder.catalogue.records import TenantRow
 from recorder.domain import time_zones
 from web.addresses import local_path
 from web.cookies import YEAR, cookie_name
@@ -76,16 +78,25 @@ def current_locale() -> str:
 
 def time_zone() -> str:
     """The customer's time zone, wherever the user is; UTC if this machine does not know it."""
+    if page_zone := g.get("page_zone"):
+        return str(page_zone)
     found = visitor()
     return time_zones.display_zone(found.tenant.time_zone).key if found else time_zones.FALLBACK
 
 
-def zone_name() -> str:
-    """The customer's time zone by its usual name."""
+def use_zone_of(customer: TenantRow) -> None:
+    """Show the page's times in the zone of the customer whose call it is about: for a page that people
+    without a session open, or that is printed."""
+    g.page_zone = time_zones.display_zone(customer.time_zone).key
+    refresh()  # a time may have been written already
+
+
+def zone_name(locale: str | None = None) -> str:
+    """The time zone of the page by its usual name, in the visitor's language or another locale."""
     name = time_zone()
     if name == time_zones.FALLBACK:
         return name  # Unicode's name for it is "unknown region"
-    return str(get_timezone_name(get_timezone(name), locale=current_locale()))
+    return str(get_timezone_name(get_timezone(name), locale=locale or current_locale()))
 
 
 def return_path() -> str:

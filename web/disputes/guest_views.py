@@ -36,7 +36,7 @@ from web.disputes.operations import (
     recordings_of,
     refusal,
 )
-from web.language import current_language
+from web.language import current_language, use_zone_of
 from web.playback.retention_view import local_date
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import disputes as text
@@ -56,6 +56,7 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     except (DisputeError, SealError) as error:
         return _ended(error)
     g.guest_language = link.guest.language
+    use_zone_of(_customer(link.dispute))
     if request.method != "POST":
         return _invitation(link, {})
     answer = request.form.get("answer", "")

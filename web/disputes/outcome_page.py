@@ -10,7 +10,6 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries as catalogue
-from recorder.domain import time_zones
 from recorder.errors import AccessError, AccordError, DisputeError, SealError, StoreError
 from recorder.features.disputes.outcomes import is_outcome
 from recorder.features.disputes.rules import Dispute
@@ -19,6 +18,7 @@ from recorder.seal.signing import key_id
 from web.account.limits import limiter
 from web.disputes.blueprint import blueprint
 from web.disputes.operations import agreements, people_of, recordings_of
+from web.language import use_zone_of
 from web.state import changes
 from web.text import disputes as text
 from web.text import errors
@@ -50,14 +50,14 @@ def show_outcome(token: str) -> ResponseReturnValue:
     assert outcome is not None
     entry = request.form.get("text", "")
     is_same = None if request.method != "POST" else entry.split() == outcome.statement.text.split()
-    customer = catalogue.tenant(dispute.tenant)
-    zone = time_zones.display_zone(customer.time_zone if customer else time_zones.FALLBACK)
+    if customer := catalogue.tenant(dispute.tenant):
+        use_zone_of(customer)
     return render_template(
         "disputes/outcome.html", dispute=dispute, outcome=outcome, customer=customer,
         names=people_of(dispute), recordings=recordings_of(dispute), checks=_checks(dispute), entry=entry,
         is_same=is_same,
         by_both=_basis_of(dispute) == BOTH_SIDES,
-        guests={each.id: each for each in dispute.guests}, text=text, zone=zone,
+        guests={each.id: each for each in dispute.guests}, text=text,
         root=key_id(changes().root),
         passages=[
             each for each in dispute.passages if dispute.is_agreed((each.author, *each.confirmed_by))

@@ -38,7 +38,7 @@ from web.disputes.operations import (
     refusal,
 )
 from web.gate import gate, who
-from web.language import LOCALES
+from web.language import LOCALES, zone_name
 from web.playback.retention_view import local_date, zone
 from web.state import current_visitor, login_required, now, page_faults, panel_state
 from web.team.views import public_link
@@ -406,6 +406,8 @@ def _section(times: list[datetime], language: str) -> MailSection | None:
     """The proposed times in a mail, in the person's language."""
     if not times:
         return None
-    with force_locale(LOCALES.get(language, language)):
+    locale = LOCALES.get(language, language)
+    with force_locale(locale):
         lines = tuple(formats.moment(each) for each in sorted(times))
-        return MailSection(str(_("One of these times would suit us:")), lines)
+        title = _("One of these times would suit us (%(zone)s):", zone=zone_name(locale))
+        return MailSection(str(title), lines)

@@ -26,6 +26,11 @@ def party(someone: Party | None) -> str:
     return number(someone.value)
 
 
+def titled(title: object, text: object) -> str:
+    """A text behind its title, with the colon as the reader's language writes it."""
+    return str(_("%(title)s: %(text)s", title=title, text=text))
+
+
 def number(text: str) -> str:
     """A number with spaces where its country puts them; what is none stays as it is."""
     return phone_numbers.format_international(text)

@@ -356,6 +356,7 @@ def init_app(app: Flask) -> None:
             formats.count,
             formats.percent,
             formats.number,
+            formats.titled,
             formats.duration,
             formats.milliseconds,
             formats.clock,

@@ -44,6 +44,7 @@ ALIKE = {
     ("%(num)d minute", "%(num)d minutes"),
     ("%(num)d note", "%(num)d notes"),
     ("%(num)d passage", "%(num)d passages"),
+    ("%(title)s: %(text)s",),
     ("Label: %(text)s",),
     ("{ms} ms later",),
 }
@@ -144,6 +145,12 @@ def test_french_marks_begin_no_line(translation):
         found = [each for message in translation if message.id for each in _tuple(message.string)]
         texts = [re.sub(r"\{\w*\}", "", each) for each in found]
         assert [each for each in texts if FRENCH_MARKS.search(each)] == []
+
+
+def test_no_template_writes_a_mark_behind_a_value():
+    """It would be English's, without French's space: ``words.titled`` has that of the reader's language."""
+    mark = re.compile(r"\}\}(?:</?[a-z]+>)*[:;!?](?:[\s<]|$)", re.MULTILINE)
+    assert not [each for each in ROOT.rglob("templates/**/*.html") if mark.search(each.read_text("utf-8"))]
 
 
 def test_sentences_are_neutral(sentences, translation):

@@ -125,11 +125,15 @@ def test_the_mail_says_who_what_and_when(house, bakery, call, mail_panel, box) -
     (path,) = send(house, box)
     assert box.to == ["jan@example.com"]
     text = text_of(box.mails[0])
-    for part in ("Jan Peeters", "Claire Martin", "Boulangerie Martin", SUBJECT, "15:00", "U mag nee zeggen"):
+    people = ("Jan Peeters", "Claire Martin", "Boulangerie Martin")
+    for part in (*people, SUBJECT, "15:00", "Midden-Europese tijd", "U mag nee zeggen"):
         assert part in text, part
     assert urlsplit(link_in(box.mails[0])).path == path
     guest = mail_panel()
-    assert 'name="code"' not in guest.get(path).text, "the mail went to them alone"
+    invitation = guest.get(path).text
+    assert 'name="code"' not in invitation, "the mail went to them alone"
+    assert ", 15:00" in invitation, "the time that the mail proposes"
+    assert "Midden-Europese tijd" in invitation
     assert guest.send(path, guest.token(path), answer="accepted").status_code == 303
 
 

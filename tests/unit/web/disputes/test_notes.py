@@ -166,6 +166,9 @@ def test_the_page_shows_it_to_whoever_has_its_address(room, house, bakery, brows
     assert found is not None
     address, stranger = found[1], browser()
     text = stranger.get(address).text
+    times = re.compile(r"20\d\d, (\d\d:\d\d)")
+    assert times.findall(text) == times.findall(claire.get(address).text) != [], "whoever looks"
+    assert "Central European" in text
     for each in (TEXT, "Claire Martin", "Jan Peeters", dispute_of(house, bakery).outcome.sha256):
         assert each in text
     assert text.count('class="is-good"') == 3
