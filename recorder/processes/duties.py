@@ -3,9 +3,9 @@ and signs the logs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from recorder import metrics
@@ -31,15 +31,6 @@ from recorder.processes.node_report import measure_node
 from recorder.seal.signing import key_id
 from recorder.services import Services
 
-DUTIES: Final = (
-    "fleet", "amendments", "limits", "holds", "outcomes", "recordings", "leaving", "quarantine", "listens",
-    "sessions", "logs", "timestamps", "mail", "usage", "notifications", "disputes", "dispute_copies", "rooms",
-    OUTGOING_MAIL,
-)  # fmt: skip
-
-"""The names of all duties; queued mail is sent by a thread of its own
-(:mod:`recorder.processes.mail_delivery`)."""
-
 SESSIONS_KEPT: Final = timedelta(days=30)
 
 ROOMS_KEPT: Final = timedelta(days=2)
@@ -64,45 +55,10 @@ class Duties:
     def keep(self) -> None:
         """Run every duty; one that fails is counted and repeated the next time. A failure about one customer
         or object concerns no other (:mod:`recorder.isolation`)."""
-        services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
-        store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
-        duties: dict[str, Callable[[], object]] = {
-            "fleet": lambda: report_node(
-                measure_node(
-                    self.node, services.spool, services.now(), key_id(services.root), services.keyring.ids()
-                )
-            ),
-            "amendments": lambda: amendment_recovery.list_pending(
-                store, root, now, entropy, services.revoked, services.faults
-            ),
-            "limits": lambda: (
-                retention_limits.finish_pending(store, trust, now, entropy, faults=services.faults),
-                limit_application.apply_limits(store, root, now, services.revoked, services.faults),
-            ),
-            "holds": lambda: self.reminders.remind(services.now(), services.faults),
-            # What both sides agreed on is sealed before anything is erased.
-            "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
-            "recordings": lambda: expiry.destroy_due(services, trusted_now()),
-            "leaving": lambda: erase_due(services, trusted_now()),
-            "quarantine": lambda: expiry.empty_quarantine(services, trusted_now()),
-            "listens": lambda: grants.close_stale_listens(now, entropy, services.faults),
-            "sessions": lambda: (
-                users.drop_old_sessions(now - SESSIONS_KEPT),
-                throttle.drop_old(now),
-                account_links.drop_old(now),
-            ),
-            "logs": lambda: checkpoint.sign_due(services, trusted_now()),
-            "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
-            "usage": lambda: self.usage.count(trusted_now(), entropy, services.owner, services.faults),
-            "disputes": lambda: OutcomeDuty(services, self.outbox).drop_erased(trusted_now()),
-            "dispute_copies": lambda: copy_due(services),
-            "rooms": lambda: drop_rooms(milliseconds(now - ROOMS_KEPT)),
-            "notifications": lambda: self.notifier.notify(services),
-            "mail": lambda: mail_witness.send_due(services, self.witnesses.server, now),
-        }
-        for name, duty in duties.items():
+        services, now = self.services, self.services.now()
+        for name, duty in _EACH_TURN.items():
             try:
-                duty()
+                duty(self, services, now)
             except Exception as error:
                 # Whatever it is, it must not end the others' turn.
                 metrics.DUTY_FAILURES.labels(name).inc()
@@ -110,3 +66,43 @@ class Duties:
             else:
                 services.faults.recover("duty.delayed", name, duty=name)
                 metrics.DUTY_DONE.labels(name).set(services.now().timestamp())
+
+
+_EACH_TURN: Final[Mapping[str, Callable[[Duties, Services, datetime], object]]] = {
+    "fleet": lambda its, own, now: report_node(
+        measure_node(its.node, own.spool, now, key_id(own.root), own.keyring.ids())
+    ),
+    "amendments": lambda _, own, now: amendment_recovery.list_pending(
+        own.store, own.root, now, own.entropy, own.revoked, own.faults
+    ),
+    "limits": lambda _, own, now: (
+        retention_limits.finish_pending(own.store, own.trust, now, own.entropy, faults=own.faults),
+        limit_application.apply_limits(own.store, own.root, now, own.revoked, own.faults),
+    ),
+    "holds": lambda its, own, _: its.reminders.remind(own.now(), own.faults),
+    # What both sides agreed on is sealed before anything is erased.
+    "outcomes": lambda its, own, _: OutcomeDuty(own, its.outbox).record_due(its.timekeeper.check()),
+    "recordings": lambda its, own, _: expiry.destroy_due(own, its.timekeeper.check()),
+    "leaving": lambda its, own, _: erase_due(own, its.timekeeper.check()),
+    "quarantine": lambda its, own, _: expiry.empty_quarantine(own, its.timekeeper.check()),
+    "listens": lambda _, own, now: grants.close_stale_listens(now, own.entropy, own.faults),
+    "sessions": lambda _its, _own, now: (
+        users.drop_old_sessions(now - SESSIONS_KEPT),
+        throttle.drop_old(now),
+        account_links.drop_old(now),
+    ),
+    "logs": lambda its, own, _: checkpoint.sign_due(own, its.timekeeper.check()),
+    "timestamps": lambda its, own, now: timestamping.stamp_due(own, its.witnesses.authority, now),
+    "usage": lambda its, own, _: its.usage.count(its.timekeeper.check(), own.entropy, own.owner, own.faults),
+    "disputes": lambda its, own, _: OutcomeDuty(own, its.outbox).drop_erased(its.timekeeper.check()),
+    "dispute_copies": lambda _its, own, _now: copy_due(own),
+    "rooms": lambda _its, _own, now: drop_rooms(milliseconds(now - ROOMS_KEPT)),
+    "notifications": lambda its, own, _: its.notifier.notify(own),
+    "mail": lambda its, own, now: mail_witness.send_due(own, its.witnesses.server, now),
+}
+"""In their order, by name: each gets the worker's :class:`Duties`, their services, and the time when the turn
+began."""
+
+DUTIES: Final = (*_EACH_TURN, OUTGOING_MAIL)
+"""The names of all duties; queued mail is sent by a thread of its own
+(:mod:`recorder.processes.mail_delivery`)."""
