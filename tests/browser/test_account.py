@@ -15,9 +15,9 @@ from tests.house import PASSWORD
 pytestmark = pytest.mark.long
 
 
-def begin(somebody, login: str) -> None:
-    """The password, which leads to the second step."""
-    somebody.go("/login")
+def begin(somebody, login: str, path: str = "/login") -> None:
+    """The password, which leads to the second step; from the log-in page, or another one that leads to it."""
+    somebody.go(path)
     somebody.page.fill("#login", login)
     somebody.page.fill("#password", PASSWORD)
     somebody.page.click("main button[type=submit]")
@@ -64,7 +64,7 @@ def test_app_is_set_up_and_used(person, login, width, language, tmp_path):
     page.emulate_media(color_scheme="light")
 
     other = person(width=width, language=language, reduced_motion="reduce")
-    begin(other, login)
+    begin(other, login, "/account#t=1:23")
     stays_on_the_page(other)
     assert_accessible(other)
     other.page.screenshot(path=tmp_path / "second-step.png", full_page=True)
@@ -74,7 +74,8 @@ def test_app_is_set_up_and_used(person, login, width, language, tmp_path):
     expect(other.page.locator("#code-wrong")).to_be_visible()
     other.page.fill("#code", app.at(time.time() + 30))
     other.page.click("main button[type=submit]")
-    expect(other.page.locator(".calls").first).to_be_visible()
+    expect(other.page.locator("#two-step")).to_be_visible()
+    assert other.page.url.endswith("/account#t=1:23"), "the moment of a link stays, through a wrong code, too"
 
     other_device = person(width=width, language=language)
     begin(other_device, login)
