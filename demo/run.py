@@ -7,6 +7,7 @@ Everything is real: keys, object store, processes, and the switch if FreeSWITCH 
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import secrets
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -104,6 +106,11 @@ def show(once: bool) -> int:
     demo_switch.configuration()
     folder = FOLDER.absolute()
     folder.mkdir(mode=0o750, exist_ok=True)
+    try:
+        lock = _lock(folder)  # noqa: F841  # until this function returns
+    except ConfigError as error:
+        click.echo(f"accord: {error}", err=True)
+        return 1
     ports = choose_ports()
     environment = _environment(folder, ports)
     _write_settings(folder, environment)
@@ -168,6 +175,22 @@ def show(once: bool) -> int:
         click.echo("    ending; the store takes up to 16 s")
         supervisor.stop()
         thread.join()
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Keep the folder to this demo: two would start each process twice in it, and end neither. Raises
+    :class:`ConfigError`."""
+    file = (folder / "demo.lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        port = config.load(folder / "accord.toml", {}).web.port
+        raise ConfigError(
+            "demo.running",
+            f"a demo runs in {folder} already: its panel is http://127.0.0.1:{port}/",
+            "end that one with Ctrl-C, or start this one from another checkout",
+        ) from None
+    return file
 
 
 def prepare(context: Context, folder: Path) -> tuple[str, str]:

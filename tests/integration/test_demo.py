@@ -41,3 +41,21 @@ def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
     secret = tmp_path / ".accord" / "login"
     assert secret.read_text() == password[1]
     assert secret.stat().st_mode & 0o077 == 0, "only its owner reads the password"
+
+
+def test_second_demo_in_a_folder_names_the_first(tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE), "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "demo"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as first:
+        try:
+            assert first.stdout is not None
+            assert "two lines are ready" in first.stdout.readline()
+            second = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+            )
+        finally:
+            first.terminate()
+    assert second.returncode == 1
+    assert re.search(r"its panel is http://127\.0\.0\.1:\d+/", second.stderr)
+    assert "Ctrl-C" in second.stderr
+    assert "Traceback" not in second.stderr
