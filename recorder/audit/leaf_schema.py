@@ -18,26 +18,23 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.branding import BrandingTable
-from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
-from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.features.branding import service as branding
-from recorder.features.disputes import guest_calls
 from recorder.features.notes.service import ADDED, DELETED, EDITED
-from recorder.features.subject_requests import reviews, rules, verification_code
+from recorder.features.subject_requests import reviews, rules
 from recorder.features.team import invitations
-from recorder.features.tenants import number_proof
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
 from recorder.identity import download_permission, users
 from recorder.identity.factor_reset import ENDED, REQUESTED
@@ -45,7 +42,7 @@ from recorder.identity.factor_set import CHANGED
 from recorder.identity.sign_in_rule import RULE_CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
 from recorder.verification_calls.code import commit_number
-from recorder.verification_calls.register import CallRegister
+from recorder.verification_calls.register import CALLED, CREATED, OPENINGS, ORDERED, TRIED
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -77,7 +74,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class NumberCommitment:
-    """A phone number, by its commitment under the row's salt, or under that of the row's request
+    """A phone number, by its commitment under the row's salt
     (:func:`recorder.verification_calls.code.commit_number`)."""
 
     sha256: str
@@ -222,30 +219,26 @@ _ANNOUNCEMENT: Final = _all(
 _KEY: Final = _digests(wrapped_key="key_sha256")
 
 
-def _verification_calls(
-    calls: CallRegister, about: Columns, code_hash: Callable[[str], Any] = Digest
-) -> dict[str, RowStatement]:
-    """The statements about a use case's calls with a code; ``about``: the columns of its own, ``code_hash``:
-    that column's value by its SHA-256."""
-    ordered = _all(
-        about,
-        _same("language"),
+def _verification_calls(use: str) -> dict[str, RowStatement]:
+    """The statements about calls with a code for a use."""
+    order = _all(
+        _set(use=use, request_id=None, dispute_id=None, guest_id=None, ordered_at=LEAF_TIME, tries=0,
+             outcome=None, node=None, taken_at=None, valid_until=None, code_hash=None),
+        _same("language", request_id="request", dispute_id="dispute", guest_id="guest"),
         _number,
         _times(until="until"),
-        _set(ordered_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
-             code_hash=None),
     )  # fmt: skip
-    created = _all(
+    creation = _all(
         _same("node"),
         _times(valid_until="valid_until"),
-        lambda body: {"code_hash": code_hash(body["code_sha256"])},
+        _digests(code_hash="code_sha256"),
         _set(taken_at=LEAF_TIME),
     )
+    attempt = _all(_same("tries"), lambda body: {"code_hash": None} if body["correct"] else {})
+    columns = {ORDERED: order, CREATED: creation, TRIED: attempt, CALLED: _same("outcome")}
     return {
-        calls.ORDERED: RowStatement(calls.TABLE, _id("call"), ordered),
-        calls.CREATED: RowStatement(calls.TABLE, _id("call"), created),
-        calls.TRIED: RowStatement(calls.TABLE, _id("call"), _same("tries")),
-        calls.CALLED: RowStatement(calls.TABLE, _id("call"), _same("outcome")),
+        f"{use}.{kind}": RowStatement(VerificationCallTable, _id("call"), each)
+        for kind, each in columns.items()
     }
 
 
@@ -359,14 +352,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
     ),
     rules.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
-    **_verification_calls(
-        verification_code.CALLS, _same(request_id="request"), lambda sha256: ValueOrNone(Digest(sha256))
-    ),
-    **_verification_calls(number_proof.CALLS, _set(line_id=None)),
-    **_verification_calls(guest_calls.CALLS, _same(dispute_id="dispute", guest_id="guest")),
-    number_proof.PROVED: RowStatement(
-        NumberProofTable, _id("call"), _all(_same(line_id="line"), _set(code_hash=None)), makes=False
-    ),
+    **{kind: each for use in OPENINGS for kind, each in _verification_calls(use).items()},
     reviews.LOOKED_AT: RowStatement(
         ReviewTable,
         _review,
@@ -481,9 +467,7 @@ MUTABLE: Final = (
     ApiTokenTable,
     RecipientTable,
     SubjectRequestTable,
-    VerificationCodeTable,
-    NumberProofTable,
-    DisputeCallTable,
+    VerificationCallTable,
     ReviewTable,
     NoteTable,
 )
@@ -506,9 +490,7 @@ PERSONAL: Final = (
     DownloadPermissionTable,
     RecipientTable,
     SubjectRequestTable,
-    VerificationCodeTable,
-    NumberProofTable,
-    DisputeCallTable,
+    VerificationCallTable,
     ReviewTable,
     LiveCommandTable,
 )
@@ -534,9 +516,9 @@ def is_owned(row: Table, tenant: str) -> bool:
 
 FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
-    SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
+    SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCallTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable, DisputeCallTable, BrandingTable,
+    InvitationTable, NoteTable, DownloadPermissionTable, BrandingTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
@@ -560,7 +542,8 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
     if isinstance(stated, Digest):
         return value is not None and sha256_of(value) == stated.sha256
     if isinstance(stated, NumberCommitment):
-        return commit_number(value, _salt(row)) == stated.sha256
+        assert isinstance(row, SubjectRequestTable | VerificationCallTable)
+        return commit_number(value, row.number_salt) == stated.sha256
     if isinstance(stated, bool):
         return bool(value) == stated and value in (0, 1)
     return bool(value == stated)
@@ -580,16 +563,3 @@ def _value(row: Table, column: str) -> Any:
         return prompts_sha256(LineKeepOptionTable if column == KEEPS else LineDeleteOptionTable, row.id)
     field = {each.column_name: each.name for each in row._meta.sorted_fields}[column]
     return row.__data__[field]
-
-
-def _salt(row: Table) -> str | None:
-    if isinstance(row, VerificationCodeTable):
-        mine = SubjectRequestTable.select(SubjectRequestTable.number_salt).where(
-            SubjectRequestTable.id == row.request_id
-        )
-        return mine.scalar()  # type: ignore[no-any-return]
-    return (
-        row.number_salt
-        if isinstance(row, SubjectRequestTable | NumberProofTable | DisputeCallTable)
-        else None
-    )

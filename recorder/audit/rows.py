@@ -24,14 +24,13 @@ from recorder.audit.leaf_schema import (
 from recorder.audit.limits import LimitAudit
 from recorder.catalogue.database import Table, database
 from recorder.catalogue.tables.amendment import AmendmentTable
-from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import from_iso
 from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256
 from recorder.lifecycle.limits import LIFTED, SET
@@ -41,9 +40,6 @@ PAGE = 500
 
 RESTARTED: Final = "log.restarted"
 RESTORED: Final = "catalogue.restored"
-
-CALLS: Final = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
-"""Tables of verification calls, which no backup has."""
 
 SESSIONS_KEPT: Final = timedelta(days=29)
 """Sessions are deleted 30 days after their end, not earlier."""
@@ -99,7 +95,7 @@ class RowAudit:
             self._left = True
         elif kind == RESTORED:  # a restore ends all sessions, and has no verification calls
             self._ended[SessionTable] |= self._known[SessionTable]
-            self._not_copied |= set[str]().union(*(self._known[each] for each in CALLS))
+            self._not_copied |= self._known[VerificationCallTable]
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
@@ -193,7 +189,7 @@ class RowAudit:
         if model is SessionTable:  # the worker deletes sessions a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
-        if model in CALLS:
+        if model is VerificationCallTable:  # no backup has them
             return identity in self._not_copied
         if model is LiveCommandTable:
             return True  # the worker deletes old commands

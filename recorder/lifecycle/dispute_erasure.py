@@ -8,13 +8,13 @@ from typing import Any
 from recorder.auditlog.append import append
 from recorder.auditlog.leaf_erasure import DisputeErasure, drop_bodies
 from recorder.catalogue.tables.dispute import (
-    DisputeCallTable,
     DisputeGuestTable,
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
 )
 from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.ids import Entropy
 from recorder.lifecycle.statements import DISPUTES_ERASED
 
@@ -47,7 +47,7 @@ def drop_disputes(erasure: DisputeErasure, now: datetime, entropy: Entropy) -> N
         (UserTable.tenant == tenant) & UserTable.id.in_(guests) & UserTable.revoked_at.is_null(False)
     ).execute()
     DisputeTable.delete().where((DisputeTable.tenant_id == tenant) & DisputeTable.id.in_(ids)).execute()
-    for table in (DisputeCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable):
+    for table in (VerificationCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable):
         table.delete().where(_of(table, erasure)).execute()
     append(tenant, DISPUTES_ERASED, body, now, entropy)
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 
-from recorder.features.disputes import guest_calls
 from recorder.features.live.duty import LiveCallRelay
-from recorder.features.subject_requests import verification_code
-from recorder.features.tenants import number_proof
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.processes import object_store
 from recorder.processes.checkpoint_witnesses import open_witnesses
@@ -18,9 +15,6 @@ from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
 from recorder.prompts.sound_sources import open_sources
 from recorder.verification_calls.caller import VerificationCaller
-
-CALL_REGISTERS = (verification_code.CALLS, number_proof.CALLS, guest_calls.CALLS)
-"""What numbers are called for."""
 
 
 def run(context: Context) -> None:
@@ -37,9 +31,7 @@ def run(context: Context) -> None:
         timekeeper=ClockGuard(services.spool / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
         relay=LiveCallRelay(settings.node.name, services.spool, services.root, revoked=services.revoked),
-        caller=VerificationCaller(
-            settings.node.name, services.spool, CALL_REGISTERS, speech, context.call_policy()
-        )
+        caller=VerificationCaller(settings.node.name, services.spool, speech, context.call_policy())
         if settings.verification_calls.dial
         else None,
         mail=MailDelivery(services, mail_server(settings)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
@@ -25,8 +25,9 @@ from recorder.prompts.composer import SHIPPED, verification_code
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import share_folder, write_file
 from recorder.spool.command_socket import OUTGOING_SOUNDS, send_request
+from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy, count_calls
-from recorder.verification_calls.register import CallRegister, VerificationCall
+from recorder.verification_calls.register import OPENINGS, VerificationCall
 
 PLAYED: Final = 300.0
 """Seconds after which a sound has been played."""
@@ -50,11 +51,10 @@ log = structlog.get_logger()
 
 @dataclass
 class VerificationCaller(DutyThread):
-    """Makes the verification calls of one node that can call out: those of all ``registers``."""
+    """Makes the verification calls of one node that can call out."""
 
     node: str
     spool: Path
-    registers: Sequence[CallRegister]
     sources: Sources = SHIPPED
     policy: CallPolicy = field(default_factory=CallPolicy)
     now: Now = utc_now
@@ -79,14 +79,11 @@ class VerificationCaller(DutyThread):
         if self.monotonic() >= self._measure_due:
             self._measure_due = self.monotonic() + MEASURED_EVERY
             self._measure_budget()
-        return any(self._serve(register) for register in self.registers)
-
-    def _serve(self, register: CallRegister) -> bool:
         claim = register.take(self.node, self.now(), self.entropy)
         if claim is None:
             return False
         call, digits = claim
-        outcome = self._call(call, digits, register.OPENING) if self._may_call(call) else NOT_ALLOWED
+        outcome = self._call(call, digits) if self._may_call(call) else NOT_ALLOWED
         register.answer(self.node, call, outcome, self.now(), self.entropy)
         log.info("verification_call.answered", call=call.id, outcome=outcome)
         return True
@@ -108,9 +105,9 @@ class VerificationCaller(DutyThread):
         metrics.CALL_BUDGET_USED.set(count / budget if budget else 1.0)
         return count
 
-    def _call(self, call: VerificationCall, digits: str, opening: str) -> str:
+    def _call(self, call: VerificationCall, digits: str) -> str:
         try:
-            sound = verification_code(call.language, digits, opening, sources=self.sources)
+            sound = verification_code(call.language, digits, OPENINGS[call.use], sources=self.sources)
         except ConfigError as error:
             log.error(
                 "verification_call.sound_missing",

@@ -31,7 +31,6 @@ from recorder.domain.parties import Party
 from recorder.domain.roles import ADMIN, OPERATOR, PROVIDER, SUPPORT
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.service import CurrentBranding
-from recorder.features.disputes import guest_calls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.fleet.service import NodeReport, report_node
@@ -39,7 +38,6 @@ from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.notifications import service as notifications
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import number_proof
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
@@ -50,6 +48,7 @@ from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
 from tests.house import CALLER, Customer, House, hash_with
 from tests.ports import free_ports
@@ -246,11 +245,10 @@ def invite_guest(house: House, customer: Customer, recording: str) -> dict[str, 
 def answer_phones(folder: Path) -> None:
     """Answer the calls with a code, and write each code down, by its number."""
     while True:
-        for register in (number_proof.CALLS, guest_calls.CALLS):
-            claim = register.take("node1", utc_now(), os.urandom)
-            if claim is not None:
-                (folder / f"code-{claim[0].number}").write_text(claim[1])
-                register.answer("node1", claim[0], DONE, utc_now(), os.urandom)
+        claim = register.take("node1", utc_now(), os.urandom)
+        if claim is not None:
+            (folder / f"code-{claim[0].number}").write_text(claim[1])
+            register.answer("node1", claim[0], DONE, utc_now(), os.urandom)
         gevent.sleep(0.2)
 
 

@@ -135,7 +135,7 @@ def test_a_guest_is_invited_recognised_and_let_in_by_keyboard(mila, person, tmp_
         guest.page.wait_for_timeout(100)
         deadline -= 1
     guest.go("/together/welcome")
-    guest.page.fill("#call_code", code_file.read_text())
+    guest.page.fill("#code", code_file.read_text())
     guest.page.keyboard.press("Enter")
     expect(guest.page.get_by_role("link", name="Aller à la salle")).to_be_visible()
 

@@ -19,8 +19,10 @@ from recorder.clock import utc_now
 from recorder.features.disputes import guest_calls
 from recorder.features.subject_requests import service, verification_code
 from recorder.prompts import composer
+from recorder.verification_calls import register
 from recorder.verification_calls.caller import VerificationCaller
 from recorder.verification_calls.policy import CallPolicy
+from recorder.verification_calls.register import DISPUTE, OPENINGS, SUBJECT_REQUEST
 from tests.freeswitch.switches import RATE, Rig, read_wav, until
 from tests.house import Customer, House
 from tests.spoken_digits import digits
@@ -64,13 +66,13 @@ def test_guest_of_a_difference_hears_what_the_code_is_for(rig: Rig, bakery: Cust
     route = rig.environment["ACCORD_TRUNK"]
     rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=CALLER_NUMBER)
     rig.wait_watching()
-    caller = VerificationCaller("test", rig.spool, (guest_calls.CALLS,), entropy=known_entropy)
+    caller = VerificationCaller("test", rig.spool, entropy=known_entropy)
     number = f"+{NUMBER}04"
     with writing():
         lock_tenant(bakery.id)
-        guest_calls.CALLS.order(
-            CallPolicy(), bakery.id, number, salt="00" * 32, language="fr", who="guest", now=utc_now(),
-            entropy=os.urandom, dispute_id="dispute", guest_id="guest", number_salt="00" * 32,
+        register.order(
+            CallPolicy(), DISPUTE, bakery.id, number, language="fr", who="guest", now=utc_now(),
+            entropy=os.urandom, dispute="dispute", guest="guest",
         )  # fmt: skip
     assert caller.turn()
     call = guest_calls.latest_call(bakery.id, "guest")
@@ -78,7 +80,7 @@ def test_guest_of_a_difference_hears_what_the_code_is_for(rig: Rig, bakery: Cust
     assert call.outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{CALLER_NUMBER}.wav"
     until("somebody hears it", file.exists, 10)
-    wav = composer.verification_code("fr", DIGITS, guest_calls.CALLS.OPENING).wav
+    wav = composer.verification_code("fr", DIGITS, OPENINGS[DISPUTE]).wav
     sound = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
     until("all of it was heard", lambda: len(read_wav(file)) > len(sound) - RATE, 60, 0.5)
     rig.switch.wait_empty()
@@ -93,7 +95,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
     rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=CALLER_NUMBER)
     rig.wait_watching()
-    caller = VerificationCaller("test", rig.spool, (verification_code.CALLS,), entropy=known_entropy)
+    caller = VerificationCaller("test", rig.spool, entropy=known_entropy)
     number = f"+{NUMBER}01"
     request = order_call(bakery, number)
 
@@ -101,7 +103,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     assert verification_code.latest_call(bakery.id, request).outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{CALLER_NUMBER}.wav"
     until("somebody hears it", file.exists, 10)
-    wav = composer.verification_code("fr", DIGITS, verification_code.CALLS.OPENING).wav
+    wav = composer.verification_code("fr", DIGITS, OPENINGS[SUBJECT_REQUEST]).wav
     sound = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
     until("all of it was heard", lambda: len(read_wav(file)) > len(sound) - RATE, 60, 0.5)
     assert rig.recorded_now() == set()
@@ -124,7 +126,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
 
 def test_reports_why_nobody_was_reached(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
-    caller = VerificationCaller("test", rig.spool, (verification_code.CALLS,))
+    caller = VerificationCaller("test", rig.spool)
     for number, dial, outcome in (
         (f"+{NUMBER}86", f"sofia/accord_outbound/{{digits}}@{route}", "line_busy"),
         (f"+{NUMBER}02", "sofia/gateway/nowhere/{number}", "no_way_out"),

@@ -15,7 +15,7 @@ from demo.practice.switch import PracticeSwitch
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue import queries
-from recorder.features.tenants.number_proof import CALLS, NumberProofs
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.identity import tenants
 from recorder.verification_calls.caller import VerificationCaller
 from recorder.verification_calls.policy import CallPolicy
@@ -40,7 +40,7 @@ def test_switch_plays_the_code_in_the_customers_language(
     owner = queries.tenant("t")
     proofs = NumberProofs(CallPolicy(calls_a_day=100), now=clock, entropy=entropy)
     call = proofs.order_call(owner, "02 555 01 77", who="u")
-    caller = VerificationCaller("n", tmp_path, (CALLS,), now=clock, entropy=entropy)
+    caller = VerificationCaller("n", tmp_path, now=clock, entropy=entropy)
     with PracticeSwitch(password="x", environment={}) as switch:
         out = OutboundCaller("127.0.0.1", switch.event_port, "x", DIAL, "3225550100")
         ear = CommandListener(tmp_path, {}, None, None, call_out=out.call)  # type: ignore[arg-type]

@@ -112,9 +112,7 @@ def test_node_asks_the_policy_again_before_it_dials(
 ) -> None:
     """A row may be anybody's: what was ordered is not called for that alone."""
     policy = CallPolicy(calls_a_day=0) if change == "budget" else CallPolicy()
-    caller = VerificationCaller(
-        "n", tmp_path, (verification_code.CALLS,), policy=policy, now=clock, entropy=entropy
-    )
+    caller = VerificationCaller("n", tmp_path, policy=policy, now=clock, entropy=entropy)
     verification_code.order_call("t", subject_request, who="operator", now=clock(), entropy=entropy)
     if change == "country":
         with writing():
@@ -129,7 +127,7 @@ def test_node_asks_the_policy_again_before_it_dials(
 def test_worker_makes_and_removes_the_sound_of_a_code(
     catalogue, clock, entropy, tmp_path, subject_request: str
 ) -> None:
-    caller = VerificationCaller("n", tmp_path, (verification_code.CALLS,), now=clock, entropy=entropy)
+    caller = VerificationCaller("n", tmp_path, now=clock, entropy=entropy)
     assert not caller.turn()
     verification_code.order_call("t", subject_request, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()

@@ -16,11 +16,13 @@ from recorder.catalogue.records import TenantRow
 from recorder.errors import AccordError, DisputeError, RetentionError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.deferrals import may_withdraw
+from recorder.features.disputes.guest_calls import latest_call
 from recorder.features.disputes.invitations import OpenGuestLink
 from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until
 from recorder.identity import throttle, users
 from recorder.identity.throttle import RateLimit
 from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
+from recorder.verification_calls import register
 from web.account.limits import TooManyFailures, count_call, limit_grants
 from web.account.sessions import close_session, open_session
 from web.disputes.blueprint import blueprint
@@ -120,9 +122,9 @@ def check_call_code() -> ResponseReturnValue:
     """Check the code that the person was told on the telephone."""
     dispute, guest = _own()
     try:
-        code = request.form.get("call_code", "")[:40]
+        code = request.form.get("code", "")[:40]
         if not guest_calls().try_code(dispute.tenant, dispute.id, guest.id, code):
-            raise DisputeError("dispute.wrong_call_code", "wrong code", "enter the code from the call")
+            raise register.wrong_code()
     except REFUSALS as error:
         return _welcome(refusal(error)), 422
     return redirect(url_for(".welcome"), 303)
@@ -170,7 +172,9 @@ def _welcome(errors: Mapping[str, str]) -> str:
         recordings=recordings_of(dispute),
         notice=_notice(dispute, guest),
         callable=panel_state().call_policy.allows_number(dispute.tenant, guest.number),
-        call=guest_calls().refresh(dispute.tenant, guest.id) if guest.verified_how is None else None,
+        call=register.refresh(latest_call(dispute.tenant, guest.id), now(), panel_state().entropy)
+        if guest.verified_how is None
+        else None,
         text=text,
         errors=errors,
         withdraws=_withdraws(dispute, guest),

@@ -67,12 +67,12 @@ def enter_code(call_id: str) -> ResponseReturnValue:
     tenant, user = current_visitor().tenant, current_visitor().user
     try:
         line = _proofs().prove(tenant, call.id, code, who=user.id)
-    except CatalogueError as error:
+    except (CatalogueError, VerificationCallError) as error:
         if error.error_id == "number.added":  # sent twice
             return redirect(url_for(".show"), 303)
         return _call_page(_call(call_id), code, _refusal(error)), 422
     if line is None:
-        return _call_page(_call(call_id), code, {"code": errors.error("number.wrong_code")}), 422
+        return _call_page(_call(call_id), code, {"code": errors.error("call.wrong_code")}), 422
     flash(_("The number was added. Next, choose what recordings are used for."), "done")
     return redirect(url_for(".edit_setup", line_id=line), 303)
 

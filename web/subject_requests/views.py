@@ -23,6 +23,7 @@ from recorder.features.subject_requests.reviews import COPIED, WITHHELD, Listene
 from recorder.features.subject_requests.service import CopyRequest
 from recorder.identity import users
 from recorder.prompts.purposes import standard
+from recorder.verification_calls import register
 from web.account.limits import count_call, limit_grants, limit_refusals
 from web.decorators import Refusal, admins_only
 from web.gate import gate, who
@@ -159,7 +160,7 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
         "subject_requests/show.html",
         asked=row,
         today=rules.local_day(tenant.time_zone, now()),
-        call=verification_code.refresh_call(tenant.id, row.id, now(), panel_state().entropy)
+        call=register.refresh(verification_code.latest_call(tenant.id, row.id), now(), panel_state().entropy)
         if row.open
         else None,
         now=now(),
@@ -206,7 +207,7 @@ def check_code(request_id: str) -> ResponseReturnValue:
         entropy=panel_state().entropy,
     )  # fmt: skip
     if not right:
-        raise SubjectRequestError("subject_request.wrong_code", "wrong code", "enter the code from the call")
+        raise register.wrong_code()
     return _redirect_to_request(request_id, "whose")
 
 

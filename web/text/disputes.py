@@ -111,7 +111,7 @@ def parse_clock(entry: str) -> int | None:
 
 FIELDS: Final = (
     "subject", "settle_by", "name", "times", "language", "address", "code", "reason", "begin", "text",
-    "outcome", "keep_days", "passages", "authority", "call_code", "call",
+    "outcome", "keep_days", "passages", "authority", "call",
 )  # fmt: skip
 """The fields of the forms that can be wrong."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from peewee import IntegerField, TextField
 
 from recorder.catalogue.database import MaybeMomentField, MomentField, Table
-from recorder.catalogue.tables.verification_call import VerificationCallTable
 
 
 class DisputeStatementTable(Table):
@@ -70,18 +69,3 @@ class DisputeGuestTable(Table):
 
     class Meta:
         table_name = "dispute_guest"
-
-
-class DisputeCallTable(VerificationCallTable):
-    """A call with a code to a guest's number. The log has a commitment to the number under
-    ``number_salt``."""
-
-    not_copied = "codes that are valid for minutes; who was recognised is in a signed statement"
-
-    dispute_id = TextField()
-    guest_id = TextField(index=True)
-    number_salt = TextField()
-
-    class Meta:
-        table_name = "dispute_call"
-        indexes = ((("tenant_id", "ordered_at"), False),)

@@ -11,7 +11,6 @@ from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, Reci
 from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.dispute import (
-    DisputeCallTable,
     DisputeGuestTable,
     DisputeRecordingTable,
     DisputeStatementTable,
@@ -43,7 +42,6 @@ from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, L
 from recorder.catalogue.tables.node_report import NodeReportTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -57,15 +55,11 @@ from recorder.catalogue.tables.second_factor import (
     SecondFactorTable,
     SignInRuleTable,
 )
-from recorder.catalogue.tables.subject_request import (
-    ErasedCallTable,
-    ReviewTable,
-    SubjectRequestTable,
-    VerificationCodeTable,
-)
+from recorder.catalogue.tables.subject_request import ErasedCallTable, ReviewTable, SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 
 TABLES: Final[tuple[type[Table], ...]] = (
     TenantTable,
@@ -98,7 +92,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     CheckpointTable,
     RecipientTable,
     SubjectRequestTable,
-    VerificationCodeTable,
+    VerificationCallTable,
     ReviewTable,
     ErasedCallTable,
     OffboardingTable,
@@ -120,7 +114,6 @@ TABLES: Final[tuple[type[Table], ...]] = (
     UsageTable,
     NodeReportTable,
     NoteTable,
-    NumberProofTable,
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,
@@ -128,7 +121,6 @@ TABLES: Final[tuple[type[Table], ...]] = (
     DisputeTable,
     DisputeRecordingTable,
     DisputeGuestTable,
-    DisputeCallTable,
     RoomTable,
     RoomMemberTable,
     BrandingTable,

@@ -6,7 +6,6 @@ from __future__ import annotations
 from peewee import ForeignKeyField, TextField
 
 from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
-from recorder.catalogue.tables.verification_call import VerificationCallTable
 
 
 class SubjectRequestTable(Table):
@@ -47,20 +46,6 @@ class SubjectRequestTable(Table):
     class Meta:
         table_name = "subject_request"
         indexes = ((("tenant_id", "due_on"), False),)
-
-
-class VerificationCodeTable(VerificationCallTable):
-    """A call to a request's number."""
-
-    not_copied = "codes that are valid for minutes"
-
-    request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
-
-    request_id: str
-
-    class Meta:
-        table_name = "verification_code"
-        indexes = ((("tenant_id", "ordered_at"), False),)
 
 
 class ReviewTable(Table):

@@ -1,4 +1,4 @@
-"""The columns of a verification call, whatever it is for (:mod:`recorder.verification_calls`)."""
+"""Verification calls, used by ``verification_calls/register.py``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from recorder.catalogue.database import DataField, MaybeMomentField, MomentField
 
 
 class VerificationCallTable(Table):
-    """A call with a code, not to be made after ``until``; no table by itself. ``taken_at`` is when the worker
-    of ``node`` took the order and created the code, whose hash (``verification_calls/code.py``) is stored
-    until ``valid_until``. ``leaves`` are the numbers of the log's leaves about the order and the code."""
+    """A call with a code for a ``use``, about a request or a dispute's guest, not to be made after ``until``.
+    ``taken_at`` is when the worker of ``node`` took the order and created the code, whose hash
+    (``verification_calls/code.py``) is stored until somebody enters the code. The log has a commitment to the
+    number under ``number_salt``; ``leaves`` are the numbers of its leaves about the order and the code."""
+
+    not_copied = "codes that are valid for minutes; what one proved is in a leaf or statement of its own"
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
+    use = TextField()
+    request_id = TextField(null=True)
+    dispute_id = TextField(null=True)
+    guest_id = TextField(null=True)
     number = TextField(index=True)
+    number_salt = TextField()
     language = TextField()
     ordered_at = MomentField()
     until = MomentField()
@@ -25,3 +33,7 @@ class VerificationCallTable(Table):
     tries = IntegerField()
     outcome = TextField(null=True)
     leaves = DataField(null=True)
+
+    class Meta:
+        table_name = "verification_call"
+        indexes = ((("tenant_id", "ordered_at"), False),)

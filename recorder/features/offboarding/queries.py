@@ -20,9 +20,6 @@ from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
-from recorder.catalogue.tables.dispute import (
-    DisputeCallTable,
-)
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
@@ -33,7 +30,6 @@ from recorder.catalogue.tables.identity import (
 )
 from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
@@ -43,8 +39,9 @@ from recorder.catalogue.tables.second_factor import (
     SecondFactorTable,
     SignInRuleTable,
 )
-from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
@@ -227,8 +224,7 @@ def drop_request_texts(order: ErasureOrder) -> None:
         order.confirm(lock_tenant(tenant))
         condition = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
-        for calls in (VerificationCodeTable, NumberProofTable, DisputeCallTable):
-            calls.delete().where(calls.tenant_id == tenant).execute()
+        VerificationCallTable.delete().where(VerificationCallTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
         empty = {
             "number_salt": None,

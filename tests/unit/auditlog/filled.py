@@ -22,7 +22,6 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.branding.service import save_branding
-from recorder.features.disputes import guest_calls
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -44,7 +43,6 @@ from recorder.features.tenants import (
     composition,
     drafts,
     lines,
-    number_proof,
     service,
     setup,
 )
@@ -63,6 +61,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.branding import Branding
 from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
@@ -129,9 +128,9 @@ def fill(world: World) -> World:
     _settings(world)
     _calls(world)
     _people(world)
-    _person(world)
     _number(world)
     _dispute(world)
+    _person(world)
     _passing_rows(world)
     _usage(world)
     with connected():
@@ -299,9 +298,9 @@ def _number(world: World) -> None:
     proofs = NumberProofs(CallPolicy(calls_a_day=100), now=world.house.clock, entropy=world.house.entropy)
     for entry in ("02 555 07 77", "02 555 07 78"):
         order = proofs.order_call(tenant, entry, who=world.user)
-        claim = number_proof.CALLS.take(NODE, **time_and_entropy(world))
+        claim = register.take(NODE, **time_and_entropy(world))
         assert claim is not None
-        number_proof.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+        register.answer(NODE, claim[0], "done", **time_and_entropy(world))
     wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert proofs.prove(tenant, order.id, wrong, who=world.user) is None
     assert proofs.prove(tenant, order.id, claim[1], who=world.user) is not None
@@ -321,9 +320,9 @@ def _dispute(world: World) -> None:
     assert guest is not None
     calls = GuestCalls(disputes)
     calls.order(world.tenant, dispute.id, guest.id)
-    claim = guest_calls.CALLS.take(NODE, **time_and_entropy(world))
+    claim = register.take(NODE, **time_and_entropy(world))
     assert claim is not None
-    guest_calls.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    register.answer(NODE, claim[0], "done", **time_and_entropy(world))
     wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert not calls.try_code(world.tenant, dispute.id, guest.id, wrong)
     assert calls.try_code(world.tenant, dispute.id, guest.id, claim[1])
@@ -345,9 +344,9 @@ def _person(world: World) -> None:
         who = UserTable.select().where(UserTable.id == world.user).get().id
     request_register.extend(tenant, request, why="many calls", who=who, **time_and_entropy(world))
     order = verification_code.order_call(tenant, request, who=who, **time_and_entropy(world))
-    claim = verification_code.CALLS.take(NODE, **time_and_entropy(world))
+    claim = register.take(NODE, **time_and_entropy(world))
     assert claim is not None
-    verification_code.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    register.answer(NODE, claim[0], "done", **time_and_entropy(world))
     assert order.id == claim[0].id
     wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert not verification_code.try_code(tenant, request, wrong, who=who, **time_and_entropy(world))

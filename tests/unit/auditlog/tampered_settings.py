@@ -12,8 +12,9 @@ from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, User
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
-from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.ids import uuid7
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
@@ -278,14 +279,14 @@ def forged_export_of_request(world: World) -> None:
     change(SubjectRequestTable, exported_at=world.house.clock())
 
 
-@found_as("row.unlogged", "verification_code")
+@found_as("row.unlogged", "verification_call")
 def forged_verification_call(world: World) -> None:
     now = world.house.clock()
     with writing():
         request = SubjectRequestTable.select().get().id
-        VerificationCodeTable.create(
-            id="made up", request=request, tenant_id=world.tenant, number="+32470999999", language="fr",
-            ordered_at=now, until=now, tries=0,
+        VerificationCallTable.create(
+            id="made up", use="subject_request", request_id=request, tenant_id=world.tenant,
+            number="+32470999999", number_salt="", language="fr", ordered_at=now, until=now, tries=0,
         )  # fmt: skip
 
 

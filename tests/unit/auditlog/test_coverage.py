@@ -24,9 +24,10 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.registry import TABLES
-from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import SealError, SubjectRequestError
+from recorder.catalogue.tables.verification_call import VerificationCallTable
+from recorder.errors import SealError, SubjectRequestError, VerificationCallError
 from recorder.features.live import queries as live_queries
 from recorder.features.live import rules
 from recorder.features.subject_requests import reviews, verification_code
@@ -36,6 +37,7 @@ from recorder.lifecycle import amendments, hold_review, limits, recordings, sear
 from recorder.playback import grants
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
+from recorder.verification_calls import register
 from recorder.verification_calls.code import hash_code
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
@@ -453,28 +455,28 @@ def test_extended_grant_row_is_ignored(sqlite_world: World) -> None:
 
 
 def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
-    """Nor is a code accepted that only a row has."""
+    """Nor one whose time is over, nor is a code accepted that only a row has."""
     world = sqlite_world
-    when = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
-        VerificationCodeTable.update(until=world.house.clock() + timedelta(minutes=1)).execute()
-        VerificationCodeTable.update(number="+32499000000").where(
-            VerificationCodeTable.taken_at.is_null()
-        ).execute()
-        assert verification_code.CALLS.take(NODE, **when) is None
-        VerificationCodeTable.update(number="+32470123456", outcome=None).where(
-            VerificationCodeTable.taken_at.is_null()
-        ).execute()
-        claim = verification_code.CALLS.take(NODE, **when)
+        open_ = VerificationCallTable.taken_at.is_null()
+        until = VerificationCallTable.get(open_).until
+        when = {"now": until - timedelta(seconds=1), "entropy": world.house.entropy}
+        for forged in ({"number": "+32499000000"}, {"until": until + timedelta(hours=1)}):
+            VerificationCallTable.update(forged).where(open_).execute()
+            assert register.take(NODE, **when) is None
+            VerificationCallTable.update(number="+32470123456", until=until, outcome=None).where(
+                open_
+            ).execute()
+        claim = register.take(NODE, **when)
         assert claim is not None
-        forged = hash_code(claim[0].id, "123456", world.house.entropy)
-        VerificationCodeTable.update(code_hash=forged).where(
-            VerificationCodeTable.id == claim[0].id
+        made_up_code = hash_code(claim[0].id, "123456", world.house.entropy)
+        VerificationCallTable.update(code_hash=made_up_code).where(
+            VerificationCallTable.id == claim[0].id
         ).execute()
-        request = VerificationCodeTable.get_by_id(claim[0].id).request_id
-        with pytest.raises(SubjectRequestError) as failure:
+        request = VerificationCallTable.get_by_id(claim[0].id).request_id
+        with pytest.raises(VerificationCallError) as failure:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **when)
-        assert failure.value.error_id == "subject_request.not_logged"
+        assert failure.value.error_id == "call.not_logged"
         everything.rollback()
 
 
@@ -514,6 +516,6 @@ def postgresql_world(
 
 @pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)")
 @pytest.mark.long
-@pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "verification_code"])
+@pytest.mark.parametrize("table", ["tenant", "line_keep", "access_grant", "verification_call"])
 def test_each_change_in_sql_is_found_on_postgresql(postgresql_world: World, table: str) -> None:
     attack_and_audit(postgresql_world, table)

@@ -15,7 +15,8 @@ from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.subject_request import SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.domain.roles import AUDITOR, CUSTOMER
 from recorder.errors import AccordError
@@ -296,9 +297,9 @@ def order(request_id: str, clock, entropy, tenant: str = "t") -> register.Verifi
 def call(request_id: str, clock, entropy) -> str:
     """Order a call, and have a node make it; returns the code."""
     order(request_id, clock, entropy)
-    claim = verification_code.CALLS.take("n", clock(), entropy)
+    claim = register.take("n", clock(), entropy)
     assert claim is not None
-    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
+    register.answer("n", claim[0], "done", clock(), entropy)
     return claim[1]
 
 
@@ -310,7 +311,7 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     assert len(code) == 6
     with connected():
-        columns = [str(row.__data__) for row in VerificationCodeTable.select()]
+        columns = [str(row.__data__) for row in VerificationCallTable.select()]
     assert not any(code in each for each in columns)
     for wrong in ("", f"{code}0", "１２３４５６", f"{(int(code) + 1) % 10**6:06}"):
         assert not try_code(request_, wrong, clock, entropy)
@@ -332,7 +333,7 @@ def test_code_allows_five_attempts(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     for _ in range(register.TRIES):
         assert not try_code(request_, "000000" if code != "000000" else "111111", clock, entropy)
-    with refused("subject_request.tries_exhausted"):
+    with refused("call.tries_exhausted"):
         try_code(request_, code, clock, entropy)
     assert service.find_request("t", request_).verified_at is None
     clock.at += timedelta(minutes=1)
@@ -340,7 +341,7 @@ def test_code_allows_five_attempts(request_, clock, entropy) -> None:
 
 
 def test_only_the_last_code_is_valid_for_a_quarter_of_an_hour(request_, clock, entropy) -> None:
-    with refused("subject_request.no_code"):
+    with refused("call.no_code"):
         try_code(request_, "123456", clock, entropy)
     first = call(request_, clock, entropy)
     clock.at += timedelta(seconds=5)
@@ -348,7 +349,7 @@ def test_only_the_last_code_is_valid_for_a_quarter_of_an_hour(request_, clock, e
     assert first != second
     assert not try_code(request_, first, clock, entropy)
     clock.at += register.VALID
-    with refused("subject_request.no_code"):
+    with refused("call.no_code"):
         try_code(request_, second, clock, entropy)
 
 
@@ -358,16 +359,16 @@ def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy
     theirs = enter(clock, entropy, tenant="rival").id
     for each in (request_, request_, theirs):
         order(each, clock, entropy, "rival" if each == theirs else "t")
-        claim = verification_code.CALLS.take("n", clock(), entropy)
+        claim = register.take("n", clock(), entropy)
         assert claim is not None
-        verification_code.CALLS.answer("n", claim[0], "unanswered", clock(), entropy)
+        register.answer("n", claim[0], "unanswered", clock(), entropy)
         clock.at += timedelta(seconds=30)
     for each, tenant in ((request_, "t"), (theirs, "rival")):
         with refused("call.number_exhausted"):
             order(each, clock, entropy, tenant)
     clock.at += A_DAY
     order(request_, clock, entropy)
-    with refused("subject_request.call_pending"):
+    with refused("call.pending"):
         order(request_, clock, entropy)
 
 
@@ -391,17 +392,19 @@ def test_number_without_calls_is_not_called(tenant, clock, entropy) -> None:
 def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None:
     order(request_, clock, entropy)
     clock.at += register.TAKEN_WITHIN
-    assert verification_code.CALLS.take("n", clock(), entropy) is None
-    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome is None
+    assert register.take("n", clock(), entropy) is None
+    assert register.refresh(verification_code.latest_call("t", request_), clock(), entropy).outcome is None
     clock.at += timedelta(seconds=1)
-    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == NO_ANSWER
+    assert (
+        register.refresh(verification_code.latest_call("t", request_), clock(), entropy).outcome == NO_ANSWER
+    )
     order(request_, clock, entropy)
-    claim = verification_code.CALLS.take("n", clock(), entropy)
+    claim = register.take("n", clock(), entropy)
     assert claim is not None
-    assert verification_code.CALLS.take("n", clock(), entropy) is None, "one of them has it"
+    assert register.take("n", clock(), entropy) is None, "one of them has it"
     clock.at += register.TAKEN_WITHIN + register.SILENT + timedelta(seconds=1)
-    assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == UNKNOWN
-    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
+    assert register.refresh(verification_code.latest_call("t", request_), clock(), entropy).outcome == UNKNOWN
+    register.answer("n", claim[0], "done", clock(), entropy)
     assert verification_code.latest_call("t", request_).outcome == UNKNOWN, "it is said once"
 
 
@@ -460,7 +463,7 @@ def test_no_number_is_called_that_somebody_may_earn_from(
     with refused(problem):
         order(enter(clock, entropy, number=number).id, clock, entropy)
     with connected():
-        assert not VerificationCodeTable.select().exists()
+        assert not VerificationCallTable.select().exists()
 
 
 def test_the_installation_has_a_budget_for_the_day(tenant, clock, entropy) -> None:

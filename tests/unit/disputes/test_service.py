@@ -23,12 +23,14 @@ from recorder.domain.parties import Party
 from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import AccessError, AccordError, CatalogueError, SealError
 from recorder.features.disputes import queries
+from recorder.features.disputes.guest_calls import latest_call
 from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import dispute_ids, disputes_about
 from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.mail.outbox import Outbox, open_mail
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
+from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
 
 from .conftest import NOTICE, token_of
@@ -404,16 +406,15 @@ def test_the_code_of_the_call_recognises_a_guest(scene, house) -> None:
     tenant = scene.customer.id
     call = scene.calls.order(tenant, dispute.id, user.id)
     assert (call.number, call.language) == ("+32470123456", "nl")
-    with refused("dispute.call_pending"):
+    with refused("call.pending"):
         scene.calls.order(tenant, dispute.id, user.id)
-    with refused("dispute.no_code"):
+    with refused("call.no_code"):
         scene.calls.try_code(tenant, dispute.id, user.id, "123456")
-    from recorder.features.disputes.guest_calls import CALLS
 
-    claim = CALLS.take("node1", house.clock(), house.entropy)
+    claim = register.take("node1", house.clock(), house.entropy)
     assert claim is not None
     code = claim[1]
-    CALLS.answer("node1", call, "done", house.clock(), house.entropy)
+    register.answer("node1", call, "done", house.clock(), house.entropy)
     assert not scene.calls.try_code(tenant, dispute.id, user.id, "000000" if code != "000000" else "1" * 6)
     assert scene.calls.try_code(tenant, dispute.id, user.id, code)
     assert scene.guest(dispute).verified_how == "code"
@@ -443,7 +444,8 @@ def test_a_number_is_called_a_few_times_a_day(scene, house) -> None:
     for _ in range(3):
         scene.calls.order(scene.customer.id, dispute.id, user.id)
         house.clock.forward(minutes=5)
-        assert scene.calls.refresh(scene.customer.id, user.id).outcome == "no_answer"
+        call = latest_call(scene.customer.id, user.id)
+        assert register.refresh(call, house.clock(), house.entropy).outcome == "no_answer"
     with refused("call.number_exhausted"):
         scene.calls.order(scene.customer.id, dispute.id, user.id)
 

@@ -16,7 +16,6 @@ from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import MomentField, Table, connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
 from recorder.catalogue.tables.dispute import (
-    DisputeCallTable,
     DisputeGuestTable,
     DisputeRecordingTable,
     DisputeStatementTable,
@@ -32,7 +31,6 @@ from recorder.catalogue.tables.identity import (
 )
 from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
@@ -43,7 +41,8 @@ from recorder.catalogue.tables.second_factor import (
     SecondFactorTable,
     SignInRuleTable,
 )
-from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.errors import AuditLogError, CatalogueError, SealError
 from recorder.features.offboarding import queries
 from recorder.identity import users
@@ -62,7 +61,7 @@ PEOPLE: tuple[type[Table], ...] = (
 DISPUTES: tuple[type[Table], ...] = (
     DisputeTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable,
 )  # fmt: skip
-REQUESTS: tuple[type[Table], ...] = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
+REQUESTS: tuple[type[Table], ...] = (VerificationCallTable,)
 OTHERS: tuple[type[Table], ...] = (
     SessionTable, SubjectRequestTable, ReviewTable, HandedRecordingTable, OffboardingTable,
 )  # fmt: skip

@@ -680,7 +680,7 @@ FORMS: Mapping[str, Form | FormOf] = {
     "disputes.ask_for_help": lambda world, person: {
         "role": "neutral", "passages": person.company.ids["passage_id"], "name": "Nora", "language": "en",
     },
-    "disputes.check_call_code": {"call_code": "000000"},
+    "disputes.check_call_code": {"code": "000000"},
     "disputes.enter_room": {"reason": "They asked for help"},
     "rooms.give_command": {"action": "pause", "seq": "0"},
     "disputes.invite": {"name": "Nora", "language": "en", "how": "link"},

@@ -12,10 +12,12 @@ from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.recording import RecordingTable
-from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
-from recorder.errors import SubjectRequestError
+from recorder.errors import VerificationCallError
 from recorder.features.subject_requests import reviews, service, verification_code
+from recorder.verification_calls import register
 from recorder.verification_calls.code import hash_code
 from recorder.verification_calls.register import NOT_LOGGED, TRIES, VALID
 from tests.unit.web.test_subject_requests import OTHER, decide, enter, kinds, known
@@ -213,9 +215,9 @@ def test_sealed_number_decides_whose_recording_it_is(house, browser, bakery) -> 
 
 def order_call(tenant: str, request: str, clock, entropy) -> str:
     verification_code.order_call(tenant, request, who="u", now=clock(), entropy=entropy)
-    claim = verification_code.CALLS.take("n", clock(), entropy)
+    claim = register.take("n", clock(), entropy)
     assert claim is not None
-    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
+    register.answer("n", claim[0], "done", clock(), entropy)
     return claim[1]
 
 
@@ -223,23 +225,23 @@ def test_only_the_announced_code_verifies(house, browser, bakery, call, clock, e
     request = enter(browser("paul")).rpartition("/")[2]
     right = order_call(bakery.id, request, clock, entropy)
     with writing():
-        row = VerificationCodeTable.select().get()
+        row = VerificationCallTable.select().get()
         mine = hash_code(row.id, "123456", entropy)
-        VerificationCodeTable.update(code_hash=mine).execute()
+        VerificationCallTable.update(code_hash=mine).execute()
 
     def try_code(code: str) -> str:
-        with pytest.raises(SubjectRequestError) as error:
+        with pytest.raises(VerificationCallError) as error:
             verification_code.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
         return error.value.error_id
 
-    assert try_code("123456") == "subject_request.not_logged"
+    assert try_code("123456") == "call.not_logged"
     change(
-        VerificationCodeTable,
+        VerificationCallTable,
         code_hash=row.code_hash,
         valid_until=to_iso(clock.forward(hours=1) + VALID),
     )
-    assert try_code(right) == "subject_request.not_logged"
-    assert found(house, bakery.id) == {("row.changed", "verification_code")}
+    assert try_code(right) == "call.not_logged"
+    assert found(house, bakery.id) == {("row.changed", "verification_call")}
     assert service.find_request(bakery.id, request).verified_at is None
 
 
@@ -249,10 +251,10 @@ def test_code_has_five_tries_whatever_its_row_counts(browser, bakery, call, cloc
     options = {"who": "u", "now": clock(), "entropy": entropy}
     for _ in range(TRIES):
         assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **options)
-        change(VerificationCodeTable, tries=0)
-    with pytest.raises(SubjectRequestError) as error:
+        change(VerificationCallTable, tries=0)
+    with pytest.raises(VerificationCallError) as error:
         verification_code.try_code(bakery.id, request, right, **options)
-    assert error.value.error_id == "subject_request.tries_exhausted"
+    assert error.value.error_id == "call.tries_exhausted"
 
 
 @pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])
@@ -261,8 +263,8 @@ def test_no_other_number_is_called_with_a_code(browser, bakery, call, clock, ent
     verification_code.order_call(bakery.id, request, who="u", now=clock(), entropy=entropy)
     if columns.get("leaves") == "[0]":
         columns = {"leaves": [0]}
-    change(VerificationCodeTable, **columns)
-    assert verification_code.CALLS.take("n", clock(), entropy) is None
+    change(VerificationCallTable, **columns)
+    assert register.take("n", clock(), entropy) is None
     assert verification_code.latest_call(bakery.id, request).outcome == NOT_LOGGED
     assert "subject_request.code_created" not in kinds(bakery.id)
 
@@ -270,6 +272,6 @@ def test_no_other_number_is_called_with_a_code(browser, bakery, call, clock, ent
 def test_forged_number_of_a_request_is_not_called(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
     verification_code.order_call(bakery.id, request, who="u", now=clock(), entropy=entropy)
-    change(VerificationCodeTable, number=OTHER.value)
+    change(VerificationCallTable, number=OTHER.value)
     change(SubjectRequestTable, number=OTHER.value)
-    assert verification_code.CALLS.take("n", clock(), entropy) is None
+    assert register.take("n", clock(), entropy) is None

@@ -14,14 +14,15 @@ from recorder.auditlog import leaf_lookup
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.domain.live_command import NO_ANSWER, NO_WAY_OUT
 from recorder.errors import AccordError
 from recorder.features.subject_requests import service, verification_code
 from recorder.features.tenants import number_proof
-from recorder.features.tenants.number_proof import CALLS, NumberProofs
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.lifecycle import line_history
+from recorder.verification_calls import register
 from recorder.verification_calls.code import hash_code
 from recorder.verification_calls.policy import CallPolicy
 from recorder.verification_calls.register import NOT_LOGGED, TAKEN_WITHIN, TRIES, VALID
@@ -46,9 +47,9 @@ def hear(clock, entropy):
     """A node makes the call that was ordered; returns the code that is heard."""
 
     def take(outcome: str = "done") -> str:
-        claim = CALLS.take("node1", clock(), entropy)
+        claim = register.take("node1", clock(), entropy)
         assert claim is not None
-        CALLS.answer("node1", claim[0], outcome, clock(), entropy)
+        register.answer("node1", claim[0], outcome, clock(), entropy)
         return claim[1]
 
     return take
@@ -108,7 +109,7 @@ def test_code_is_told_by_the_prompt_and_stored_nowhere(bakery, browser, proofs, 
     order(browser("paul"))
     code = hear()
     with connected():
-        stored = [str(row.__data__) for row in NumberProofTable.select()]
+        stored = [str(row.__data__) for row in VerificationCallTable.select()]
         stored += [str(row.__data__) for row in LeafTable.select()]
     assert not any(code in each for each in stored)
 
@@ -139,7 +140,7 @@ def test_number_that_is_not_called(browser, bakery, rival, proofs, entry, proble
     assert f'value="{html.escape(entry)}"' in answer.text
     assert "Van Dyck" not in answer.text
     with connected():
-        assert not NumberProofTable.select().exists()
+        assert not VerificationCallTable.select().exists()
 
 
 def refused(proofs, tenant: str, entry: str) -> str:
@@ -161,10 +162,11 @@ def test_calls_are_limited(browser, bakery, rival, proofs, hear, clock, entropy)
         by=None, now=clock(), entropy=entropy,
     )  # fmt: skip
     verification_code.order_call(rival.id, request.id, who="u", now=clock(), entropy=entropy)
+    hear("unanswered")
     for owner in (mine, theirs):
         proofs.order_call(owner, NUMBER, who="u")
         if owner is mine:
-            assert refused(proofs, mine.id, "02 555 01 78") == "number.call_pending"
+            assert refused(proofs, mine.id, "02 555 01 78") == "call.pending"
         hear("unanswered")
     for owner in (mine, theirs):
         assert refused(proofs, owner.id, "02/555 01 77") == "call.number_exhausted"
@@ -252,7 +254,7 @@ def test_order_that_no_node_takes_expires(browser, bakery, proofs, clock, entrop
     paul = browser("paul")
     page = order(paul)
     clock.at += TAKEN_WITHIN + timedelta(seconds=1)
-    assert CALLS.take("node1", clock(), entropy) is None
+    assert register.take("node1", clock(), entropy) is None
     call = proofs.find_call(bakery.id, page.rpartition("/")[2])
     assert call.outcome == NO_ANSWER
     assert "is-error" in paul.get(page).text
@@ -268,16 +270,16 @@ def test_forged_rows_call_nobody_and_add_nothing(
 
     def forge(**columns: object) -> None:
         with writing():
-            NumberProofTable.update(columns).where(NumberProofTable.id == identity).execute()
+            VerificationCallTable.update(columns).where(VerificationCallTable.id == identity).execute()
 
     forge(number="+3225550188")
-    assert CALLS.take("node1", clock(), entropy) is None
+    assert register.take("node1", clock(), entropy) is None
     with connected():
-        assert NumberProofTable.get_by_id(identity).outcome == NOT_LOGGED
+        assert VerificationCallTable.get_by_id(identity).outcome == NOT_LOGGED
     forge(number=NUMBER, outcome=None)
     code = hear()
     with connected():
-        real = NumberProofTable.get_by_id(identity).code_hash
+        real = VerificationCallTable.get_by_id(identity).code_hash
     forge(code_hash=hash_code(identity, "123456", entropy))
     assert "code" in errors(paul.send(page, code="123456"))
     forge(code_hash=real, number="+3225550188")

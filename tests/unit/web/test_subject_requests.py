@@ -20,10 +20,11 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError
-from recorder.features.subject_requests import reviews, service, verification_code
+from recorder.features.subject_requests import reviews, service
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.playback.interface import Actor
+from recorder.verification_calls import register
 from tests.house import CALLER
 from tests.unit.web.conftest import Browser
 
@@ -130,10 +131,10 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
     assert "Appel en cours" in paul.get(page).text
-    claim = verification_code.CALLS.take("node1", clock(), entropy)
+    claim = register.take("node1", clock(), entropy)
     assert claim is not None
     row, digits = claim
-    verification_code.CALLS.answer("node1", row, "done", clock(), entropy)
+    register.answer("node1", row, "done", clock(), entropy)
     assert "a entendu un code" in paul.get(page).text
     wrong = f"{(int(digits) + 1) % 10**6:06}"
     answer = paul.send(f"{page}/code", code=wrong)

@@ -11,10 +11,10 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.domain.parties import Party
-from recorder.features.disputes import guest_calls
 from recorder.features.disputes.queries import dispute_ids, find_dispute
 from recorder.identity import users
 from recorder.seal.amendment import By
+from recorder.verification_calls import register
 from tests.amendments import amend
 from tests.mailbox import link_in, text_of
 from tests.tombstones import bury_row
@@ -218,14 +218,14 @@ def test_a_guest_is_recognised_by_the_call(browser, claire, house, bakery, call)
     guest = browser()
     accept(guest, link, code)
     assert guest.send("/together/welcome/call").status_code == 303
-    claim = guest_calls.CALLS.take("node1", house.clock(), house.entropy)
+    claim = register.take("node1", house.clock(), house.entropy)
     assert claim is not None
-    guest_calls.CALLS.answer("node1", claim[0], "done", house.clock(), house.entropy)
+    register.answer("node1", claim[0], "done", house.clock(), house.entropy)
     wrong = "000000" if claim[1] != "000000" else "111111"
-    answer = guest.send("/together/welcome/code", call_code=wrong)
-    assert (answer.status_code, 'id="call_code-wrong"' in answer.text) == (422, True)
+    answer = guest.send("/together/welcome/code", code=wrong)
+    assert (answer.status_code, 'id="code-wrong"' in answer.text) == (422, True)
     assert f"{page}/room" not in guest.get("/together/welcome").text
-    assert guest.send("/together/welcome/code", call_code=claim[1]).status_code == 303
+    assert guest.send("/together/welcome/code", code=claim[1]).status_code == 303
     assert f"{page}/room" in guest.get("/together/welcome").text
 
 
