@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
 
 from peewee import (
     Database,
@@ -108,9 +108,16 @@ class DataField(_Data):
         return json.loads(value) if isinstance(value, str) else value
 
 
+LEAF_NUMBER: Final = "the number of the leaf that confirms the row: with a wrong one, the row is ignored"
+WORK_QUEUE: Final = "a work queue: each item is checked again before anything is done"
+
+
 class Table(Model):
     not_copied: ClassVar[str] = ""
     """Why a backup has none of this table's rows; empty if it has them."""
+
+    not_compared: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Columns that an audit compares with nothing, and the reason why it need not."""
 
     class Meta:
         database = database

@@ -33,8 +33,8 @@ ALSO_IN_JOURNEYS = (
     "retention", "menu", "destroy", "app", "filtered", "warned", "access_log.show", "account.show",
     "numbers.show", "team.invite", "team.show", "usage.show",
 )  # fmt: skip
-"""States and pages that a journey in another file checks for accessibility, or that differ little from another
-here."""
+"""States and pages that a journey in another file checks for accessibility, or that differ little from
+another here."""
 
 NO_PAGES = (
     "call_list.count_new_calls", "call_list.home", "offboarding.show", "retention.preview_limit",

@@ -1,4 +1,5 @@
-"""The reference pages that the code makes: errors, log events, settings, and the kinds of leaves.
+"""The reference pages that the code makes: errors, log events, settings, the kinds of leaves, and the
+columns that an audit does not compare.
 
     python -m tests.golden.pages     writes them anew
 
@@ -20,14 +21,19 @@ from pydantic.fields import FieldInfo
 
 from recorder import config, environment
 from recorder.auditlog.kinds import KINDS, LeafKind
+from recorder.catalogue.tables.registry import TABLES
 from tests.golden.surfaces import ROOT, logged_levels, raised_errors
 
 DOCS = ROOT / "docs"
 EVENTS_PAGE = "log-events.md"
 FORMATS_PAGE = "reference/formats.md"
+SECURITY_PAGE = "reference/security.md"
 
 LEAVES = "| `kind` | Body |\n|---|---|\n"
 """What precedes the kinds of leaves in their page."""
+
+NOT_COMPARED = "| Table | Columns | Why not |\n|---|---|---|\n"
+"""What precedes the columns that an audit does not compare."""
 
 RECOVERED = (
     "The fault has ended: `fault` names it, `failures` and `seconds` say how often and how long it failed."
@@ -91,14 +97,20 @@ def events_page() -> str:
 
 def formats_page() -> str:
     """The formats, with every kind of leaf."""
-    page = (DOCS / FORMATS_PAGE).read_text("utf-8")
-    before, heading, rest = page.partition(LEAVES)
-    return (
-        before
-        + heading
-        + "".join(_leaf_row(*each) for each in KINDS.items())
-        + rest[rest.index("\n\n") + 1 :]
-    )
+    return _with_rows(FORMATS_PAGE, LEAVES, (_leaf_row(*each) for each in KINDS.items()))
+
+
+def security_page() -> str:
+    """The page about security, with every column that an audit does not compare."""
+    found = ((model._meta.table_name, *each) for model in TABLES for each in model.not_compared)
+    rows = (f"| `{table}` | `{', '.join(names.split())}` | {reason} |\n" for table, names, reason in found)
+    return _with_rows(SECURITY_PAGE, NOT_COMPARED, rows)
+
+
+def _with_rows(page: str, heading: str, rows: Iterable[str]) -> str:
+    """A page with other rows in the table below a heading."""
+    before, _, rest = (DOCS / page).read_text("utf-8").partition(heading)
+    return before + heading + "".join(rows) + rest[rest.index("\n\n") + 1 :]
 
 
 def _leaf_row(name: str, kind: LeafKind) -> str:
@@ -199,6 +211,7 @@ PAGES: dict[str, Callable[[], str]] = {
     EVENTS_PAGE: events_page,
     "settings.md": settings_page,
     FORMATS_PAGE: formats_page,
+    SECURITY_PAGE: security_page,
 }
 
 if __name__ == "__main__":

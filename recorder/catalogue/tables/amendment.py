@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import SQL, ForeignKeyField, IntegerField, TextField
 
-from recorder.catalogue.database import DataField, MomentField, Table
+from recorder.catalogue.database import WORK_QUEUE, DataField, MomentField, Table
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 
@@ -44,6 +44,7 @@ class PendingAmendmentTable(Table):
     """A recording whose amendment is being put: after a crash, the worker checks it again."""
 
     not_copied = "who is at it now"
+    not_compared = (("recording_id tenant_id since", WORK_QUEUE),)
 
     recording_id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -9,6 +9,8 @@ from recorder.catalogue.tables.tenant import TenantTable
 
 
 class SoundTable(Table):
+    not_compared = (("created_at", "neither decides nor shows anything"),)
+
     sha256 = TextField(primary_key=True)
     wav = BlobField()
     duration_ms = IntegerField()

@@ -33,6 +33,8 @@ class CheckpointTable(Table):
     """A checkpoint; ``number`` counts from 1 for each tenant. ``place`` is its key in the bucket,
     ``stored_at`` the time when it was put there, ``stamped_at`` the time when it was timestamped."""
 
+    not_compared = (("stored_at stamped_at", "progress of storing and timestamping, which can be repeated"),)
+
     id = TextField(primary_key=True)
     tenant_id = TextField()
     number = IntegerField()
@@ -53,6 +55,8 @@ class CheckpointTable(Table):
 class RecipientTable(Table):
     """A recipient of a tenant's newest checkpoint by mail, once a day, until ``until``."""
 
+    not_compared = (("sent_at sent_number", "the last mail: at worst there is one more, or none for a day"),)
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     address = TextField()
@@ -68,6 +72,8 @@ class RecipientTable(Table):
 class LeafTable(Table):
     """A leaf of a tenant's log. ``leaf`` is the hashed text, without personal data; ``body`` and ``salt``
     open its commitment, and are erased with the recording that they are about."""
+
+    not_compared = (("id", "only a name to find a leaf by: a proof shows the leaf itself"),)
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT", index=False)

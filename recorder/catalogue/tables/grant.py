@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import SQL, BigIntegerField, ForeignKeyField, IntegerField, TextField
 
-from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.database import LEAF_NUMBER, DataField, MaybeMomentField, MomentField, Table
 from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
@@ -13,6 +13,16 @@ from recorder.catalogue.tables.tenant import TenantTable
 class GrantTable(Table):
     """A user's permission to play one recording for one purpose until a time. ``leaf`` is the number of the
     leaf that gave it or last recorded a renewal; ``renewals`` counts the renewals since."""
+
+    not_compared = (
+        ("until", "a grant that would last longer than 15 minutes from now is ignored"),
+        (
+            "ended_at",
+            "ends a grant early, or lets it run for up to 15 minutes; the gate checks user, session, role, "
+            "purpose and seal at each request",
+        ),
+        ("leaf renewals", LEAF_NUMBER),
+    )
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -41,6 +51,12 @@ class ListenTable(Table):
     """A listen under a grant: opened before the first byte is sent, closed with the number of bytes sent.
     ``listen_report`` is the player's listen report, if any (:mod:`recorder.playback.playback_report`);
     ``play`` is the token of the last player, ``leaf`` the number of the leaf that opened the listen."""
+
+    not_compared = (
+        ("play", "only assigns bytes to an open listen; each listen has its leaf"),
+        ("last_sent_at", "neither decides nor shows anything"),
+        ("leaf", LEAF_NUMBER),
+    )
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

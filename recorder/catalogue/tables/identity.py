@@ -55,6 +55,12 @@ class AccountLinkTable(Table):
     alone opens nothing."""
 
     not_copied = "links that last an hour"
+    not_compared = (
+        (
+            "id tenant_id token_sha256 until",
+            "ends links and opens none: what a link is for is in its token, under the panel's secret",
+        ),
+    )
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -66,6 +72,14 @@ class AccountLinkTable(Table):
 
 
 class SessionTable(Table):
+    not_compared = (
+        (
+            "seen_at until network",
+            "the last request, written with each request; a session that would last too long is refused",
+        ),
+        ("device", "shown to its user alone, and decides nothing"),
+    )
+
     id = TextField(primary_key=True)
     user = ForeignKeyField(UserTable, column_name="user_id", on_delete="CASCADE")
     token_sha256 = TextField(unique=True)

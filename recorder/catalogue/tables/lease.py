@@ -23,6 +23,7 @@ class LeaseTable(Table):
     """Work that ``owner`` (a running worker) does until a time."""
 
     not_copied = "of workers that run now"
+    not_compared = (("name owner until", "saves work and decides nothing; it expires after five minutes"),)
 
     name = TextField(primary_key=True)
     owner = TextField()

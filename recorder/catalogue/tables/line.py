@@ -58,6 +58,8 @@ class LineKeepOptionTable(Table):
     in their own words), the cue to the internal party, and the confirmation to both of a yes, a no, and no
     answer."""
 
+    not_compared = (("id", "nothing refers to it"),)
+
     id = TextField(primary_key=True)
     line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
     language = TextField()
@@ -88,6 +90,8 @@ class LineDeleteOptionTable(Table):
     """The sentences in one language for destroying a recording during the call: the question to the internal
     party, and the confirmation to both."""
 
+    not_compared = (("id", "nothing refers to it"),)
+
     id = TextField(primary_key=True)
     line = ForeignKeyField(LineTable, column_name="line_id", on_delete="RESTRICT")
     language = TextField()
@@ -110,6 +114,13 @@ class LineDraftTable(Table):
     of the greeting. It decides nothing: whoever switches it on names the hash of what was previewed."""
 
     not_copied = "what is not switched on yet"
+    not_compared = (
+        (
+            "line_id settings greeting changed_at changed_by",
+            "a draft, which is shown and heard again before it is switched on: the form names the hash of "
+            "what was heard",
+        ),
+    )
 
     line = ForeignKeyField(
         LineTable, column_name="line_id", primary_key=True, on_delete="RESTRICT", index=False

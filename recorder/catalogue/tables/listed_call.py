@@ -11,6 +11,11 @@ from peewee import SQL, AutoField, BigIntegerField, CompositeKey, IntegerField, 
 
 from recorder.catalogue.database import Table
 
+DERIVED = (
+    "derived from the calls' rows by triggers; a wrong one at most leaves a call out of the list, until "
+    "`accord rebuild` derives it again"
+)
+
 
 class ListedCallTable(Table):
     """A call of the list: a recording that is not erased (``recorded``), or an unrecorded call.
@@ -20,6 +25,9 @@ class ListedCallTable(Table):
     the keep question was not asked; ``entered`` is one that was entered after the call."""
 
     not_copied = "triggers derive them from the calls' rows"
+    not_compared = (
+        ("consent agreement", "derived from the call's row by triggers, for a filter of the list alone"),
+    )
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -66,6 +74,7 @@ class ListedLineTable(Table):
     """A line of listed calls: its id (empty where a call has none) and its number."""
 
     not_copied = "triggers derive them"
+    not_compared = (("id tenant_id line_id number", DERIVED),)
 
     id = AutoField()
     tenant_id = TextField()
@@ -81,6 +90,7 @@ class ListedPartyTable(Table):
     """A number or address of a party of a listed call; it goes with the last of its calls."""
 
     not_copied = "triggers derive them; and a backup has no number of a party"
+    not_compared = (("id tenant_id value", DERIVED),)
 
     id = AutoField()
     tenant_id = TextField()
@@ -96,6 +106,7 @@ class PartySuffixTable(Table):
     of one of them, so that one range of this table's key finds it."""
 
     not_copied = "triggers derive them"
+    not_compared = (("tenant_id suffix party", DERIVED),)
 
     tenant_id = TextField()
     suffix = TextField()

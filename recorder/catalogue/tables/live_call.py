@@ -28,6 +28,14 @@ class LiveCallTable(_NodeCall):
     """A call in progress. The row is deleted when the call ends, and ignored if it is too old."""
 
     not_copied = "calls that go on now"
+    not_compared = (
+        (
+            "id tenant_id node line_id number direction external_kind external_value started_at announced "
+            "paused_until deletable seen_at",
+            "the node's worker rewrites the rows of its calls every few seconds, and carries out a live "
+            "command only for the customer that the take names",
+        ),
+    )
 
     paused_until = MaybeMomentField(null=True)
     deletable = IntegerField()
@@ -41,6 +49,14 @@ class EndedCallTable(_NodeCall):
     the spool."""
 
     not_copied = "calls that are being stored now"
+    not_compared = (
+        (
+            "id tenant_id node line_id number direction external_kind external_value started_at ended_at "
+            "announced seen_at",
+            "the node's worker rewrites the rows of its calls every few seconds; they only say that a "
+            "recording is being stored",
+        ),
+    )
 
     ended_at = MomentField()
 
@@ -54,6 +70,13 @@ class LiveCommandTable(Table):
     (:mod:`recorder.seal.command`) without which nothing is done."""
 
     not_copied = "what was asked of them"
+    not_compared = (
+        (
+            "node taken_at",
+            "the node that carries out the command, for ten seconds: a node without the call does nothing, "
+            "and an unsigned command is never carried out",
+        ),
+    )
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

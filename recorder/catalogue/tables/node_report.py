@@ -17,6 +17,14 @@ class NodeReportTable(Table):
     list of calls."""
 
     not_copied = "of nodes that run now"
+    not_compared = (
+        (
+            "node reported_at watched_at software live backlog oldest_at quarantine disk_size disk_free "
+            "root keks",
+            "tells operators how a node is, and admins that nothing is recorded; a made-up one alarms "
+            "them, or leaves them to learn it from the list of calls",
+        ),
+    )
 
     node = TextField(primary_key=True)
     reported_at = MomentField()

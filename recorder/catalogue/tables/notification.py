@@ -15,6 +15,14 @@ class NotificationTable(Table):
     ended. ``mailed`` is the state that the last mail described. A row that names a recording is deleted when
     the recording is erased."""
 
+    not_compared = (
+        (
+            "id tenant_id kind cause key line_id recording_id data since ended_at outcome changed_at "
+            "mailed mailed_at",
+            "information that decides nothing; a mail about it goes to admins whose rows are as signed",
+        ),
+    )
+
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT", index=False)
     kind = TextField()
@@ -41,6 +49,10 @@ class NotificationChoiceTable(Table):
     """How a user is told, by kind of notification (``choices``), and up to when they have read them; ``id``
     is the user's. ``read_marks`` has the notifications that they marked by themselves, each with the change
     that it had then, and whether as read."""
+
+    not_compared = (
+        ("id tenant_id choices read_until read_marks", "a person's own choice of how to be told"),
+    )
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

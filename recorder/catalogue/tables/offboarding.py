@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, IntegerField, TextField
 
-from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.database import LEAF_NUMBER, DataField, MaybeMomentField, MomentField, Table
 
 
 class OffboardingTable(Table):
@@ -34,6 +34,8 @@ class HandoverFetchTable(Table):
     """A user's download of a customer's archive: ``id`` combines the archive's and the user's ids, ``leaf``
     is the number of the leaf that last recorded it
     (:func:`recorder.features.offboarding.handover.fetching`)."""
+
+    not_compared = (("id tenant_id leaf", LEAF_NUMBER),)
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

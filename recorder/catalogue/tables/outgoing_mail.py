@@ -14,6 +14,17 @@ class OutgoingMailTable(Table):
     accept it."""
 
     not_copied = "what is being sent now: its links may have been used since"
+    not_compared = (
+        (
+            "id tenant_id about content until",
+            "encrypted for its own row, and sent only as it was written; a row that is changed or made up "
+            "is deleted",
+        ),
+        (
+            "kind created_at attempts next_at send_from refused",
+            "progress of sending: at worst a mail comes later, twice or not at all",
+        ),
+    )
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

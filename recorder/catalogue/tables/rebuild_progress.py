@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from peewee import TextField
 
-from recorder.catalogue.database import DataField, MomentField, Table
+from recorder.catalogue.database import WORK_QUEUE, DataField, MomentField, Table
 
 
 class GlobalStateTable(Table):
     """A condition of the whole catalogue, by its name, and the time when it began."""
 
     not_copied = "what holds for this catalogue"
+    not_compared = (("data since", "progress of a rebuild, which reads skipped places when it is run again"),)
 
     name = TextField(primary_key=True)
     data = DataField()
@@ -25,6 +26,7 @@ class QueuedPlaceTable(Table):
     the error, if any."""
 
     not_copied = "a rebuild's list"
+    not_compared = (("place names recording_id outcome code message", WORK_QUEUE),)
 
     place = TextField(primary_key=True)
     names = DataField()

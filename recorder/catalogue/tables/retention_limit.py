@@ -14,6 +14,13 @@ class RetentionLimitTable(Table):
     of their leaves in the customer's log; a statement without its leaf is not in force yet. ``applied_after``
     is the last recording that the limit was applied to; ``applied_at`` is set once it was applied to all."""
 
+    not_compared = (
+        (
+            "applied_after applied_at",
+            "progress of applying a limit; at worst it is applied again, or earlier",
+        ),
+    )
+
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
     statement = TextField()

@@ -6,6 +6,11 @@ from peewee import BigIntegerField, IntegerField, TextField
 
 from recorder.catalogue.database import Table
 
+ROOM_STATE = (
+    "what players in a room do, and who is shown in it; the gate checks each listener at each request all "
+    "the same"
+)
+
 
 class RoomTable(Table):
     """The state of a dispute's room, with the dispute's id: from ``at_ms`` on (milliseconds since 1970, by
@@ -13,6 +18,7 @@ class RoomTable(Table):
     ``seq``."""
 
     not_copied = "what players do now"
+    not_compared = (("id tenant_id seq recording_id playing position_ms at_ms rate leader", ROOM_STATE),)
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -33,6 +39,7 @@ class RoomMemberTable(Table):
     at the room's position."""
 
     not_copied = "who is in a room now"
+    not_compared = (("id tenant_id room_id user_id seen_ms ready", ROOM_STATE),)
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

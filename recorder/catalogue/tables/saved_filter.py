@@ -12,6 +12,13 @@ class SavedFilterTable(Table):
     """A user's saved filter; ``arguments`` are query arguments of the call list, by name. What was typed into
     the search field is never saved: a number would survive the erasure of its calls."""
 
+    not_compared = (
+        (
+            "id tenant_id user_id name arguments created_at",
+            "a person's own choice of query arguments; it selects among what they may see anyway",
+        ),
+    )
+
     id = TextField(primary_key=True)
     tenant_id = TextField()
     user = ForeignKeyField(UserTable, column_name="user_id", on_delete="RESTRICT")

@@ -11,6 +11,10 @@ class SecondFactorTable(Table):
     """A user's signed set of second factors (:mod:`recorder.seal.second_factor`); ``id`` is the user's.
     ``app_key`` is the wrapped key that the authenticator app's secret is derived from."""
 
+    not_compared = (
+        ("app_key", "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"),
+    )
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     number = IntegerField()
@@ -26,6 +30,12 @@ class FactorUseTable(Table):
     signature counter; a smaller one is refused."""
 
     not_copied = "codes that were used in the last minute"
+    not_compared = (
+        (
+            "id user_id counter used_at",
+            "refuses used codes; without it, an app's code is accepted again until its minute is over",
+        ),
+    )
 
     id = TextField(primary_key=True)
     user_id = TextField(index=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from peewee import ForeignKeyField, TextField
 
-from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.database import LEAF_NUMBER, DataField, MaybeMomentField, MomentField, Table
 
 
 class SubjectRequestTable(Table):
@@ -17,6 +17,8 @@ class SubjectRequestTable(Table):
     ``leaves`` are the numbers of the log's leaves about it: a row that differs from them decides nothing.
     They contain a commitment to the number under ``number_salt``, not the number
     (``features/subject_requests/queries.py``)."""
+
+    not_compared = (("leaves", LEAF_NUMBER),)
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

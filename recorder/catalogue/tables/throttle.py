@@ -12,6 +12,7 @@ class ThrottleTable(Table):
     ``known_until``: until when a device or network counts as known."""
 
     not_copied = "who must wait now"
+    not_compared = (("key empty_ms known_until", "delays log-ins, and lets nobody in"),)
 
     key = TextField(primary_key=True)
     empty_ms = BigIntegerField(index=True)

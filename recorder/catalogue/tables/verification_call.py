@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import IntegerField, TextField
 
-from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.database import LEAF_NUMBER, DataField, MaybeMomentField, MomentField, Table
 
 
 class VerificationCallTable(Table):
@@ -14,6 +14,7 @@ class VerificationCallTable(Table):
     number under ``number_salt``; ``leaves`` are the numbers of its leaves about the order and the code."""
 
     not_copied = "codes that are valid for minutes; what one proved is in a leaf or statement of its own"
+    not_compared = (("leaves", LEAF_NUMBER),)
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
