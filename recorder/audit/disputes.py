@@ -19,7 +19,7 @@ from recorder.errors import DisputeError, SealError
 from recorder.features.disputes.outcomes import is_outcome
 from recorder.features.disputes.queries import STATED, final_at, find_dispute
 from recorder.features.disputes.rules import Dispute
-from recorder.identity.links import token_hash
+from recorder.identity.secret_tokens import token_hash
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.amendment_kinds import OUTCOME_ADDED, read_data
 from recorder.seal.revocation import Trust

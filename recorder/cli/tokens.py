@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 
 import click
@@ -15,6 +13,7 @@ from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
+from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.lifecycle import plans
 from recorder.processes.services import Context
 
@@ -55,11 +54,11 @@ def create(context: Context, tenant_name: str, name: str) -> None:
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     plans.check_feature(owner.id, plans.API)
-    secret = "accord_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    secret = "accord_" + new_token(os.urandom)
     row = api_tokens.create(
         owner.id,
         name=name,
-        token_sha256=hashlib.sha256(secret.encode()).hexdigest(),
+        token_sha256=token_hash(secret),
         now=utc_now(),
         entropy=os.urandom,
         signer=context.signer(),

@@ -7,8 +7,6 @@ by other means, assigned to another user or made younger is not accepted.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from collections.abc import Container
 from datetime import timedelta
@@ -21,6 +19,7 @@ from recorder.catalogue.records import SessionRow, UserRow
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.identity import users
+from recorder.identity.secret_tokens import new_token, token_hash
 from web.account import devices
 from web.cookies import cookie_name
 from web.gate import gate
@@ -40,7 +39,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if request.endpoint in without:
             return
         token, _, mac = request.cookies.get(_cookie(), "").partition(".")
-        found = users.session_by_token(_hash(token), now()) if token else None
+        found = users.session_by_token(token_hash(token), now()) if token else None
         if found is None:
             return
         opened, user = found
@@ -77,10 +76,10 @@ def open_session(response: Response, user: UserRow, factor: str = "") -> None:
     _end_current_session()
     state = panel_state()
     limited = not factor and state.factors is not None and state.factors.must_enrol(user)
-    token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
+    token = new_token(state.entropy)
     until = now() + min(state.config.idle, state.config.longest)
     opened = users.open_session(
-        user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy, factor=factor,
+        user, token_sha256=token_hash(token), now=now(), until=until, entropy=state.entropy, factor=factor,
         device=devices.device(), network=devices.network(),
     )  # fmt: skip
     response.set_cookie(
@@ -122,10 +121,6 @@ def _end_current_session() -> None:
 
 def _cookie() -> str:
     return cookie_name("session", panel_state().config)
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _mac(token: str, opened: SessionRow, user: UserRow, *, limited: bool = False) -> str:

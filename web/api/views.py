@@ -6,7 +6,6 @@ with a hint.  Cookies are ignored, so no form token is needed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final, cast
@@ -27,6 +26,7 @@ from recorder.features.live import queries, service
 from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
+from recorder.identity.secret_tokens import token_hash
 from recorder.lifecycle.plans import API, plan_of
 from web.account.limits import TooManyFailures, count_wrong_token, limiter, retry_after
 from web.gate import gate
@@ -67,7 +67,7 @@ def _bearer_token() -> str:
 
 
 def _token_hash() -> str:
-    return hashlib.sha256(_bearer_token().encode()).hexdigest()
+    return token_hash(_bearer_token())
 
 
 def _find_token() -> TokenRow | None:

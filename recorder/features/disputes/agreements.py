@@ -22,7 +22,7 @@ from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.deferrals import defer_erasure
 from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
-from recorder.identity.links import new_token, token_hash
+from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import uuid7
 from recorder.lifecycle import plans
 from recorder.seal.amendment import By

@@ -28,7 +28,7 @@ from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, m
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
-from recorder.identity.links import new_token, token_hash
+from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import uuid7
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage, MailSection

@@ -24,7 +24,7 @@ from recorder.domain.roles import SUPPORT
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import rules
 from recorder.features.disputes.rules import Dispute
-from recorder.identity.links import token_hash
+from recorder.identity.secret_tokens import token_hash
 from recorder.ids import Entropy
 from recorder.seal import hints
 from recorder.seal.dispute_kinds import CLOSED, OUTCOME_CONFIRMED, OUTCOME_RECORDED

@@ -23,7 +23,7 @@ from recorder.catalogue.tables.identity import AccountLinkTable
 from recorder.clock import Now, from_iso, to_iso
 from recorder.errors import CatalogueError, MailError, SealError
 from recorder.identity import users
-from recorder.identity.links import new_token, token_hash
+from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import Entropy
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage

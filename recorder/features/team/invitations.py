@@ -29,7 +29,7 @@ from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, SealError
 from recorder.fault_log import FaultLog
 from recorder.identity import users
-from recorder.identity.links import new_token, token_hash
+from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import Entropy, uuid7
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage

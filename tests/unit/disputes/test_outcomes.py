@@ -26,7 +26,7 @@ from recorder.features.disputes import queries
 from recorder.features.disputes.duty import MAIL, OutcomeDuty
 from recorder.features.disputes.outcomes import confirmations, is_outcome, names_of_confirmers
 from recorder.features.disputes.rules import Dispute, Outcome, text_sha256
-from recorder.identity.links import token_hash
+from recorder.identity.secret_tokens import token_hash
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import put
 from recorder.mail.outbox import Outbox

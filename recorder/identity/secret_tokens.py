@@ -1,4 +1,4 @@
-"""Secret tokens in links: random, shown once, and stored as hashes."""
+"""Secret tokens of links, sessions and API clients: random, shown once, and stored as hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BYTES = 32
 
 
 def new_token(entropy: Entropy) -> str:
-    """A random token for a link."""
+    """A random token."""
     return base64.urlsafe_b64encode(entropy(BYTES)).decode().rstrip("=")
 
 
