@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
 from flask import Flask, Response, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 from flask_limiter.errors import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from gevent import GreenletExit
@@ -33,36 +31,10 @@ from recorder.identity import users
 from web.account.limits import TooManyFailures, retry_after
 from web.state import panel_state, report_unavailable, visitor
 from web.text import errors, formats
+from web.text.sentences import SENTENCES, sentence
 
 log = structlog.get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class ErrorPage:
-    """Title and text of an error page."""
-
-    title: object
-    text: object
-
-
-PAGES = {
-    400: ErrorPage(_l("That request could not be read"), _l("Go back, reload the page and try again.")),
-    401: ErrorPage(_l("Logged out"), _l("Log in to go on.")),
-    403: ErrorPage(_l("Your role does not include this"), _l("Ask an admin of your company.")),
-    404: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
-    405: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
-    409: ErrorPage(
-        _l("This cannot be shown"), _l("This recording is no longer as it was sealed after the call.")
-    ),
-    410: ErrorPage(_l("No longer available"), _l("This recording can no longer be heard.")),
-    413: ErrorPage(_l("Too large"), _l("This is larger than the page accepts.")),
-    416: ErrorPage(_l("Beyond the end"), _l("The recording is shorter than that.")),
-    429: ErrorPage(_l("Too many attempts"), _l("Wait a little, then try again.")),
-    500: ErrorPage(_l("Something went wrong"), _l("It has been reported. Try again in a minute.")),
-    503: ErrorPage(_l("Not available right now"), _l("Nothing is lost. Try again in a minute.")),
-}
-
-STALE_FORM = _l("This page was open for too long, or cookies are off. Reload it and try again.")
 
 DAMAGED = frozenset({"access.seal_broken", "catalogue.row_damaged"})
 """What is no longer as it was written."""
@@ -118,14 +90,13 @@ def error_page(
 ) -> tuple[str, int]:
     """The error page of a status.  ``text`` replaces its sentence, ``back`` is where its button leads, and
     ``erased`` is the id of an erased recording whose receipt it links to."""
-    page = PAGES.get(code, PAGES[500])
-    title = page.title
+    title = sentence("error_title", str(code))
     if code == HTTPStatus.FORBIDDEN and text is None:
         text = _who_can()
     elif code == HTTPStatus.FORBIDDEN:
         title = _("This does not work")  # the text says what stands in the way
-    values = {"title": title, "text": text or page.text, "back": back, "erased": erased}
-    return render_template("error.html", code=code, **values), code
+    text = text or sentence("error_text", str(code))
+    return render_template("error.html", code=code, title=title, text=text, back=back, erased=erased), code
 
 
 def _who_can() -> str | None:
@@ -176,7 +147,7 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def handle_stale_form(_error: CSRFError) -> ResponseReturnValue:
-        return error_response(400, str(STALE_FORM), "form.stale")
+        return error_response(400, sentence("error_text", "stale"), "form.stale")
 
     @app.errorhandler(TooManyFailures)
     def handle_too_many_failures(error: TooManyFailures) -> ResponseReturnValue:
@@ -192,7 +163,8 @@ def init_app(app: Flask) -> None:
         if error.response is not None:
             return error.response
         code = error.code or 500
-        body, code = error_page(code if code in PAGES else (400 if code < 500 else 500))
+        known = str(code) in SENTENCES["error_title"]
+        body, code = error_page(code if known else (400 if code < 500 else 500))
         keep = [(name, value) for name, value in error.get_headers() if name in PRESERVED_HEADERS]
         return body, code, keep
 
@@ -229,6 +201,5 @@ def error_response(
 ) -> ResponseReturnValue:
     """The error page, or the same as JSON for the panel's scripts."""
     if wants_json():
-        page = PAGES.get(code, PAGES[500])
-        return {"error": error_id, "message": str(text or page.text)}, code
+        return {"error": error_id, "message": str(text or sentence("error_text", str(code)))}, code
     return error_page(code, text, back, erased)

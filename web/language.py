@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
+from babel import Locale
 from babel.dates import get_timezone, get_timezone_name
 from flask import Blueprint, Flask, g, redirect, request, url_for
-from flask_babel import refresh
+from flask_babel import get_locale, refresh
 from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
@@ -20,6 +22,8 @@ from recorder.domain import time_zones
 from web.addresses import local_path
 from web.cookies import YEAR, cookie_name
 from web.state import panel_state, visitor
+
+T = TypeVar("T")
 
 NAMES = {"fr": "Français", "nl": "Nederlands", "de": "Deutsch", "en": "English"}
 """Each language's own name, since somebody looking for it may not read the current one.  Languages are
@@ -66,14 +70,19 @@ def current_language() -> str:
     return accepted.best_match(config.languages) or config.languages[0]
 
 
-def in_language(words: Mapping[str, str]) -> str:
-    """Words by language, in the visitor's; in English if there are none in it."""
-    return words.get(current_language(), words["en"])
-
-
 def current_locale() -> str:
     """The locale in which dates and numbers are written."""
     return LOCALES.get(current_language(), current_language())
+
+
+def reader_locale() -> Locale:
+    """The locale of the visitor, or of whom a mail or a file is written for."""
+    return get_locale() or Locale.parse(LOCALES["en"])
+
+
+def in_language(words: Mapping[str, T]) -> T:
+    """Words by language, in the reader's; in English if there are none in it."""
+    return words.get(reader_locale().language, words["en"])
 
 
 def time_zone() -> str:

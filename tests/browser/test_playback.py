@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.house import announcement_ms, conversation, length_ms
-from web.text import formats, labels
+from web.text import formats
+from web.text.sentences import SENTENCES
 
 ANNOUNCEMENT_S = announcement_ms("fr") / 1000
 
@@ -459,7 +460,7 @@ def test_timeline_shows_noted_moments(person):
     paul.log_in("paul")  # in English
     paul.listen("paused")
     marks = paul.page.locator(".timeline li")
-    paused = marks.filter(has_text=str(labels.GAPS["paused"]))
+    paused = marks.filter(has_text=SENTENCES["gap"]["paused"]["en"])
     moments = marks.filter(has_text="A colleague marked this moment.")
     expect(paused).to_have_count(1)
     expect(moments).to_have_count(1)

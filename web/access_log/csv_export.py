@@ -69,7 +69,7 @@ def _values(entry: LogEntry, zone: ZoneInfo, names: LogNames) -> tuple[object, .
         to_iso(entry.at),
         sentences.group(entry.kind),
         "" if entry.who is None else sentences.person(entry.who),
-        sentences.sentence(entry),
+        sentences.describe(entry),
         text,
         labels.purpose(entry.purpose) if entry.purpose else "",
         "" if entry.heard_ms is None else round(entry.heard_ms / 1000),

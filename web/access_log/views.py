@@ -40,7 +40,7 @@ blueprint = Blueprint("access_log", __name__, template_folder="templates")
 @blueprint.record_once
 def add_words(state: BlueprintSetupState) -> None:
     """Give templates the log's sentences, beside the others."""
-    functions = (sentences.sentence, sentences.person, log_details.details)
+    functions = (sentences.describe, sentences.person, log_details.details)
     words = cast(dict[str, object], state.app.jinja_env.globals["words"])
     words.update({each.__name__: each for each in functions})
 

@@ -23,8 +23,8 @@ from web.account.sessions import renew_session
 from web.cookies import cookie_name
 from web.language import NAMES
 from web.state import changes, current_visitor, login_required, now, panel_state
-from web.text import notifications as notification_words
 from web.text import team
+from web.text.sentences import labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,6 @@ def render_account(
         network=devices.network(),
         b64=b64,
         notifications=notifications.choices_of(found.tenant.id, found.user.id) if found.admin else None,
-        notification_kinds=notification_words.KINDS,
-        channels=notification_words.CHANNELS,
+        notification_kinds=labels("notification_kind"),
+        channels=labels("notification_channel"),
     )

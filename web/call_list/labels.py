@@ -4,69 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from flask_babel import format_number, ngettext
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from recorder.catalogue.records import LineRow
-from recorder.features.call_list import saved_filters
 from recorder.features.call_list.queries import CallCount
 from web.call_list.filters import CallFilter
 from web.text import formats
-from web.text import labels as words
+from web.text.sentences import labels, sentence
 
-PERIODS: Mapping[str, object] = {
-    "today": _l("Today"),
-    "yesterday": _l("Yesterday"),
-    "7-days": _l("Last 7 days"),
-    "month": _l("This month"),
-    "last-month": _l("Last month"),
+CHOICES: Final[Mapping[str, str]] = {
+    "when": "filter_when",
+    "direction": "direction",
+    "length": "filter_length",
+    "consent": "filter_consent",
+    "agreement": "filter_agreement",
+    "show": "filter_show",
 }
-
-LENGTHS: Mapping[str, object] = {
-    "under-1": _l("Under 1 minute"),
-    "1-to-5": _l("1 to 5 minutes"),
-    "5-to-20": _l("5 to 20 minutes"),
-    "over-20": _l("Over 20 minutes"),
-    "over-60": _l("Over 1 hour"),
-}
-
-CONSENTS: Mapping[str, object] = {
-    "notice": _l("Announced"),
-    "opt-in": _l("Asked first, agreed"),
-    "opt-out": _l("Could decline, but did not"),
-    "declined": _l("Declined"),
-    "unanswered": _l("Asked first, no answer"),
-    "unannounced": _l("Announcement not heard to the end"),
-    "imported": _l("Imported"),
-}
-
-AGREEMENTS: Mapping[str, object] = {
-    "agreed": _l("Agreed to keep"),
-    "entered": _l("Kept, as noted later"),
-    "refused": _l("Agreed not to keep"),
-    "unanswered": _l("Asked, no answer"),
-    "withdrawn": _l("Withdrawn since"),
-    "not-asked": _l("Not asked"),
-}
-
-SHOW_LABELS: Mapping[str, object] = {"recorded": _l("Recorded"), "not-recorded": _l("Not recorded")}
-
-NOT_SAVED: Mapping[str, object] = {
-    saved_filters.NAME_MISSING: _l("Give the filter a name."),
-    saved_filters.NAME_TAKEN: _l("You already have a filter with this name."),
-    saved_filters.TOO_MANY: _l("You have 20 filters, the most possible. Remove one first."),
-}
-
-CHOICES: Mapping[str, Mapping[str, object]] = {
-    "when": PERIODS,
-    "direction": words.DIRECTIONS,
-    "length": LENGTHS,
-    "consent": CONSENTS,
-    "agreement": AGREEMENTS,
-    "show": SHOW_LABELS,
-}
+"""The table with the choices of each select field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +39,7 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
     address = call_filter.address()
     found = []
     if "when" in address:
-        found.append(Chip(str(PERIODS[address["when"]]), call_filter.without("when")))
+        found.append(Chip(sentence("filter_when", address["when"]), call_filter.without("when")))
     if call_filter.first or call_filter.last:
         found.append(Chip(_days(call_filter), call_filter.without("from", "to")))
     if "line" in address:
@@ -98,10 +55,10 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
     if "label" in address:
         found.append(Chip(str(_("Label: %(text)s", text=address["label"])), call_filter.without("label")))
     if "reason" in address:
-        text = words.not_recorded(address["reason"])
+        text = sentence("not_recorded", address["reason"])
         found.append(Chip(text, call_filter.without("reason", "show")))
     elif "show" in address:
-        found.append(Chip(str(SHOW_LABELS[address["show"]]), call_filter.without("show")))
+        found.append(Chip(sentence("filter_show", address["show"]), call_filter.without("show")))
     return found
 
 
@@ -110,23 +67,14 @@ def options(
 ) -> dict[str, list[tuple[str, str]]]:
     """The choices of each select field, the first of which asks for nothing. ``in_use`` are the customer's
     labels."""
-    whatever = {
-        "when": _("Any date"),
-        "direction": _("Any"),
-        "length": _("Any"),
-        "consent": _("Any"),
-        "agreement": _("Any"),
-        "show": _("All calls"),
-    }
     found = {
-        name: [("", str(whatever[name])), *((code, str(text)) for code, text in choices.items())]
-        for name, choices in CHOICES.items()
+        name: [("", sentence("filter_any", name)), *labels(table).items()] for name, table in CHOICES.items()
     }
     found["when"].append(("range", str(_("Own dates"))))
     names = sorted((line_name(line), line.id) for line in lines)
     found["line"] = [("", str(_("All lines"))), *((identity, name) for name, identity in names)]
     found["label"] = [("", str(_("Any"))), *((each, each) for each in in_use)]
-    why = sorted((words.not_recorded(each), each) for each in reasons)
+    why = sorted((sentence("not_recorded", each), each) for each in reasons)
     found["reason"] = [("", str(_("Any reason"))), *((each, text) for text, each in why)]
     return found
 
@@ -144,13 +92,8 @@ def count(found: CallCount) -> str:
     return str(_("%(number)s+ calls", number=format_number(found.number)))
 
 
-def not_saved(why: str) -> str:
-    """Why a filter was not saved."""
-    return str(NOT_SAVED[why])
-
-
 def _describe_choice(name: str, code: str) -> str:
-    text = str(CHOICES[name][code])
+    text = sentence(CHOICES[name], code)
     if name == "consent":
         return str(_("Consent: %(what)s", what=text))
     return str(_("Agreement: %(what)s", what=text)) if name == "agreement" else text

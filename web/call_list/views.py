@@ -21,13 +21,14 @@ from recorder.features.live.queries import LiveRow, ended_calls
 from recorder.features.notes import service as note_service
 from recorder.identity import users
 from recorder.lifecycle import amendments
+from recorder.spool.layout import REASONS
 from web.call_list import filters
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
 from web.first_day.checklist import start_page
 from web.gate import gate, who
 from web.state import current_visitor, login_required, now, page_faults, panel_state
-from web.text.labels import NOT_RECORDED
+from web.text.sentences import sentence
 
 MAX_REVIEWS = 10
 """Holds due for review that are shown above the list."""
@@ -92,7 +93,7 @@ def save_filter() -> ResponseReturnValue:
         user.tenant, user.id, name, call_filter.to_save(), now=now(), entropy=panel_state().entropy
     )
     if result != saved_filters.SAVED:
-        return _show(call_filter, name=name, name_error=sentences.not_saved(result)), 422
+        return _show(call_filter, name=name, name_error=sentence("filter_not_saved", result)), 422
     flash(_("Filter saved: %(name)s.", name=" ".join(name.split())))
     return _list(call_filter)
 
@@ -125,7 +126,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
     holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
     due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)
     scope, lines = _scope(), _lines()
-    reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
+    reasons = service.reasons(tenant.id) if scope is None else tuple(REASONS)
     saved = saved_filters.saved_filters(tenant.id, visitor.user.id)
     return render_template(
         "call_list/list.html",

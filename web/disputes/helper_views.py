@@ -64,7 +64,7 @@ def _help_page(
 ) -> str:
     return render_template(
         "disputes/help.html", dispute=dispute, entry=entry, errors=errors, selection=selection or [],
-        text=text, sends=panel_state().outbox.sends,
+        sends=panel_state().outbox.sends,
     )  # fmt: skip
 
 

@@ -152,9 +152,7 @@ def _step(dispute_id: str, step: Callable[[], None], form: str) -> ResponseRetur
 
 def _render(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str = "") -> str:
     template = "disputes/notes.html" if request.headers.get(PART) else "disputes/notes_page.html"
-    return render_template(
-        template, dispute=dispute, notes=notes_context(dispute, errors or {}, failed), text=text
-    )
+    return render_template(template, dispute=dispute, notes=notes_context(dispute, errors or {}, failed))
 
 
 def _find(dispute_id: str) -> Dispute:

@@ -20,8 +20,8 @@ from web.disputes.blueprint import blueprint
 from web.disputes.operations import agreements, people_of, recordings_of
 from web.language import use_zone_of
 from web.state import changes
-from web.text import disputes as text
 from web.text import errors
+from web.text.sentences import sentence
 
 LIMIT = limiter.limit("60/hour", scope="outcome pages")
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class OutcomeCheck:
     """Something that was checked, whether it is so, and why not, in a sentence."""
 
-    sentence: object
+    sentence: str
     is_good: bool
 
 
@@ -57,7 +57,7 @@ def show_outcome(token: str) -> ResponseReturnValue:
         names=people_of(dispute), recordings=recordings_of(dispute), checks=_checks(dispute), entry=entry,
         is_same=is_same,
         by_both=_basis_of(dispute) == BOTH_SIDES,
-        guests={each.id: each for each in dispute.guests}, text=text,
+        guests={each.id: each for each in dispute.guests},
         root=key_id(changes().root),
         passages=[
             each for each in dispute.passages if dispute.is_agreed((each.author, *each.confirmed_by))
@@ -70,9 +70,9 @@ def _checks(dispute: Dispute) -> list[OutcomeCheck]:
     outcome = dispute.outcome
     assert outcome is not None
     basis = _basis_of(dispute)
-    confirmed = text.CHECK_VOUCHED if basis == VOUCHED else text.CHECK_CONFIRMED
+    confirmed = sentence("outcome_check", "vouched" if basis == VOUCHED else "confirmed")
     return [
-        OutcomeCheck(text.CHECK_SIGNED, True),
+        OutcomeCheck(sentence("outcome_check", "signed"), True),
         OutcomeCheck(confirmed, basis is not None),
         *(
             OutcomeCheck(*_sealed_beside(dispute, each.recording, each.amendment))
@@ -87,19 +87,19 @@ def _basis_of(dispute: Dispute) -> str | None:
     return dispute.basis_of(user for user, _at in dispute.outcome.confirmations)
 
 
-def _sealed_beside(dispute: Dispute, recording: str, number: int) -> tuple[object, bool]:
+def _sealed_beside(dispute: Dispute, recording: str, number: int) -> tuple[str, bool]:
     """Whether the same outcome is sealed beside a recording."""
     try:
         amendments = changes().look(dispute.tenant, recording).chain.amendments
     except AccessError:
-        return text.CHECK_ERASED, True
+        return sentence("outcome_check", "erased"), True
     except StoreError:
-        return text.CHECK_AWAY, False
+        return sentence("outcome_check", "away"), False
     except AccordError as error:
         log.error(
             "dispute.page_check_failed", recording=recording, error_id=error.error_id, error=error.message
         )
-        return text.CHECK_DIFFERS, False
+        return sentence("outcome_check", "differs"), False
     data = amendments[number - 1].data if number <= len(amendments) else None
     same = is_outcome(data, dispute)
-    return (text.CHECK_SEALED, True) if same else (text.CHECK_DIFFERS, False)
+    return sentence("outcome_check", "sealed" if same else "differs"), same

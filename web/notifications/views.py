@@ -31,6 +31,7 @@ from web.decorators import admins_only
 from web.language import current_language
 from web.state import current_visitor, login_required, now, visitor
 from web.text import notifications as sentences
+from web.text.sentences import labels
 
 blueprint = Blueprint("notifications", __name__, template_folder="templates")
 
@@ -160,4 +161,4 @@ def _action(row: Notification) -> str:
         return str(_("Show these calls"))
     if row.cause == SWITCHED_OFF:
         return str(_("Go to Numbers"))
-    return str(sentences.ACTIONS.get(row.cause, ""))
+    return labels("notification_action").get(row.cause, "")

@@ -20,8 +20,10 @@ from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, WORDINGS
 from recorder.prompts.sound_check import LARGEST, check_sound
 from recorder.prompts.sound_sources import Sources
+from web.text import formats
 from web.text import numbers as text
 from web.text.plans import plan_limit
+from web.text.sentences import plural, sentence
 
 LONGEST_TEXT: Final = 1000
 """Characters of a greeting's text."""
@@ -102,7 +104,7 @@ def _read_greeting(request: Request, before: bytes | None, form: SetupForm) -> b
     if file is None or not (content or file.filename):
         return None if request.form.get("no_greeting") else before
     if len(content) > LARGEST:
-        form.errors["greeting"] = text.file_too_large(LARGEST)
+        form.errors["greeting"] = sentence("setup", "file_too_large", size=formats.size(LARGEST))
         return before
     try:
         check_sound(content, "the greeting")
@@ -131,9 +133,9 @@ def _check(form: SetupForm, tenant: str, pack: Pack) -> None:
     most = min(text.longest_days(each, pack.rule(each).longest_keep_days) for each in settings.purposes)
     plan = plans.plan_of(tenant)
     if settings.keep_days < 1:
-        form.errors["keep_days"] = text.retention_range(most)
+        form.errors["keep_days"] = sentence("setup", "retention_range", most=str(most))
     elif settings.keep_days > most:
-        form.errors["keep_days"] = text.retention_too_long(most)
+        form.errors["keep_days"] = plural("days_at_most", most)
     elif plan.longest_keep_days is not None and settings.keep_days > plan.longest_keep_days:
         form.errors["keep_days"] = plan_limit(plan.longest_keep_days)
     for each in pack.objections(settings.purposes, keep_days=settings.keep_days, mode=settings.mode or None):

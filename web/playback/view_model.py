@@ -13,7 +13,6 @@ from recorder.playback.interface import SOUNDS
 from recorder.seal.consent_record import Consent, KeepQuestion
 from recorder.seal.duration_check import unexplained_ms
 from recorder.seal.manifest import AnnouncedPurpose, Manifest
-from web.text import eavesdrop
 
 ANNOUNCEMENT_END: Final = "announcement_end"
 KEEP_QUESTION: Final = "keep_question"
@@ -31,6 +30,8 @@ JOINED_KINDS: Final = ("participant_joined", "participant_left")
 OTHER_RECORDING_KINDS: Final = ("other_recording_started", "other_recording_stopped")
 """Kinds of markers about a recording by the telephone system itself."""
 
+SUPERVISOR_KINDS: Final = ("supervisor_joined", "supervisor_left", "supervisor_heard")
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
@@ -41,7 +42,7 @@ class TimelineEntry:
     begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
     since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
     with their side as ``answer``; one of :data:`OTHER_RECORDING_KINDS`; or one of
-    :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the supervisor as ``answer``."""
+    :data:`SUPERVISOR_KINDS`, with the parties that could hear the supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -90,7 +91,7 @@ def from_manifest(manifest: Manifest) -> RecordingView:
     markers = tuple(
         TimelineEntry(each.offset_ms, each.offset_ms, "both", each.kind, answer=_answer(each))
         for each in manifest.markers
-        if each.kind in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *OTHER_RECORDING_KINDS, *eavesdrop.KINDS)
+        if each.kind in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *OTHER_RECORDING_KINDS, *SUPERVISOR_KINDS)
     )
     return RecordingView(
         recording=manifest.recording,
@@ -127,8 +128,8 @@ def _keep_question(one: KeepQuestion) -> TimelineEntry:
 
 def _answer(marker: SealedMarker) -> str:
     """What a marker says beside its kind."""
-    if marker.kind in eavesdrop.KINDS:
-        return eavesdrop.heard_by(marker.data)
+    if marker.kind in SUPERVISOR_KINDS:
+        return f"{marker.data.get('heard_by', '')} {marker.data.get('channel', '')}".strip()
     return marker.data.get("who" if marker.kind in JOINED_KINDS else "answer", "")
 
 

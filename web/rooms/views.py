@@ -19,7 +19,6 @@ from web.playback.call_page import player_data
 from web.room_signals import RoomStream
 from web.rooms.state import RoomVisit, enter, find_visit, room_sounds, rooms, state_of
 from web.state import current_visitor, login_required, panel_state, release_connection, visitor
-from web.text import disputes as text
 from web.text import errors
 
 blueprint = Blueprint("rooms", __name__, template_folder="templates")
@@ -60,7 +59,6 @@ def show_room(dispute_id: str) -> str:
         me=current_visitor().user,
         state=state_of(visit),
         passages_only=visit.passages_only,
-        text=text,
         notes=None if visit.passages_only else notes_context(visit.dispute),
     )
 

@@ -32,6 +32,7 @@ from web.state import changes, current_visitor, login_required, now, panel_state
 from web.subject_requests import archive, facts
 from web.subject_requests.facts import RecordingFacts
 from web.text import errors, formats, subject_requests
+from web.text.sentences import plural
 
 log = structlog.get_logger()
 
@@ -152,10 +153,10 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
             if review_rows.get(each.id) and _erasure_result(review_rows[each.id])
         ]
         if calls := erased_call_queries.count_by_request(tenant.id).get(row.id, 0):
-            letter.append(subject_requests.calls_erased(calls))
+            letter.append(plural("calls_erased", calls))
         undecided = sum(each.undecided for each in missed)
         if undecided and (letter or not (left or undecided < len(missed))):
-            letter.append(subject_requests.calls_kept(undecided))
+            letter.append(plural("calls_kept", undecided))
     return render_template(
         "subject_requests/show.html",
         asked=row,

@@ -98,7 +98,7 @@ def reset_password(token: str) -> Response | str | tuple[str, int]:
         hashed = hash_new_password(request.form.get("password", ""), user.login, user.name, _customer(user))
         account_links().set_password(token, hashed)
     except REFUSALS as error:
-        if error.error_id in text.ENDED:
+        if text.is_ended(error.error_id):
             return _ended(error)
         return _reset_page(user, refusal(error)), 422
     notices.tell(user, account_mail.PASSWORD_CHANGED)

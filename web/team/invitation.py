@@ -35,7 +35,7 @@ def accept(token: str) -> Response | str | tuple[str, int]:
         hashed = hash_new_password(password, found.address, found.name, _customer(found))
         person = invitations().accept(token, hashed)
     except REFUSALS as error:
-        if error.error_id in text.ENDED:
+        if text.is_ended(error.error_id):
             return _ended(error)
         return _page(found, refusal(error)), 422
     log.info("invitation.accepted", user=person.id, tenant=person.tenant)

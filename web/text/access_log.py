@@ -35,7 +35,7 @@ def group(kind: str) -> str:
     return in_language(GROUPS[KINDS[kind].group if kind in KINDS else OTHER_GROUP])
 
 
-def sentence(entry: LogEntry) -> str:
+def describe(entry: LogEntry) -> str:
     """What happened."""
     somebody = entry.state in (ERASED, CHANGED)
     who = str(_("Somebody")) if somebody else person(entry.who)

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from recorder.colour_contrast import LEGIBLE, lowest_contrast
 from recorder.errors import CatalogueError
 from web.text import errors
+from web.text.sentences import sentence
 
 
 def error(refusal: CatalogueError, entry: str) -> str:
@@ -24,11 +25,7 @@ def choose_again() -> str:
 
 def _contrast(colour: str, *, is_dark: bool) -> str:
     found = lowest_contrast(colour, dark=is_dark).ratio
-    values = {"ratio": format_decimal(found, "0.0"), "least": format_decimal(LEGIBLE)}
-    if is_dark:
-        return str(
-            _("The contrast is %(ratio)s:1, and text needs %(least)s:1. Choose a lighter colour.", **values)
-        )
-    return str(
-        _("The contrast is %(ratio)s:1, and text needs %(least)s:1. Choose a darker colour.", **values)
-    )
+    return sentence(
+        "contrast", "lighter" if is_dark else "darker",
+        ratio=format_decimal(found, "0.0"), least=format_decimal(LEGIBLE),
+    )  # fmt: skip

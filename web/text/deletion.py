@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Final
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from recorder.features.disputes.rules import AuthorityOrder
 from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import (
     EXPIRED,
+    KINDS,
     SHORTENED,
     ConsentWithdrawn,
     DeletionRequested,
@@ -24,20 +24,10 @@ from recorder.seal.amendment_kinds import (
     PurposesNarrowed,
 )
 from web.text import formats
+from web.text.sentences import sentence
 
-REQUESTS: Final[Mapping[type, object]] = {
-    HoldLifted: _l("%(who)s released the recording on %(date)s."),
-    DeletionRequested: _l("%(who)s asked for the deletion on %(date)s."),
-    ConsentWithdrawn: _l("%(who)s noted on %(date)s that consent was withdrawn."),
-    PurposesNarrowed: _l("%(who)s ended some uses on %(date)s."),
-}
-"""What one side asks for, by an amendment's kind."""
-
-ENDS: Final[Mapping[str, object]] = {
-    SHORTENED: _l("A shorter retention applies since %(date)s."),
-    EXPIRED: _l("The announced retention ended on %(date)s."),
-}
-"""Why a recording has ended without anybody's request, by the reason."""
+REQUESTS: Final = (HoldLifted, DeletionRequested, ConsentWithdrawn, PurposesNarrowed)
+"""What one side asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +58,13 @@ def pending_deletion(status: RecordingStatus, names: Mapping[str, str]) -> Pendi
 def _requests(status: RecordingStatus, names: Mapping[str, str]) -> Iterator[str]:
     terms, since = status.terms, min(each.number for each in status.terms.deferrals)
     for each in status.chain.amendments[since:]:
-        sentence = REQUESTS.get(type(each.data))
-        if sentence is not None and not (isinstance(each.data, HoldLifted) and each.by.kind == "system"):
-            yield str(sentence) % {"who": who(each.by, names), "date": formats.date(each.at)}
-    if terms.ended_at <= status.now and terms.why in ENDS:
-        yield str(ENDS[terms.why]) % {"date": formats.date(terms.ended_at)}
+        if isinstance(each.data, REQUESTS) and not (
+            isinstance(each.data, HoldLifted) and each.by.kind == "system"
+        ):
+            day = formats.date(each.at)
+            yield sentence("pending_deletion", KINDS[type(each.data)], who=who(each.by, names), date=day)
+    if terms.ended_at <= status.now and terms.why in (SHORTENED, EXPIRED):
+        yield sentence("pending_deletion", terms.why, date=formats.date(terms.ended_at))
 
 
 def _effect(status: RecordingStatus, waits: datetime) -> str:
@@ -84,15 +76,7 @@ def _effect(status: RecordingStatus, waits: datetime) -> str:
     )
     if status.terms.deferral(status.now) is None:
         return ""
-    if settled:
-        return str(_("It takes effect on %(date)s.", date=formats.date(waits)))
-    return str(
-        _(
-            "It takes effect one week after the way forward is sealed, on %(date)s at the latest. Until then "
-            "only the invited people can listen.",
-            date=formats.date(waits),
-        )
-    )
+    return sentence("pending_effect", "settled" if settled else "open", date=formats.date(waits))
 
 
 def who(by: By, names: Mapping[str, str]) -> str:
@@ -103,13 +87,10 @@ def who(by: By, names: Mapping[str, str]) -> str:
 def order_state(order: AuthorityOrder, names: Mapping[str, str]) -> tuple[str, ...]:
     """What there is of an authority's order, in sentences."""
     first, *others = (names.get(each) or str(_("The provider")) for each in order.people)
-    entered = _(
-        "%(who)s entered an authority’s order on %(date)s: %(authority)s, %(reference)s.",
-        who=first,
-        date=formats.date(order.at),
-        authority=order.authority,
-        reference=order.reference,
-    )
+    entered = sentence(
+        "order", "entered", who=first, date=formats.date(order.at),
+        authority=order.authority, reference=order.reference,
+    )  # fmt: skip
     if not others:
-        return str(entered), str(_("A second person has to confirm it. Until then nothing changes."))
-    return str(entered), str(_("%(who)s confirmed it: the deletion no longer waits.", who=others[0]))
+        return entered, sentence("order", "unconfirmed")
+    return entered, sentence("order", "confirmed", who=others[0])

@@ -11,23 +11,17 @@ from datetime import date, datetime
 from typing import Final
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
-from recorder.domain.live_command import DONE
-from recorder.domain.roles import NEUTRAL, SUPPORT
+from recorder.domain.roles import SUPPORT
 from recorder.errors import AccordError
 from recorder.features.disputes.rules import Dispute, Guest
-from recorder.seal.amendment_kinds import ACCOUNT, CODE, PEOPLE
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
-    ANEW,
-    AS_AGREED,
     DECLINED,
-    OPEN,
-    SETTLED,
+    KINDS,
     WITHDRAWN,
     DisputeClosed,
-    DisputeOpened,
+    DisputeData,
     ErasureOrdered,
     GuestAgreed,
     GuestAnswered,
@@ -35,64 +29,16 @@ from recorder.seal.dispute_kinds import (
     GuestEntered,
     GuestInvited,
     GuestVerified,
-    GuestVouched,
-    OrderConfirmed,
-    OutcomeConfirmed,
-    OutcomeRecorded,
-    OutcomeRetracted,
-    OutcomeWritten,
-    PassageConfirmed,
-    PassageLeftOpen,
-    PassageMarked,
-    PassageWorded,
     Rescheduled,
 )
 from recorder.seal.dispute_statement import DisputeStatement
-from recorder.verification_calls.register import VerificationCall
 from web.text import errors, formats
-
-OUTCOMES: Final[Mapping[str, object]] = {
-    AS_AGREED: _l("We go on as agreed"),
-    ANEW: _l("We agree anew"),
-    OPEN: _l("We leave it open"),
-}
-"""How the two sides go on."""
-
-ROLES: Final[Mapping[str, object]] = {
-    NEUTRAL: _l("A person you both trust"),
-    SUPPORT: _l("Your provider’s support"),
-}
-"""Who can help."""
-
-CONFIRMED_HOW: Final[Mapping[str, object]] = {
-    ACCOUNT: _l("logged in"),
-    CODE: _l("recognised by a code given to the number in the call"),
-    PEOPLE: _l("recognised by two people who know them"),
-}
-"""How it is known who confirmed something."""
-
-CHECK_SIGNED: Final = _l("Signed, and unchanged since: the signature is valid, and the log has it.")
-CHECK_CONFIRMED: Final = _l("Both sides confirmed this same text.")
-CHECK_VOUCHED: Final = _l(
-    "This same text was confirmed. Two people of the company vouch for the invited person, so it does not "
-    "count as agreed by both."
-)
-CHECK_SEALED: Final = _l("The same text is sealed beside the recording.")
-CHECK_ERASED: Final = _l("The recording has been deleted since.")
-CHECK_AWAY: Final = _l("The storage cannot be reached right now, so the seal was not checked.")
-CHECK_DIFFERS: Final = _l("The text sealed beside the recording differs.")
-
-KEEP_DAYS: Final[Mapping[int, object]] = {
-    365: _l("one year from the call"),
-    730: _l("two years from the call"),
-    1826: _l("five years from the call"),
-    3653: _l("ten years from the call"),
-}
+from web.text.sentences import sentence, variant
 
 
 def keep_choices(days: Iterable[int]) -> list[tuple[str, str]]:
     """How long a call can be kept after an outcome, as the options of a field."""
-    return [("", str(_("as long as announced"))), *((str(each), str(KEEP_DAYS[each])) for each in days)]
+    return [(each, sentence("keep_time", each)) for each in ("", *map(str, days))]
 
 
 def parse_clock(entry: str) -> int | None:
@@ -132,127 +78,70 @@ def notice(
 ) -> tuple[str, ...]:
     """What a guest is told before they answer. The hash of these sentences is signed with the answer.
     ``waits`` is the last day up to which a deletion waits once they take part."""
+    customer_and_subject = {"customer": customer, "subject": dispute.subject}
     shared = (
-        _("You may say no. That has no consequences here."),
-        _("These people will hear it: %(names)s. The log notes that you listened.", names=hearers),
-        _("It is used only for: %(purposes)s.", purposes=purposes),
+        sentence("notice", "may_refuse"),
+        sentence("notice", "hearers", names=hearers),
+        sentence("notice", "purposes", purposes=purposes),
     )
-    leave = _("You can leave at any time. What you say to each other meanwhile is not recorded here.")
     if guest.is_third_party:
         return (
-            _(
-                "%(customer)s and another person remember a call differently: %(subject)s",
-                customer=customer,
-                subject=dispute.subject,
-            ),
-            _("They would like you to listen to a few passages with them. It takes about ten minutes."),
+            sentence("notice", "third_party", **customer_and_subject),
+            sentence("notice", "third_party_listens"),
             *shared,
-            _("You can listen once the other person has agreed."),
-            leave,
+            sentence("notice", "third_party_waits"),
+            sentence("notice", "leave"),
         )
     known_by = (
-        _(
-            "Before you hear it, we make sure that you are the person in this call: we call "
-            "%(number)s and give you a code, or two people at %(customer)s who know you confirm it.",
-            number=formats.number(guest.number),
-            customer=customer,
-        )
+        sentence("notice", "known_by_call", number=formats.number(guest.number), customer=customer)
         if guest.number
-        else _(
-            "Before you hear it, two people at %(customer)s who know you confirm that you are the person in "
-            "this call.",
-            customer=customer,
-        )
+        else sentence("notice", "known_by_people", customer=customer)
     )
     return (
-        _(
-            "You and %(customer)s remember this call differently: %(subject)s",
-            customer=customer,
-            subject=dispute.subject,
-        ),
-        _("Shall we listen to it together? It takes about ten minutes."),
+        sentence("notice", "subject", **customer_and_subject),
+        sentence("notice", "listens"),
         *shared,
         known_by,
         *(() if waits is None else (_deletion_notice(waits, customer),)),
-        leave,
+        sentence("notice", "leave"),
     )
 
 
 def _deletion_notice(until: datetime, customer: str) -> str:
     """That nobody has the recording deleted alone, until when, and how to ask for more."""
-    alone = _(
-        "Once you take part, neither side can have the recording deleted alone: it stays until a week after "
-        "the way forward is sealed, until %(date)s at the latest.",
-        date=formats.date(until),
-    )
-    more = _(
-        "If you need the recording for longer, write to %(customer)s before that day.", customer=customer
-    )
-    return f"{alone} {more}"
-
-
-STEPS: Final[Mapping[type, object]] = {
-    DisputeOpened: _l("%(who)s opened the difference."),
-    GuestVouched: _l("%(who)s vouched for %(whom)s."),
-    PassageMarked: _l("%(who)s marked a passage."),
-    PassageWorded: _l("%(who)s reworded a passage."),
-    PassageConfirmed: _l("%(who)s confirmed a passage."),
-    PassageLeftOpen: _l("%(who)s left a passage open."),
-    OutcomeWritten: _l("%(who)s wrote down the way forward."),
-    OutcomeConfirmed: _l("%(who)s confirmed the way forward."),
-    OutcomeRetracted: _l("%(who)s withdrew the confirmation."),
-    OutcomeRecorded: _l("The way forward was sealed beside the recording."),
-    OrderConfirmed: _l("%(who)s confirmed the authority’s order."),
-}
-"""What happened, for kinds of statements that need no further look."""
+    alone = sentence("notice", "deletion_waits", date=formats.date(until))
+    return f"{alone} {sentence('notice', 'longer', customer=customer)}"
 
 
 def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool = False) -> str:
     """What happened in a difference. ``names`` are those of its people by id; ``renewed``: an invitation was
     sent again."""
-    data = statement.data
-    who = names.get(statement.by.id or "", str(_("Somebody")))
-    whom = names.get(getattr(data, "guest", ""), str(_("Somebody")))
-    text = STEPS.get(type(data))
-    if isinstance(data, Rescheduled):
-        day = formats.date(datetime.combine(data.settle_by, datetime.min.time()))
-        return str(_("%(who)s set another date: %(date)s.", who=who, date=day))
-    if isinstance(data, ErasureOrdered):
-        return str(
-            _(
-                "%(who)s entered an authority’s order: %(authority)s, %(reference)s.",
-                who=who,
-                authority=data.authority,
-                reference=data.reference,
-            )
-        )
-    if isinstance(data, GuestEntered):
-        return str(_("%(who)s of support joined: %(reason)s", who=data.name, reason=data.reason))
+    data, somebody = statement.data, str(_("Somebody"))
+    people = {
+        "who": names.get(statement.by.id or "", somebody),
+        "whom": names.get(getattr(data, "guest", ""), somebody),
+    }
+    return variant("step", KINDS[type(data)], _variant(data, renewed), **{**people, **_values(data)})
+
+
+def _variant(data: DisputeData, renewed: bool) -> str:
+    """Which of the sentences about a kind of statement."""
     if isinstance(data, GuestInvited):
-        text = _invited(data, renewed)
-    elif isinstance(data, GuestAnswered):
-        text = _l("%(whom)s accepted.") if data.answer == ACCEPTED else _l("%(whom)s declined.")
-    elif isinstance(data, GuestAgreed):
-        text = (
-            _l("%(who)s lets %(whom)s listen to the passages.")
-            if data.answer == ACCEPTED
-            else _l("%(who)s does not want %(whom)s to listen.")
-        )
-    elif isinstance(data, GuestVerified):
-        text = (
-            _l("%(whom)s gave the code from the call to their number.")
-            if data.how == CODE
-            else _l("Two colleagues have vouched for %(whom)s.")
-        )
-    elif isinstance(data, GuestEnded):
-        text = (
-            _l("%(who)s withdrew the invitation to %(whom)s.")
-            if data.how == WITHDRAWN
-            else _l("%(whom)s left.")
-        )
-    elif isinstance(data, DisputeClosed):
-        text = _closed(data)
-    return str(text) % {"who": who, "whom": whom}
+        if data.role == SUPPORT:
+            return SUPPORT
+        return "renewed" if renewed else "link" if data.address is None else "mail"
+    if isinstance(data, GuestAnswered | GuestAgreed):
+        return data.answer
+    return data.how if isinstance(data, GuestVerified | GuestEnded | DisputeClosed) else ""
+
+
+def _values(data: DisputeData) -> dict[str, str]:
+    """What the sentence about a statement names beside people."""
+    if isinstance(data, Rescheduled):
+        return {"date": formats.date(datetime.combine(data.settle_by, datetime.min.time()))}
+    if isinstance(data, ErasureOrdered):
+        return {"authority": data.authority, "reference": data.reference}
+    return {"who": data.name, "reason": data.reason} if isinstance(data, GuestEntered) else {}
 
 
 def listened(who: str, heard_ms: int | None) -> str:
@@ -260,22 +149,6 @@ def listened(who: str, heard_ms: int | None) -> str:
     if heard_ms is None:
         return str(_("%(who)s listened.", who=who))
     return str(_("%(who)s listened: %(duration)s.", who=who, duration=formats.duration(heard_ms)))
-
-
-def _invited(data: GuestInvited, renewed: bool) -> object:
-    if data.role == SUPPORT:
-        return _l("%(who)s asked support to help.")
-    if renewed:
-        return _l("%(who)s sent %(whom)s a new invitation.")
-    if data.address is None:
-        return _l("%(who)s created an invitation for %(whom)s.")
-    return _l("%(who)s invited %(whom)s by email.")
-
-
-def _closed(data: DisputeClosed) -> object:
-    if data.how == SETTLED:
-        return _l("%(who)s closed the difference: both go on from what was agreed.")
-    return _l("%(who)s closed the difference.")
 
 
 def deadline(dispute: Dispute, today: date) -> str:
@@ -306,21 +179,3 @@ def guest_state(guest: Guest, now: datetime) -> tuple[str, str]:
     if now >= guest.until:
         return str(_("The invitation has expired")), "wrong"
     return str(_("Invited")), "warn"
-
-
-def call_result(call: VerificationCall, time: str) -> str:
-    """What came of a guest's call with a code; ``time`` is until when that is valid."""
-    if call.outcome is None:
-        return str(_("Your telephone will ring in a moment."))
-    if call.outcome == DONE:
-        return str(_("You were given a code. It is valid until %(time)s.", time=time))
-    return str(_("The call did not get through. Try again."))
-
-
-def recognition(guest: Guest) -> str:
-    """How it was established that a guest is the person in the call."""
-    if guest.verified_how == CODE:
-        return str(_("The number in the call was called, and the person gave the code."))
-    return str(
-        _("Two colleagues vouched for the person. What is confirmed here rests on your company’s word alone.")
-    )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Final
 
 from flask_babel import gettext as _
 
 from web.language import in_language
+from web.text.sentences import load
 
-ERRORS: Final[Mapping[str, Mapping[str, str]]] = tomllib.loads(
-    Path(__file__).with_suffix(".toml").read_text("utf-8")
-)
+ERRORS: Final[Mapping[str, Mapping[str, str]]] = load("errors.toml")
 """The sentences by language, by ``error_id`` or its area."""
 
 _AREAS: Final = {

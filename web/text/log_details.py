@@ -13,16 +13,14 @@ from typing import Any, Final
 
 from flask_babel import format_decimal
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from recorder.auditlog.kinds import FIELDS, HIDDEN, KINDS
 from recorder.clock import from_iso
-from recorder.domain.line_policy import OFF
 from recorder.domain.live_command import DONE
-from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
 from recorder.features.access_log.rules import LogEntry
 from web.language import NAMES, in_language
-from web.text import commands, errors, formats, labels, numbers, plans, retention, subject_requests, team
+from web.text import errors, formats, labels, numbers, plans, retention
+from web.text.sentences import SENTENCES, sentence, variant
 
 WAS: Final = "_was"
 
@@ -55,95 +53,9 @@ class _Context:
 
 Writer = Callable[[Any, _Context], str]
 
-YES_NO: Final = (_l("No"), _l("Yes"))
 
-ROLES: Final[Mapping[str, object]] = {
-    **team.ROLES,
-    EXTERNAL_PARTY: _l("Invited person"),
-    NEUTRAL: _l("A person you both trust"),
-}
-MODES: Final[Mapping[str, object]] = {**numbers.MODES, OFF: _l("Off")}
-TIMINGS: Final[Mapping[str, object]] = {
-    "before_ringing": _l("Before it rings"),
-    "at_pickup": _l("When somebody answers"),
-}
-OUTBOUND: Final[Mapping[str, object]] = {
-    "off": _l("Not recorded"),
-    "before_connected": _l("Announced before the two are connected"),
-    "once_connected": _l("Announced once the two are connected"),
-}
-BEEPS: Final[Mapping[str, object]] = {
-    "": _l("None"),
-    "external": _l("Callers hear it"),
-    "internal": _l("Colleagues hear it"),
-    "both": _l("Both hear it"),
-}
-WAYS: Final[Mapping[str, object]] = {
-    "": _l("Off"),
-    "alone": _l("The colleague alone hears it"),
-    "both": _l("Both hear it"),
-}
-ACTIONS: Final[Mapping[str, object]] = {
-    "pause": _l("Pause the recording"),
-    "resume": _l("Resume the recording"),
-    "mark": _l("Mark this moment"),
-    "delete": _l("Stop and delete the recording"),
-}
-CHANNELS: Final[Mapping[str, object]] = {
-    "both": _l("Both voices"),
-    "own": _l("Their own voice alone"),
-}
-VERIFICATIONS: Final[Mapping[str, object]] = {
-    "code": _l("By a call with a code"),
-    "people": _l("Two people vouched for them"),
-}
-
-
-FACTOR_CHANGES: Final[Mapping[str, object]] = {
-    "app_added": _l("Authenticator app added"),
-    "app_removed": _l("Authenticator app removed"),
-    "passkey_added": _l("Passkey added"),
-    "passkey_renamed": _l("Passkey renamed"),
-    "passkey_removed": _l("Passkey removed"),
-    "codes_made": _l("New recovery codes"),
-    "code_used": _l("Recovery code used"),
-    "reset": _l("Reset"),
-}
-RESET_OUTCOMES: Final[Mapping[str, object]] = {
-    "confirmed": _l("Confirmed"),
-    "withdrawn": _l("Withdrawn"),
-    "replaced": _l("Replaced by a newer one"),
-    "outdated": _l("No longer valid"),
-}
-LINKS: Final[Mapping[str, object]] = {
-    "password": _l("To set a new password"),
-    "address": _l("To confirm a new address"),
-}
-DISPUTE_STEPS: Final[Mapping[str, object]] = {
-    "opened": _l("Opened"),
-    "rescheduled": _l("Another date"),
-    "guest_invited": _l("Invitation"),
-    "guest_answered": _l("Answer"),
-    "guest_vouched": _l("A colleague vouched"),
-    "guest_verified": _l("Person recognised"),
-    "guest_ended": _l("Somebody no longer takes part"),
-    "closed": _l("Closed"),
-    "guest_agreed": _l("Answer about a helper"),
-    "guest_entered": _l("Support came in"),
-    "passage_marked": _l("Passage marked"),
-    "passage_worded": _l("Passage put differently"),
-    "passage_confirmed": _l("Passage confirmed"),
-    "passage_left_open": _l("Passage left open"),
-    "outcome_written": _l("Way forward written"),
-    "outcome_confirmed": _l("Way forward confirmed"),
-    "outcome_retracted": _l("Confirmation withdrawn"),
-    "outcome_recorded": _l("Way forward sealed"),
-}
-NOTES: Final[Mapping[str, object]] = {"note": _l("Note"), "label": _l("Label")}
-
-
-def _one_of(known: Mapping[str, object]) -> Writer:
-    return lambda value, _context: str(known.get("" if value is None else value, _text(value, _context)))
+def _one_of(table: str) -> Writer:
+    return lambda value, _context: sentence(table, value or "none")
 
 
 def _text(value: Any, _context: _Context) -> str:
@@ -173,11 +85,7 @@ def _announcements(value: Any, context: _Context) -> str:
 
 
 def _not_recorded(value: Any, context: _Context) -> str:
-    return labels.not_recorded(value, str(context.body.get("direction", ""))) if value else ""
-
-
-def _erasure_reason(value: Any, _context: _Context) -> str:
-    return retention.erasure_reason(value) if value else ""
+    return variant("not_recorded", value, str(context.body.get("direction", ""))) if value else ""
 
 
 def _error(value: Any, _context: _Context) -> str:
@@ -185,14 +93,16 @@ def _error(value: Any, _context: _Context) -> str:
 
 
 def _outcome(value: Any, _context: _Context) -> str:
-    known = commands.FAILURES.get(value) or subject_requests.CALL_RESULTS.get(value)
-    return str(_("Done")) if value == DONE else str(known or commands.FAILURES["unknown"])
+    if value == DONE:
+        return str(_("Done"))
+    is_from_code_call = value in SENTENCES["code_call"] and value not in SENTENCES["command_failure"]
+    return sentence("code_call" if is_from_code_call else "command_failure", value)
 
 
 def _amendment(value: Any, context: _Context) -> str:
     if "replaces" in context.body:
         return str(_("The difference was handed over to somebody else."))
-    return subject_requests.amendment(value)
+    return sentence("amendment", value)
 
 
 def _lines(value: Any, context: _Context) -> str:
@@ -207,10 +117,17 @@ def _caller(value: Any, context: _Context) -> str:
     return formats.number(value) if context.body.get("external_kind") == "e164" else _text(value, context)
 
 
+TABLES: Final = (
+    "action", "beep", "channels", "closure", "direction", "disclosure", "dispute_step", "erasure_reason",
+    "factor_change", "link", "mode", "note_kind", "outbound", "reset_outcome", "role", "timing",
+    "transfer_notice", "verification", "wants",
+)  # fmt: skip
+"""Types of fields whose values are the codes of a table."""
+
 WRITERS: Final[Mapping[str, Writer]] = {
     "text": _text,
     "count": lambda value, _context: str(format_decimal(int(value))),
-    "yes_no": lambda value, _context: str(YES_NO[bool(value)]),
+    "yes_no": lambda value, _context: sentence("yes_no", "yes" if value else "no"),
     "moment": _moment,
     "day": lambda value, _context: formats.date(date.fromisoformat(value)),
     "days": lambda value, _context: formats.days(int(value)),
@@ -231,28 +148,10 @@ WRITERS: Final[Mapping[str, Writer]] = {
     "formats": lambda value, _context: plans.format_list(value),
     "keep_question": _keep_question,
     "not_recorded": _not_recorded,
-    "erasure_reason": _erasure_reason,
     "error": _error,
     "amendment": _amendment,
     "outcome": _outcome,
-    "closure": lambda value, _context: subject_requests.closure(value),
-    "verification": lambda value, _context: str(VERIFICATIONS[value]),
-    "reset_outcome": lambda value, _context: str(RESET_OUTCOMES[value]),
-    "note_kind": lambda value, _context: str(NOTES[value]),
-    "dispute_step": lambda value, _context: str(DISPUTE_STEPS[value]),
-    "factor_change": _one_of(FACTOR_CHANGES),
-    "link": _one_of(LINKS),
-    "direction": _one_of(labels.DIRECTIONS),
-    "role": _one_of(ROLES),
-    "mode": _one_of(MODES),
-    "timing": _one_of(TIMINGS),
-    "outbound": _one_of(OUTBOUND),
-    "beep": _one_of(BEEPS),
-    "transfer_notice": _one_of(WAYS),
-    "action": _one_of(ACTIONS),
-    "wants": _one_of(subject_requests.WANTS),
-    "disclosure": _one_of(subject_requests.DISCLOSURES),
-    "channels": _one_of(CHANNELS),
+    **{table: _one_of(table) for table in TABLES},
 }
 """By type of a field, how its value is written (empty: it is not listed)."""
 

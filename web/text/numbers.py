@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from babel import Locale
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
 from recorder.errors import AccordError
 from recorder.prompts.country_rules import STRICT, Objection
 from recorder.prompts.purposes import standard
 from web.language import NAMES, current_language, current_locale
 from web.text import errors, formats
-
-MODES: Final[Mapping[str, object]] = {
-    "notice": _l("Callers are told"),
-    "opt-out": _l("Callers can refuse with a key"),
-    "opt-in": _l("Callers are asked first"),
-}
-
-MODE_EXPLANATIONS: Final[Mapping[str, object]] = {
-    "notice": _l("The announcement is played, and the call is recorded."),
-    "opt-out": _l("The announcement says how to refuse: callers who press 2 are not recorded."),
-    "opt-in": _l("Only callers who press 1 are recorded."),
-}
-
-WORDINGS: Final[Mapping[str, object]] = {"short": _l("Short"), "long": _l("In full sentences")}
-
-PARTS: Final[Mapping[str, object]] = {
-    "menu": _l("Choice of language"),
-    "announcement": _l("Announcement"),
-    "question": _l("Question"),
-    "declined": _l("If consent is refused"),
-}
-
+from web.text.sentences import sentence
 
 SOUND_MISSING: Final = "announcement.sound_missing"
 
@@ -48,35 +25,8 @@ def setup_error(error: AccordError, form: Collection[str]) -> tuple[str, str]:
     if error.error_id == SOUND_MISSING:
         return "", errors.error(SOUND_MISSING)
     if error.error_id.startswith(("prompt.", "tts.")):
-        return "", str(_("A sentence has no sound in one of these languages. Ask your provider."))
-    return "", str(_("This cannot be set up. Ask your provider."))
-
-
-def file_too_large(most: int) -> str:
-    """That a file is too large."""
-    return str(_("This file is too large. A greeting has at most %(size)s.", size=formats.size(most)))
-
-
-def mode(code: str) -> str:
-    """How callers are told, or asked."""
-    return str(MODES.get(code, code))
-
-
-def mode_explanation(code: str) -> str:
-    return str(MODE_EXPLANATIONS.get(code, ""))
-
-
-def wording(code: str) -> str:
-    return str(WORDINGS[code])
-
-
-def prompt_part(part: str, mode: str) -> str:
-    """What a sentence is in an announcement."""
-    if part == "question" and mode == "opt-out":
-        return str(_("After a wrong key"))
-    if part == "announcement" and mode == "opt-in":
-        return str(_("After a yes"))
-    return str(PARTS[part])
+        return "", sentence("setup", "no_sound")
+    return "", sentence("setup", "otherwise")
 
 
 def language_name(code: str) -> str:
@@ -97,42 +47,18 @@ def objection(each: Objection, country_code: str) -> str:
     name = country(country_code)
     known = standard().get(each.rule.purpose)
     purpose = known.label(current_language()) if known else each.rule.purpose
-    if each.kind == "mode":
-        return str(
-            _(
-                "%(country)s: for “%(purpose)s”, choose “%(mode)s”.",
-                country=name,
-                purpose=purpose,
-                mode=mode(each.rule.mode),
-            )
-        )
-    most = longest_days(each.rule.purpose, each.rule.longest_keep_days)
-    return str(
-        _(
-            "%(country)s: for “%(purpose)s”, at most %(time)s.",
-            country=name,
-            purpose=purpose,
-            time=formats.days(most),
-        )
+    limit = (
+        {"mode": sentence("mode", each.rule.mode)}
+        if each.kind == "mode"
+        else {"time": formats.days(longest_days(each.rule.purpose, each.rule.longest_keep_days))}
     )
+    return sentence("objection", each.kind, country=name, purpose=purpose, **limit)
 
 
 def longest_days(purpose: str, by_country: int) -> int:
     """The longest retention that may be announced for a purpose."""
     known = standard().get(purpose)
     return min(by_country, known.longest_keep_days) if known else by_country
-
-
-def retention_too_long(most: int) -> str:
-    return str(
-        ngettext(
-            "For these purposes, at most %(num)d day.", "For these purposes, at most %(num)d days.", most
-        )
-    )
-
-
-def retention_range(most: int) -> str:
-    return str(_("Write a number of days, from 1 to %(most)s.", most=most))
 
 
 def numbered(numbers: Sequence[str]) -> str:

@@ -6,19 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
-from recorder.lifecycle.plans import API, DOWNLOAD, EXPORT
 from web.language import current_language
 from web.state import current_plan
-
-FEATURES: Final[Mapping[str, object]] = {
-    DOWNLOAD: _l("Download recordings"),
-    EXPORT: _l("Lists as CSV files"),
-    API: _l("Access for your own programs"),
-}
-"""In the order in which they are listed."""
+from web.text.sentences import labels, plural
 
 FORMATS: Final[Mapping[str, object]] = {"opus": "Opus", "wav": "WAV"}
 
@@ -38,19 +29,12 @@ def plan_days() -> str:
     most = current_plan().longest_keep_days
     if most is None:
         return str(_("As long as your country’s rules allow"))
-    return str(ngettext("At most %(num)d day", "At most %(num)d days", most))
+    return plural("plan_days", most)
 
 
 def plan_limit(most: int) -> str:
     """That the visitor's plan has less retention than was entered."""
-    return str(
-        ngettext(
-            "At most %(num)d day in the plan “%(plan)s”. Your provider can change it.",
-            "At most %(num)d days in the plan “%(plan)s”. Your provider can change it.",
-            most,
-            plan=plan_name(),
-        )
-    )
+    return plural("plan_limit", most, plan=plan_name())
 
 
 def format_list(formats: Iterable[str]) -> str:
@@ -60,4 +44,4 @@ def format_list(formats: Iterable[str]) -> str:
 
 def plan_features() -> list[tuple[str, bool]]:
     """What plans can include, and whether the visitor's does."""
-    return [(str(text), code in current_plan().features) for code, text in FEATURES.items()]
+    return [(text, code in current_plan().features) for code, text in labels("plan_feature").items()]

@@ -31,7 +31,8 @@ from recorder.playback.interface import Actor
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment import By
 from tests.amendments import amend
-from web.text import log_details, retention
+from web.text import log_details
+from web.text.sentences import SENTENCES
 
 
 def test_every_kind_of_leaf_that_an_audit_knows_is_declared() -> None:
@@ -140,7 +141,7 @@ def test_erased_entries_say_so(house, browser, bakery, heard_recording) -> None:
     text = in_english(browser("paul")).get(f"/access-log?recording={heard_recording}").text
     erased, *rest = entries(text)
     assert "A recording was deleted." in erased
-    assert str(retention.ERASURE_REASONS["deleted"]) in erased
+    assert SENTENCES["erasure_reason"]["deleted"]["en"] in erased
     assert len(rest) == 5
     assert all("Erased with its recording." in each for each in rest)
     assert "Claire" not in " ".join(rest)

@@ -14,15 +14,23 @@ from flask_babel import format_decimal
 import web
 from recorder.audio.encoded_take import GAP_REASONS
 from recorder.auditlog.kinds import FIELDS, GROUPS, KINDS
+from recorder.catalogue import subject_request_queries
+from recorder.domain import roles
+from recorder.domain.call_plan import MODES
+from recorder.domain.line_policy import OFF, OUTBOUND_TIMINGS
 from recorder.domain.markers import MARKER_KINDS
 from recorder.domain.parties import Party
+from recorder.lifecycle import plans
 from recorder.playback import interface
 from recorder.prompts import purposes
+from recorder.seal import amendment_kinds, dispute_kinds
 from recorder.spool.layout import REASONS
 from recorder.switch import conference_events
 from web import WebConfig, create_app
 from web.language import NAMES, zone_name
-from web.text import eavesdrop, errors, formats, labels
+from web.playback.view_model import SUPERVISOR_KINDS
+from web.text import errors, formats
+from web.text.sentences import COUNTS, OTHERWISE, SENTENCES, variant
 
 ROOT = Path(web.__file__).parent
 TRANSLATIONS = ROOT / "translations"
@@ -70,9 +78,16 @@ def test_panel_has_every_announcement_language():
 
 
 def sentences_by_language() -> list[Mapping[str, str]]:
-    """What the access log says, and what is not possible."""
+    """What the access log says, what is not possible, and what pages say of codes."""
     labels_ = [*GROUPS.values(), *(each.label for each in FIELDS.values())]
-    return [*labels_, *(kind.sentence for kind in KINDS.values()), *errors.ERRORS.values()]
+    of_codes = [words for table in SENTENCES.values() for words in table.values()]
+    counts = [
+        {language: forms[form] for language, forms in words.items()}
+        for words in COUNTS.values()
+        for form in (0, 1)
+    ]
+    kinds = (kind.sentence for kind in KINDS.values())
+    return [*labels_, *kinds, *errors.ERRORS.values(), *of_codes, *counts]
 
 
 @pytest.mark.parametrize("language", ["en", *LANGUAGES])
@@ -161,9 +176,35 @@ def test_sentences_are_neutral(sentences, translation):
         assert [text for text in texts_in_language if biased_words.search(text)] == []
 
 
-def test_every_reason_and_gap_has_a_sentence():
-    assert set(labels.NOT_RECORDED) == REASONS
-    assert set(labels.GAPS) == GAP_REASONS
+@pytest.mark.parametrize(
+    ("table", "codes"),
+    [
+        ("not_recorded", REASONS),
+        ("gap", GAP_REASONS),
+        ("erasure_reason", amendment_kinds.ERASURE_REASONS),
+        ("amendment", {*amendment_kinds.KINDS.values()} - {amendment_kinds.ERASED}),
+        ("step", dispute_kinds.KINDS.values()),
+        ("mode", [*MODES, OFF]),
+        ("outbound", OUTBOUND_TIMINGS),
+        ("role", [*roles.ROLES, *roles.PROVIDER_ROLES, *roles.GUESTS]),
+        ("wants", subject_request_queries.WANTS),
+        ("plan_feature", plans.FEATURES),
+    ],
+)
+def test_every_code_has_a_sentence(table, codes):
+    assert {code.partition(" ")[0] for code in SENTENCES[table]} - {OTHERWISE} == {*codes}
+
+
+def test_pages_name_no_table_and_no_code_that_is_missing():
+    pages = [*ROOT.rglob("*.py"), *ROOT.glob("**/templates/**/*.*")]
+    source = "\n".join(each.read_text("utf-8") for each in pages)
+    places = re.findall(
+        r'(?<![A-Z]\.)\b(?:sentence|variant|labels)\(\s*"(\w+)"(?:, "([\w -]+)"\s*[,)])?', source
+    )
+    assert {table for table, _code in places} <= {*SENTENCES}
+    assert {(table, code) for table, code in places if code and code not in SENTENCES[table]} == set()
+    assert {*re.findall(r'\bplural\(\s*[\'"](\w+)[\'"]', source)} == {*COUNTS}
+    assert {table for table in SENTENCES if f'"{table}"' not in source} == set()
 
 
 def test_every_transfer_answer_has_a_sentence(app):
@@ -174,8 +215,9 @@ def test_every_transfer_answer_has_a_sentence(app):
     ]
     kinds += [("transfer_question_refused", each) for each in refused]
     with app.test_request_context():
-        sentences = [labels.participant_answer(*each) for each in kinds]
-        assert labels.participant_answer("transfer_question_refused", "in a way of tomorrow") not in sentences
+        sentences = [variant("participant_answer", *each) for each in kinds]
+        unknown = variant("participant_answer", "transfer_question_refused", "in a way of tomorrow")
+        assert unknown not in sentences
     assert len(set(sentences)) == len(sentences)
 
 
@@ -183,14 +225,13 @@ def test_every_eavesdropping_marker_has_a_sentence(app):
     audiences = {
         conference_events.audible_to(key, on_external) for key in "0123" for on_external in (True, False)
     }
-    markers = [{"heard_by": who, **({"channel": lane} if lane else {})} for who, lane in audiences]
     with app.test_request_context():
         sentences = [
-            eavesdrop.eavesdropping("supervisor_heard", eavesdrop.heard_by(each)) for each in markers
+            variant("eavesdropping", "supervisor_heard", f"{who} {lane}".strip()) for who, lane in audiences
         ]
-        sentences += [eavesdrop.eavesdropping(kind, "") for kind in eavesdrop.KINDS]
+        sentences += [variant("eavesdropping", kind, "") for kind in SUPERVISOR_KINDS]
     assert len(set(sentences)) == len(sentences) == 10
-    assert {kind for kind in MARKER_KINDS if kind.startswith("supervisor_")} == set(eavesdrop.KINDS)
+    assert {kind for kind in MARKER_KINDS if kind.startswith("supervisor_")} == set(SUPERVISOR_KINDS)
 
 
 def test_every_refusal_of_the_gate_has_a_sentence():
