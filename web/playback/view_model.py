@@ -13,11 +13,11 @@ from recorder.playback.interface import SOUNDS
 from recorder.seal.consent_record import Consent, KeepQuestion
 from recorder.seal.duration_check import unexplained_ms
 from recorder.seal.manifest import AnnouncedPurpose, Manifest
+from web.text.sentences import SENTENCES
 
 ANNOUNCEMENT_END: Final = "announcement_end"
 KEEP_QUESTION: Final = "keep_question"
 SPOKEN_ANSWER: Final = "spoken_answer"
-NOTE: Final = "moment_marked"
 WRITTEN_NOTE: Final = "note"
 PARTICIPANT_KINDS: Final = (
     "transfer_question_finished",
@@ -27,8 +27,6 @@ PARTICIPANT_KINDS: Final = (
 """Kinds of markers about a transfer target who was asked for consent."""
 JOINED_KINDS: Final = ("participant_joined", "participant_left")
 """Kinds of markers about people who joined or left the call."""
-OTHER_RECORDING_KINDS: Final = ("other_recording_started", "other_recording_stopped")
-"""Kinds of markers about a recording by the telephone system itself."""
 
 SUPERVISOR_KINDS: Final = ("supervisor_joined", "supervisor_left", "supervisor_heard")
 
@@ -39,10 +37,10 @@ class TimelineEntry:
 
     ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
     :data:`KEEP_QUESTION`, with the question in ``question``; :data:`SPOKEN_ANSWER`, where a spoken answer
-    begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
-    since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
-    with their side as ``answer``; one of :data:`OTHER_RECORDING_KINDS`; or one of
-    :data:`SUPERVISOR_KINDS`, with the parties that could hear the supervisor as ``answer``."""
+    begins; :data:`WRITTEN_NOTE`, a ``note`` written since; one of :data:`PARTICIPANT_KINDS`, with the
+    participant's ``answer``; or one that ``[marker]`` in ``web/text/sentences.toml`` has a sentence for. Of
+    these, :data:`JOINED_KINDS` have the side of the person as ``answer``, and :data:`SUPERVISOR_KINDS` the
+    parties that could hear the supervisor."""
 
     start_ms: int
     end_ms: int
@@ -91,7 +89,7 @@ def from_manifest(manifest: Manifest) -> RecordingView:
     markers = tuple(
         TimelineEntry(each.offset_ms, each.offset_ms, "both", each.kind, answer=_answer(each))
         for each in manifest.markers
-        if each.kind in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *OTHER_RECORDING_KINDS, *SUPERVISOR_KINDS)
+        if each.kind in PARTICIPANT_KINDS or each.kind in SENTENCES["marker"]
     )
     return RecordingView(
         recording=manifest.recording,

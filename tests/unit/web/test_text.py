@@ -227,9 +227,9 @@ def test_every_eavesdropping_marker_has_a_sentence(app):
     }
     with app.test_request_context():
         sentences = [
-            variant("eavesdropping", "supervisor_heard", f"{who} {lane}".strip()) for who, lane in audiences
+            variant("marker", "supervisor_heard", f"{who} {lane}".strip()) for who, lane in audiences
         ]
-        sentences += [variant("eavesdropping", kind, "") for kind in SUPERVISOR_KINDS]
+        sentences += [variant("marker", kind, "") for kind in SUPERVISOR_KINDS]
     assert len(set(sentences)) == len(sentences) == 10
     assert {kind for kind in MARKER_KINDS if kind.startswith("supervisor_")} == set(SUPERVISOR_KINDS)
 
