@@ -8,19 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from recorder.audit import leaf_schema
 from recorder.audit.findings import AuditFinding, checked, not_checked
-from recorder.audit.leaf_schema import (
-    END_COLUMNS,
-    FULLY_LOGGED,
-    MUTABLE,
-    OFFBOARDED,
-    PERSONAL,
-    STATEMENTS,
-    Body,
-    agrees,
-    is_owned,
-    rows_of,
-)
 from recorder.audit.limits import LimitAudit
 from recorder.catalogue.database import Table, database
 from recorder.catalogue.tables.amendment import AmendmentTable
@@ -55,7 +44,9 @@ ABOUT: Final[Mapping[type[Table], str]] = {
 }  # fmt: skip
 """Tables about a recording or call, which may have been erased, and the column that names it."""
 
-COLLECTED: Final = frozenset({*STATEMENTS, *OFFBOARDED, RESTARTED, SET, LIFTED, RESTORED})
+COLLECTED: Final = frozenset(
+    {*leaf_schema.STATEMENTS, *leaf_schema.OFFBOARDED, RESTARTED, SET, LIFTED, RESTORED}
+)
 """Kinds of leaves to collect."""
 
 
@@ -85,13 +76,13 @@ class RowAudit:
     def __post_init__(self) -> None:
         self._limits = LimitAudit(self.tenant)
 
-    def collect(self, number: int, kind: str, body: Body, at: str) -> None:
+    def collect(self, number: int, kind: str, body: leaf_schema.Body, at: str) -> None:
         """Collect one leaf's body."""
         if kind == RESTARTED:
             self.first_heads[int(body["epoch"])] = int(body["checkpoint"])
         elif kind in (SET, LIFTED):
             self._limits.collect(number, body)
-        elif kind in OFFBOARDED:
+        elif kind in leaf_schema.OFFBOARDED:
             self._left = True
         elif kind == RESTORED:  # a restore ends all sessions, and has no verification calls
             self._ended[SessionTable] |= self._known[SessionTable]
@@ -99,7 +90,7 @@ class RowAudit:
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
-        statement = STATEMENTS.get(kind)
+        statement = leaf_schema.STATEMENTS.get(kind)
         identity = None if statement is None else statement.which(body)
         if statement is None or identity is None:
             return
@@ -107,11 +98,11 @@ class RowAudit:
         if statement.makes:
             self._known[model].add(identity)
         values = statement.values(body, at)
-        if model in END_COLUMNS and END_COLUMNS[model][0] in values:
+        if model in leaf_schema.END_COLUMNS and leaf_schema.END_COLUMNS[model][0] in values:
             self._ended[model].add(identity)
         if model is SessionTable and statement.makes:
             self._opened[identity] = at
-        if model in MUTABLE:
+        if model in leaf_schema.MUTABLE:
             self._last[model].setdefault(identity, {}).update(values)
             return
         rows = self._batches[model]
@@ -141,12 +132,12 @@ class RowAudit:
             if (there := AmendmentTable.select().where(mine).count()) < count:
                 what = f"the log has {count} amendments, but there are {there} rows"
                 yield self._finding("row.deleted", AmendmentTable, f"of {recording}", what)
-        for model in FULLY_LOGGED:
+        for model in leaf_schema.FULLY_LOGGED:
             where = f"{self.tenant}: {model._meta.table_name}"
             yield from checked(where, self._unlogged, model, erased)
 
     def _compare(self, model: type[Table], rows: Mapping[str, Mapping[str, Any]]) -> None:
-        if self._left and model in PERSONAL:
+        if self._left and model in leaf_schema.PERSONAL:
             return
         there = self._rows(model, list(rows))
         for identity, values in rows.items():
@@ -166,8 +157,8 @@ class RowAudit:
                 what = "the log has it, but there is no such row"
                 yield self._finding("row.deleted", model, identity, what)
             return
-        others = [name for name, value in values.items() if not agrees(row, name, value)]
-        others += [] if is_owned(row, self.tenant) else ["tenant_id"]
+        others = [name for name, value in values.items() if not leaf_schema.agrees(row, name, value)]
+        others += [] if leaf_schema.is_owned(row, self.tenant) else ["tenant_id"]
         if self._left and model is UserTable:  # offboarding erased their names
             others = [name for name in others if name not in (LOGIN_SHA256, PROFILE_SHA256)]
         if others:
@@ -200,11 +191,11 @@ class RowAudit:
 
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[AuditFinding]:
         last, known = "", self._known[model]
-        ends = [getattr(model, name) for name in END_COLUMNS.get(model, ())]
-        if self._left and model in PERSONAL:
+        ends = [getattr(model, name) for name in leaf_schema.END_COLUMNS.get(model, ())]
+        if self._left and model in leaf_schema.PERSONAL:
             return
         while True:
-            mine = rows_of(model, self.tenant) & (model.id > last)
+            mine = leaf_schema.rows_of(model, self.tenant) & (model.id > last)
             rows = database.execute(
                 model.select(model.id, *ends).where(mine).order_by(model.id).limit(PAGE)
             ).fetchall()
@@ -217,7 +208,7 @@ class RowAudit:
                 elif any(each is not None for each in row) and identity not in self._ended[model]:
                     code, what = (
                         "row.changed",
-                        f"the log does not record its end: {', '.join(END_COLUMNS[model])}",
+                        f"the log does not record its end: {', '.join(leaf_schema.END_COLUMNS[model])}",
                     )
                 else:
                     continue

@@ -21,18 +21,10 @@ from recorder.cli.terminal import printable
 from recorder.cli.users import open_invitations, panel_link
 from recorder.domain import time_zones
 from recorder.errors import ConfigError
+from recorder.features.customer_import import service
 from recorder.features.customer_import.entries import CustomerValues, read_customers
 from recorder.features.customer_import.plan import PersonStep, Planner
 from recorder.features.customer_import.queries import read_known_customers
-from recorder.features.customer_import.service import (
-    PARTS,
-    REFUSED,
-    STATES,
-    CustomerImport,
-    InvitationLink,
-    StepOutcome,
-    plan_outcome,
-)
 from recorder.features.customer_import.table import TableMistake, read_table
 from recorder.lifecycle import plans
 from recorder.processes.customer_import import OperatorOperations, complete_with
@@ -105,14 +97,14 @@ def import_customers(
         sys.exit(1)
     steps = [step for tenant in tenants for step in tenant.steps]
     if is_check:
-        outcomes = [plan_outcome(step, update) for step in steps]
+        outcomes = [service.plan_outcome(step, update) for step in steps]
     else:
         invites = any(isinstance(step, PersonStep) and step.known is None for step in steps)
         write_links = _open_links(context, links) if invites else None
         operations = OperatorOperations.of(context.keyring(), open_invitations(context), sources, write_links)
         outcomes = []
         with ProgressLine() as progress:
-            for outcome in CustomerImport(operations, update).run(tenants):
+            for outcome in service.CustomerImport(operations, update).run(tenants):
                 outcomes.append(outcome)
                 progress.tell("steps", len(outcomes), len(steps))
         outcomes.sort(key=lambda each: each.line)
@@ -121,16 +113,17 @@ def import_customers(
     _print_findings(findings, report)
     counts = Counter((each.part, each.state) for each in outcomes)
     totals: list[Record] = [
-        {"part": part, **{state: counts[part, state] for state in STATES}} for part in PARTS.values()
+        {"part": part, **{state: counts[part, state] for state in service.STATES}}
+        for part in service.PARTS.values()
     ]
     if is_json():
         print_json({"counts": totals, "findings": [*map(_finding_record, findings)]})
     else:
-        print_list("counts", totals, ("part", *STATES))
-    sys.exit(1 if any(each.state == REFUSED for each in outcomes) else 0)
+        print_list("counts", totals, ("part", *service.STATES))
+    sys.exit(1 if any(each.state == service.REFUSED for each in outcomes) else 0)
 
 
-WriteLinks = Callable[[Sequence[InvitationLink]], None]
+WriteLinks = Callable[[Sequence[service.InvitationLink]], None]
 
 
 def _open_links(context: Context, path: Path | None) -> WriteLinks | None:
@@ -155,7 +148,7 @@ def _open_links(context: Context, path: Path | None) -> WriteLinks | None:
     if not found.st_size:
         os.write(file, csv_rows.row(("tenant", "name", "address", "link")).encode())
 
-    def write(links: Sequence[InvitationLink]) -> None:
+    def write(links: Sequence[service.InvitationLink]) -> None:
         rows = ((each.customer, each.name, each.address, panel_link(context, each.path)) for each in links)
         os.write(file, "".join(map(csv_rows.row, rows)).encode())
         os.fsync(file)
@@ -186,7 +179,7 @@ def _open_report(path: Path | None) -> Callable[[Iterable[ReportRow]], None]:
     return write
 
 
-def _rows(outcome: StepOutcome) -> Iterable[ReportRow]:
+def _rows(outcome: service.StepOutcome) -> Iterable[ReportRow]:
     if outcome.findings:
         return (_row(each, outcome.part, outcome.state) for each in outcome.findings)
     return ((outcome.line, outcome.part, outcome.state, "", "", "", ""),)

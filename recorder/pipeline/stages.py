@@ -40,16 +40,7 @@ from recorder.errors import SealError, StoreError, TakeError
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
 from recorder.lifecycle.statements import LEFT, statements_of
-from recorder.pipeline.erasure_check import (
-    ErasedSealedTake,
-    ErasedTake,
-    delete_remains,
-    delete_tenant_key,
-    erased_by_statement,
-    erased_sealed,
-    find_erasure,
-    find_new_erasure,
-)
+from recorder.pipeline import erasure_check
 from recorder.pipeline.stored_take import stored_take
 from recorder.pipeline.unrecorded_call import check_name, list_call, list_take, reason_not_kept, salvage_call
 from recorder.seal import duration_check
@@ -59,17 +50,8 @@ from recorder.seal.manifest import IMPORTED
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
-from recorder.spool import disk_space
+from recorder.spool import disk_space, layout
 from recorder.spool.atomic_files import memory_file, write_file
-from recorder.spool.layout import (
-    END,
-    STORED,
-    CallStart,
-    quarantine,
-    read_failure,
-    read_take,
-    remove_take,
-)
 from recorder.store.contract import Conflict, NotFound, Store
 
 Stage = Literal["note", "encode", "seal", "store", "catalogue"]
@@ -95,16 +77,16 @@ log = structlog.get_logger()
 
 def next_stage(folder: Path) -> Stage | None:
     """The next stage of a folder in the spool; ``None`` if it is not the worker's, or was removed."""
-    if not (folder / END).exists():
+    if not (folder / layout.END).exists():
         return None
-    if (folder / STORED).exists():
+    if (folder / layout.STORED).exists():
         return "catalogue"
     if (folder / MANIFEST).exists():
         return "store"
     if (folder / ENCODED).exists():
         return "seal"
     try:
-        take = read_take(folder)
+        take = layout.read_take(folder)
     except (TakeError, OSError):
         return "note"  # which quarantines it or reports the error
     return "encode" if reason_not_kept(take) is None else "note"
@@ -141,7 +123,7 @@ def step(folder: Path, now: datetime, services: Services, encode_take: EncodeTak
 def _is_permanent(error: TakeError) -> bool:
     """Whether waiting cannot help. A file that cannot be read now (a missing disk, another owner) may not be
     damaged."""
-    return error.error_id in IMPOSSIBLE and read_failure(error) is None
+    return error.error_id in IMPOSSIBLE and layout.read_failure(error) is None
 
 
 def quarantine_take(folder: Path, reason: str, now: datetime, services: Services) -> None:
@@ -150,7 +132,7 @@ def quarantine_take(folder: Path, reason: str, now: datetime, services: Services
     start, end = salvage_call(folder, now)
     list_call(start, end, reason, until, now, services.entropy, statements_of(services))
     services.boundary("listed")
-    quarantine(folder, reason, now, until)
+    layout.quarantine(folder, reason, now, until)
     metrics.TAKES.labels("quarantined").inc()
 
 
@@ -159,14 +141,14 @@ def _note(folder: Path, now: datetime, services: Services) -> bool:
     if unrecorded is None:
         return True  # unreadable when the stage was chosen, readable now
     services.boundary("noted")
-    remove_take(unrecorded)
+    layout.remove_take(unrecorded)
     metrics.TAKES.labels("noted").inc()
     services.boundary("removed")
     return False
 
 
 def _encode(folder: Path, now: datetime, services: Services, encode_take: EncodeTake) -> bool:
-    take = read_take(folder)
+    take = layout.read_take(folder)
     start = take.start
     check_name(folder, start)
     if start.import_keep_until is not None:
@@ -198,7 +180,7 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
     try:
         encoded = read_encoded(folder)
         statement = statements_of(services).look(encoded.take.start.tenant, folder.name)
-        if (erased := erased_by_statement(folder, statement)) is not None:
+        if (erased := erasure_check.erased_by_statement(folder, statement)) is not None:
             return _remove_erased(erased, services)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
@@ -213,7 +195,7 @@ def _seal(folder: Path, now: datetime, services: Services) -> bool:
     return True
 
 
-def _check_line(start: CallStart) -> None:
+def _check_line(start: layout.CallStart) -> None:
     """Refuse a call that began after its line had ended: the node's snapshot was old, and it played the
     former customer's announcement. Neither that customer nor the next may hear the call. Raises
     :class:`TakeError`."""
@@ -229,7 +211,7 @@ def _check_line(start: CallStart) -> None:
 def _store(folder: Path, now: datetime, services: Services) -> bool:
     sealed = read_sealed(folder, services.root)
     statement = statements_of(services).look(sealed.manifest.tenant, sealed.recording)
-    erased = erased_sealed(sealed, statement) or _find_erasure(sealed, now, services)
+    erased = erasure_check.erased_sealed(sealed, statement) or _find_erasure(sealed, now, services)
     if erased is not None:
         return _delete_erased(erased, services)
     try:
@@ -240,7 +222,7 @@ def _store(folder: Path, now: datetime, services: Services) -> bool:
             raise
         return _delete_erased(erased, services)
     try:
-        write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
+        write_file(folder / layout.STORED, json.dumps({"stored_at": to_iso(now)}).encode())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -252,24 +234,24 @@ def _store(folder: Path, now: datetime, services: Services) -> bool:
 
 
 def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
-    take = read_take(folder)
+    take = layout.read_take(folder)
     sealed = read_sealed(folder, services.root)
     version = version_of(sealed.manifest.tenant)
     limits = limits_of(sealed.manifest.tenant, services.trust)
     parties = take.start.external_party, take.end.internal_party
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-    erased = find_new_erasure(sealed, services.store, services.root, now, services.revoked())
+    erased = erasure_check.find_new_erasure(sealed, services.store, services.root, now, services.revoked())
     if erased is not None:
         return _delete_erased(erased, services)
     statement = statements_of(services).look(row.tenant, row.id)
-    if (erased := erased_sealed(sealed, statement)) is not None:
+    if (erased := erasure_check.erased_sealed(sealed, statement)) is not None:
         return _delete_erased(erased, services)
     despite = statement.unsigned | (statement.signed - {LEFT})
     added = recordings.add_recording(row, now=now, entropy=services.entropy, limits=version, despite=despite)
     if added:
         _report_problems(sealed)
     services.boundary("catalogued")
-    remove_take(stored_take(sealed, services.store))
+    layout.remove_take(stored_take(sealed, services.store))
     metrics.TAKES.labels("stored").inc()
     services.boundary("removed")
     return False
@@ -291,19 +273,21 @@ def _report_problems(sealed: SealedTake) -> None:
         )
 
 
-def _find_erasure(sealed: SealedTake, now: datetime, services: Services) -> ErasedSealedTake | None:
-    return find_erasure(sealed, services.store, services.root, now, services.revoked())
+def _find_erasure(
+    sealed: SealedTake, now: datetime, services: Services
+) -> erasure_check.ErasedSealedTake | None:
+    return erasure_check.find_erasure(sealed, services.store, services.root, now, services.revoked())
 
 
-def _delete_erased(erased: ErasedSealedTake, services: Services) -> bool:
+def _delete_erased(erased: erasure_check.ErasedSealedTake, services: Services) -> bool:
     """Delete the remains of an erased recording's take, in the spool and in the bucket."""
     eraser, sealed = services.eraser, erased.sealed
     tenant = sealed.manifest.tenant
-    delete_remains(erased, eraser, services.root, services.revoked())
+    erasure_check.delete_remains(erased, eraser, services.root, services.revoked())
     if tenant_queries.tenant_wrapped_key(tenant) is None:
         customer = statements_of(services).find_erased(tenant)
         if customer is not None:
-            delete_tenant_key(customer, eraser)
+            erasure_check.delete_tenant_key(customer, eraser)
     log.warning(
         "take.already_erased",
         recording=sealed.recording,
@@ -314,9 +298,9 @@ def _delete_erased(erased: ErasedSealedTake, services: Services) -> bool:
     return _remove_erased(erased, services)
 
 
-def _remove_erased(erased: ErasedTake, services: Services) -> bool:
+def _remove_erased(erased: erasure_check.ErasedTake, services: Services) -> bool:
     """Remove the folder of an erased take."""
-    remove_take(erased)
+    layout.remove_take(erased)
     metrics.TAKES.labels("erased").inc()
     services.boundary("removed")
     return False

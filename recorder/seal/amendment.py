@@ -34,15 +34,7 @@ from typing import Annotated, Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError
-from recorder.seal import hints, signed_document, signing
-from recorder.seal.amendment_kinds import (
-    ERASED,
-    KINDS,
-    OUTCOME_ADDED,
-    Data,
-    data_body,
-    read_data,
-)
+from recorder.seal import amendment_kinds, hints, signed_document, signing
 from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, one_of
 
 MAX_BYTES = 1024 * 1024
@@ -77,13 +69,13 @@ class Amendment:
     predecessor: str
     at: datetime
     by: By
-    data: Data
+    data: amendment_kinds.Data
     signing_key_id: str = ""
     sha256: str = ""
 
     @property
     def kind(self) -> str:
-        return KINDS[type(self.data)]
+        return amendment_kinds.KINDS[type(self.data)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +101,10 @@ def _check(found: AmendmentBody) -> None:
             "amendment.body.by names no user with an id, and no other author without one",
             hints.DOCUMENT,
         )
-    read_data(found.kind, found.data)
+    amendment_kinds.read_data(found.kind, found.data)
 
 
-_USES: Final = {ERASED: signing.TOMBSTONE, OUTCOME_ADDED: signing.MANIFEST}
+_USES: Final = {amendment_kinds.ERASED: signing.TOMBSTONE, amendment_kinds.OUTCOME_ADDED: signing.MANIFEST}
 """The endorsements that some kinds take. An outcome ends the deferral of an erasure: only the worker, which
 compares it with the dispute's statements, can seal it."""
 
@@ -166,7 +158,7 @@ def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None 
         predecessor=body.predecessor,
         at=body.at,
         by=body.by,
-        data=read_data(body.kind, body.data),
+        data=amendment_kinds.read_data(body.kind, body.data),
         signing_key_id=signed.key_id,
         sha256=hashlib.sha256(content).hexdigest(),
     )
@@ -182,5 +174,5 @@ def body_of(amendment: Amendment) -> AmendmentBody:
         kind=amendment.kind,
         at=amendment.at,
         by=amendment.by,
-        data=data_body(amendment.data),
+        data=amendment_kinds.data_body(amendment.data),
     )

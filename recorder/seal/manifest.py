@@ -22,16 +22,7 @@ from recorder.domain.markers import SealedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.seal import canonical_json, hints, signing, streaming_aead
-from recorder.seal.consent_record import (
-    ANSWERS,
-    Consent,
-    KeepConsent,
-    KeepQuestion,
-    find_consent_contradiction,
-    find_contradiction,
-    is_keep_consented,
-)
+from recorder.seal import canonical_json, consent_record, hints, signing, streaming_aead
 from recorder.seal.keyring import RESTORE, Secret, key_part
 from recorder.seal.signed_document import Kind
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
@@ -181,9 +172,9 @@ class Manifest:
     sample_rate: Positive
     announced: Annotated[Announced | None, Field(alias="announcement")]
     unannounced: str | None
-    consent: Consent
-    keep_questions: tuple[KeepQuestion, ...]
-    keep_consent: KeepConsent | None
+    consent: consent_record.Consent
+    keep_questions: tuple[consent_record.KeepQuestion, ...]
+    keep_consent: consent_record.KeepConsent | None
     markers: tuple[SealedMarker, ...]
     gaps: tuple[Gap, ...]
     objects: tuple[Object, ...]
@@ -214,7 +205,7 @@ class Manifest:
         answered), or ``None`` (nothing was asked or answered)."""
         if self.keep_consent is not None:
             return YES
-        answers = [each.answer for each in self.keep_questions if each.answer in ANSWERS]
+        answers = [each.answer for each in self.keep_questions if each.answer in consent_record.ANSWERS]
         return None if not answers or answers[-1] == YES else answers[-1]
 
     @property
@@ -265,12 +256,12 @@ def _check(manifest: Manifest) -> None:
         if len({each.code for each in announced.purposes}) != len(announced.purposes):
             refuse("a purpose is named twice")
     for why in (
-        find_consent_contradiction(manifest.consent, announced is not None),
-        find_contradiction(manifest.keep_questions, manifest.duration_ms),
+        consent_record.find_consent_contradiction(manifest.consent, announced is not None),
+        consent_record.find_contradiction(manifest.keep_questions, manifest.duration_ms),
     ):
         if why is not None:
             refuse(why)
-    if (manifest.keep_consent is not None) != is_keep_consented(
+    if (manifest.keep_consent is not None) != consent_record.is_keep_consented(
         announced is not None, manifest.keep_questions
     ):
         refuse("it is kept by agreement without a yes that counts, or not kept with one")

@@ -20,19 +20,10 @@ import structlog
 
 from recorder.errors import StoreError
 from recorder.ids import Entropy
+from recorder.store import s3_errors
 from recorder.store.contract import Abilities, Conflict, NotFound, Unreachable
 from recorder.store.object_keys import check_key, check_prefix
 from recorder.store.s3_client import Bucket, connect
-from recorder.store.s3_errors import (
-    MISMATCH,
-    Exists,
-    PastTheEnd,
-    bad_answer,
-    hash_mismatch,
-    read_body,
-    refuse_failure,
-    translate_errors,
-)
 
 log = structlog.get_logger()
 
@@ -54,7 +45,7 @@ class S3Store:
         self._bucket = bucket.name
         self._seconds = bucket.read_timeout
         for client in (self._client, self._hash_in_header):
-            client.meta.events.register("after-call.s3", refuse_failure)
+            client.meta.events.register("after-call.s3", s3_errors.refuse_failure)
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
         self._entropy = entropy
         self._abilities: Abilities | None = None
@@ -70,7 +61,7 @@ class S3Store:
             more |= _lock(locked_until, None if able.checks_sha256 else path)
         try:
             self._send(key, path, sha256, more)
-        except Exists:
+        except s3_errors.Exists:
             self._compare(key, sha256)
 
     def replace(self, key: str, path: Path, sha256: str) -> None:
@@ -124,10 +115,10 @@ class S3Store:
                     not range_option
                     or not answer.get("ContentRange", f"bytes {start}-").startswith(f"bytes {start}-")
                 ):
-                    raise bad_answer(self._where, key, "not the part that was requested")
+                    raise s3_errors.bad_answer(self._where, key, "not the part that was requested")
                 most = end - start if part and end is not None else None
-                content = read_body(answer, most, self._seconds)
-        except PastTheEnd:
+                content = s3_errors.read_body(answer, most, self._seconds)
+        except s3_errors.PastTheEnd:
             if not range_option:
                 raise
             return b""
@@ -147,7 +138,7 @@ class S3Store:
                 page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token)
                 keys = [entry["Key"] for entry in page.get("Contents", ())]
                 if not all(key.startswith(prefix) for key in keys):
-                    raise bad_answer(self._where, prefix, "it lists keys with another prefix")
+                    raise s3_errors.bad_answer(self._where, prefix, "it lists keys with another prefix")
                 more = _next(page, token, ContinuationToken="NextContinuationToken")
             # A server that ignores the start key returns earlier keys as well.
             yield from (key for key in keys if key > after)
@@ -209,7 +200,7 @@ class S3Store:
         which: dict[str, Any] = {"VersionId": version} if version else {}
         with self._errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=key, **which)
-        raise hash_mismatch(key)
+        raise s3_errors.hash_mismatch(key)
 
     def _versions(self, key: str) -> tuple[str, ...]:
         """Every version and deletion marker of an object, the latest first."""
@@ -244,7 +235,7 @@ class S3Store:
                 checks_sha256=self._refusal(
                     key, b"3", ChecksumSHA256=base64.b64encode(hashlib.sha256(b"4").digest()).decode()
                 )
-                == MISMATCH,
+                == s3_errors.MISMATCH,
                 versioning=versioned and self._keeps_versions(key),
                 object_lock=self.locks(),
             )
@@ -264,7 +255,7 @@ class S3Store:
             self._put_small(key, body, **more)
         except Unreachable:
             raise
-        except Exists:
+        except s3_errors.Exists:
             return _EXISTS
         except StoreError as error:
             return error.error_id
@@ -289,7 +280,7 @@ class S3Store:
             return False
 
     def _errors(self, key: str) -> AbstractContextManager[None]:
-        return translate_errors(self._where, key)
+        return s3_errors.translate_errors(self._where, key)
 
 
 def _lock(until: datetime, path: Path | None) -> dict[str, Any]:

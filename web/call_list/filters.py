@@ -10,14 +10,7 @@ from zoneinfo import ZoneInfo
 
 from recorder.catalogue.records import Cursor
 from recorder.domain import phone_numbers
-from recorder.features.call_list.rules import (
-    AGREEMENTS,
-    CONSENTS,
-    DIRECTIONS,
-    CallQuery,
-    parse_name,
-    parse_text,
-)
+from recorder.features.call_list import rules
 
 RECORDED = "recorded"
 NOT_RECORDED = "not-recorded"
@@ -95,14 +88,14 @@ class CallFilter:
 
     def query(
         self, tenant: str, zone: ZoneInfo, now: datetime, scope: frozenset[str] | None = None
-    ) -> CallQuery:
+    ) -> rules.CallQuery:
         """What to search for, on behalf of a visitor who may see the lines of a ``scope`` (``None``: all)."""
         first, last = self.days(now.astimezone(zone).date())
         shortest, longest = LENGTHS.get(self.length, (None, None))
-        return CallQuery(
+        return rules.CallQuery(
             tenant=tenant,
-            text=parse_text(self.typed),
-            name=parse_name(self.typed),
+            text=rules.parse_text(self.typed),
+            name=rules.parse_name(self.typed),
             since=None if first is None else datetime.combine(first, time.min, zone),
             until=None if last is None else datetime.combine(last + timedelta(days=1), time.min, zone),
             line=self.line or None,
@@ -160,7 +153,7 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         return value
 
     typed = arguments.get("q", "").strip()[: phone_numbers.LONGEST]
-    if typed and parse_text(typed) is None:
+    if typed and rules.parse_text(typed) is None:
         wrong.add("q")
     days: dict[str, date | None] = {}
     for name in ("from", "to"):
@@ -187,10 +180,10 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         first=first,
         last=last,
         line=arguments.get("line", "").strip()[:60],
-        direction=one_of("direction", DIRECTIONS),
+        direction=one_of("direction", rules.DIRECTIONS),
         length=one_of("length", LENGTHS),
-        consent=one_of("consent", CONSENTS),
-        agreement=one_of("agreement", AGREEMENTS),
+        consent=one_of("consent", rules.CONSENTS),
+        agreement=one_of("agreement", rules.AGREEMENTS),
         held=arguments.get("held") == "yes",
         noted=arguments.get("noted") == "yes",
         label=arguments.get("label", "").strip()[:60],

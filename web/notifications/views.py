@@ -14,18 +14,7 @@ from werkzeug.wrappers import Response
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError
-from recorder.features.notifications import queries, service
-from recorder.features.notifications.rules import (
-    ARCHIVE,
-    CALL_CAUSES,
-    HOLD,
-    KINDS,
-    LEGAL_DUTY,
-    REQUEST,
-    SET_ASIDE,
-    SWITCHED_OFF,
-    Notification,
-)
+from recorder.features.notifications import queries, rules, service
 from recorder.features.notifications.sentences import CauseSentences, explain_cause
 from web.decorators import admins_only
 from web.language import current_language
@@ -43,7 +32,7 @@ class ListedNotification:
     """A notification as the page shows it; ``address`` is where it leads, empty for nowhere, and ``change``
     its last change."""
 
-    row: Notification
+    row: rules.Notification
     words: CauseSentences
     unread: bool
     address: str
@@ -127,38 +116,38 @@ def change_choices() -> Response:
     """Choose how to be told, from the account page."""
     user = current_visitor().user
     try:
-        service.set_choices(user.tenant, user.id, {kind: request.form.get(kind, "") for kind in KINDS})
+        service.set_choices(user.tenant, user.id, {kind: request.form.get(kind, "") for kind in rules.KINDS})
     except ValueError:
         abort(400)
     flash(_("Saved."))
     return redirect(url_for("account.show", _anchor="notifications"), 303)
 
 
-def _listed(row: Notification, unread: bool) -> ListedNotification:
+def _listed(row: rules.Notification, unread: bool) -> ListedNotification:
     tenant = current_visitor().tenant
     words = explain_cause(row.cause, row.data, current_language(), tenant.time_zone)
     return ListedNotification(row, words, unread, _address(row), _action(row), to_iso(row.changed_at))
 
 
-def _address(row: Notification) -> str:
+def _address(row: rules.Notification) -> str:
     request_id = str(row.data.get("request", ""))
     addresses: Mapping[str, tuple[str, dict[str, Any]]] = {
-        SWITCHED_OFF: ("numbers.show", {}),
-        ARCHIVE: ("offboarding.show", {}),
-        HOLD: ("playback.show_recording", {"recording_id": row.recording or "-"}),
-        REQUEST: ("subject_requests.show", {"request_id": request_id}),
-        LEGAL_DUTY: ("subject_requests.show", {"request_id": request_id}),
+        rules.SWITCHED_OFF: ("numbers.show", {}),
+        rules.ARCHIVE: ("offboarding.show", {}),
+        rules.HOLD: ("playback.show_recording", {"recording_id": row.recording or "-"}),
+        rules.REQUEST: ("subject_requests.show", {"request_id": request_id}),
+        rules.LEGAL_DUTY: ("subject_requests.show", {"request_id": request_id}),
     }
-    if row.cause in CALL_CAUSES:
-        reason = None if row.cause == SET_ASIDE else row.cause
+    if row.cause in rules.CALL_CAUSES:
+        reason = None if row.cause == rules.SET_ASIDE else row.cause
         return url_for("call_list.list_calls", line=row.line, show="not-recorded", reason=reason)
     endpoint, values = addresses.get(row.cause, ("", {}))
     return url_for(endpoint, **values) if endpoint else ""
 
 
-def _action(row: Notification) -> str:
-    if row.cause in CALL_CAUSES:
+def _action(row: rules.Notification) -> str:
+    if row.cause in rules.CALL_CAUSES:
         return str(_("Show these calls"))
-    if row.cause == SWITCHED_OFF:
+    if row.cause == rules.SWITCHED_OFF:
         return str(_("Go to Numbers"))
     return labels("notification_action").get(row.cause, "")

@@ -29,14 +29,8 @@ from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keep_agreement import WITHDRAWN, keep_agreement, longest_consent, rests_on_both
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
+from web.playback import view_model
 from web.playback.retention_view import retention_context
-from web.playback.view_model import (
-    WRITTEN_NOTE,
-    RecordingView,
-    TimelineEntry,
-    entry_order,
-    from_manifest,
-)
 from web.state import current_visitor, now, page_faults, panel_state, report_unavailable
 from web.text import formats, labels
 
@@ -92,7 +86,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         report_unavailable(error)
         row = queries.recording(visitor.tenant.id, recording_id)  # the gate has let the visitor see it
         return render_template("playback/call_state.html", state="unreachable", recording=row), 503
-    status, view = facts.status, from_manifest(facts.status.chain.manifest)
+    status, view = facts.status, view_model.from_manifest(facts.status.chain.manifest)
     allowed = [each for each in facts.choices if each.allowed]
     call_notes = notes.notes_of(visitor.tenant.id, status.row.id)
     writes = visitor.user.role in note_rules.AUTHORS
@@ -157,19 +151,21 @@ def player_data(
     }
 
 
-def _timeline(view: RecordingView, call_notes: Iterable[NoteRow]) -> list[TimelineEntry]:
+def _timeline(
+    view: view_model.RecordingView, call_notes: Iterable[NoteRow]
+) -> list[view_model.TimelineEntry]:
     """What happened in the call and what was noted about its moments, in order.  Prompts are left out: they
     are shaded in the lanes, nothing is missing there, and their question is an entry of its own."""
     note_entries = [
-        TimelineEntry(each.at_ms, each.at_ms, "both", WRITTEN_NOTE, note=each)
+        view_model.TimelineEntry(each.at_ms, each.at_ms, "both", view_model.WRITTEN_NOTE, note=each)
         for each in call_notes
         if each.at_ms is not None
     ]
     entries = (each for each in view.entries if each.reason != "prompt")
-    return sorted((*entries, *note_entries), key=entry_order)
+    return sorted((*entries, *note_entries), key=view_model.entry_order)
 
 
-def _downloads(view: RecordingView) -> tuple[tuple[str, str], ...]:
+def _downloads(view: view_model.RecordingView) -> tuple[tuple[str, str], ...]:
     """The formats in which a recording can be downloaded: as stored, and WAV, which is also made of Opus."""
     stored = {name for name, _media_type in view.sounds}
     offered = (("audio.opus", "Opus"), ("audio.wav", "WAV"))

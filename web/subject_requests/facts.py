@@ -15,15 +15,8 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.clock import to_iso
 from recorder.features.subject_requests.reviews import WITHHELD, ListenerRow, ReviewRow
 from recorder.playback.interface import RecordingCopy
+from recorder.seal import amendment_kinds
 from recorder.seal.amendment import Amendment
-from recorder.seal.amendment_kinds import (
-    ConsentAdded,
-    ConsentWithdrawn,
-    ErasureDeferred,
-    HoldSet,
-    OutcomeAdded,
-    PurposesNarrowed,
-)
 
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
@@ -161,15 +154,15 @@ def _amendment(amendment: Amendment) -> dict[str, Any]:
     """An amendment without its reason, a free text by colleagues that may name other people."""
     body: dict[str, Any] = {"at": to_iso(amendment.at), "kind": amendment.kind}
     data = amendment.data
-    if isinstance(data, HoldSet):
+    if isinstance(data, amendment_kinds.HoldSet):
         return body | {"purposes": list(data.purposes), "looked_at_again_by": to_iso(data.review_at)}
-    if isinstance(data, ConsentWithdrawn | PurposesNarrowed):
+    if isinstance(data, amendment_kinds.ConsentWithdrawn | amendment_kinds.PurposesNarrowed):
         return body | {"purposes": list(data.purposes)}
-    if isinstance(data, ConsentAdded):
+    if isinstance(data, amendment_kinds.ConsentAdded):
         return body | {"purposes": [data.purpose], "until": to_iso(data.until), "basis": data.basis}
-    if isinstance(data, OutcomeAdded):
+    if isinstance(data, amendment_kinds.OutcomeAdded):
         return body | {"basis": data.basis}
-    if isinstance(data, ErasureDeferred):
+    if isinstance(data, amendment_kinds.ErasureDeferred):
         return body | {"purposes": list(data.purposes), "until": to_iso(data.until)}
     return body
 

@@ -13,14 +13,7 @@ from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.clock import truncate
 from recorder.domain.call_events import DELETE
 from recorder.domain.live_command import UNKNOWN
-from recorder.features.live.queries import (
-    DEADLINE,
-    SILENT,
-    CommandRow,
-    command_row,
-    expire_command,
-    live_call,
-)
+from recorder.features.live import queries
 from recorder.ids import Entropy, uuid7
 from recorder.seal.command import SignedCommand, write
 from recorder.seal.signing import Signer
@@ -37,7 +30,7 @@ def request_command(
     entropy: Entropy,
     signer: Signer | None = None,
     scope: Collection[str] | None = None,
-) -> CommandRow | None:
+) -> queries.CommandRow | None:
     """Request a command for a tenant's call: ``by`` (panel, api) is the origin, ``who`` the user's or token's
     id. ``signer`` signs the command; no worker carries out an unsigned one. ``scope`` are
     the only lines whose calls they may command. ``None`` if the tenant has no such live call, or its line
@@ -46,10 +39,10 @@ def request_command(
     if what not in COMMANDS:
         raise ValueError(f"{what!r} is no command for a call")
     with writing():
-        call = live_call(tenant, call_id, now, scope)
+        call = queries.live_call(tenant, call_id, now, scope)
         if call is None or (what == DELETE and not call.deletable):
             return None
-        until = truncate(now + DEADLINE)
+        until = truncate(now + queries.DEADLINE)
         command = SignedCommand(tenant, str(uuid7(now, entropy)), call_id, what, by, who, until)
         row = LiveCommandTable.create(
             id=command.id, tenant_id=tenant, call_id=call_id, node=call.node, action=what, by_kind=by,
@@ -58,23 +51,23 @@ def request_command(
         )  # fmt: skip
         body = {"command": row.id, "call": call_id, "action": what, "by": by, "actor": who}
         append(tenant, "command.requested", body, now, entropy, recording=call_id)
-    return command_row(row)
+    return queries.command_row(row)
 
 
-def find_command(tenant: str, command_id: str, now: datetime, entropy: Entropy) -> CommandRow | None:
+def find_command(tenant: str, command_id: str, now: datetime, entropy: Entropy) -> queries.CommandRow | None:
     """A tenant's command and its outcome so far. A command that no node has taken in time expires."""
     with connected():
         row = LiveCommandTable.get_or_none(
             (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == command_id)
         )
         if row is not None and row.outcome is None and row.taken_at is None and row.until <= now:
-            expire_command(row, now, entropy)
+            queries.expire_command(row, now, entropy)
             row = LiveCommandTable.get_or_none(
                 (LiveCommandTable.tenant_id == tenant) & (LiveCommandTable.id == command_id)
             )
     if row is None:
         return None
-    found = command_row(row)
-    if found.outcome is None and now > found.until + SILENT:
+    found = queries.command_row(row)
+    if found.outcome is None and now > found.until + queries.SILENT:
         return replace(found, outcome=UNKNOWN)
     return found

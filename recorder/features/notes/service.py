@@ -18,14 +18,7 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import NoteError
-from recorder.features.notes.rules import (
-    LABEL,
-    MOST_LABELS,
-    MOST_NOTES,
-    NOTE,
-    check_label,
-    check_note,
-)
+from recorder.features.notes import rules
 from recorder.ids import Entropy, uuid7
 
 ADDED = "note.added"
@@ -61,7 +54,7 @@ def notes_of(tenant: str, recording: str) -> tuple[NoteRow, ...]:
 
 def labels_in_use(tenant: str, lines: Collection[str] | None) -> tuple[str, ...]:
     """The tenant's own labels on recordings of some ``lines`` (``None``: of all), in order."""
-    mine = (NoteTable.tenant == tenant) & (NoteTable.kind == LABEL) & NoteTable.deleted_at.is_null()
+    mine = (NoteTable.tenant == tenant) & (NoteTable.kind == rules.LABEL) & NoteTable.deleted_at.is_null()
     query = NoteTable.select(NoteTable.text).distinct().where(mine)
     if lines is not None:
         query = query.join(RecordingTable).where(RecordingTable.line_id.in_([*lines]))
@@ -81,15 +74,15 @@ def add_note(
 ) -> None:
     """Add a note. Raises :class:`NoteError` (``note.text``, ``note.too_long``, ``note.too_many``,
     ``note.gone`` if there is no such recording)."""
-    _add(tenant, recording, user, NOTE, check_note(text), at_ms, MOST_NOTES, now, entropy)
+    _add(tenant, recording, user, rules.NOTE, rules.check_note(text), at_ms, rules.MOST_NOTES, now, entropy)
 
 
 def add_label(tenant: str, recording: str, user: str, *, text: str, now: datetime, entropy: Entropy) -> None:
     """Add a label; no effect if the recording has it. Raises :class:`NoteError` (``label.text``,
     ``note.too_many``, ``note.gone``)."""
-    label = check_label(text)
-    if all(each.kind != LABEL or each.text != label for each in notes_of(tenant, recording)):
-        _add(tenant, recording, user, LABEL, label, None, MOST_LABELS, now, entropy)
+    label = rules.check_label(text)
+    if all(each.kind != rules.LABEL or each.text != label for each in notes_of(tenant, recording)):
+        _add(tenant, recording, user, rules.LABEL, label, None, rules.MOST_LABELS, now, entropy)
 
 
 def edit_note(
@@ -97,10 +90,10 @@ def edit_note(
 ) -> None:
     """Change the text of one's own note. Raises :class:`NoteError` (``note.text``, ``note.too_long``,
     ``note.not_yours``, ``note.gone``)."""
-    checked = check_note(text)
+    checked = rules.check_note(text)
     with tenant_lock(tenant):
         row = _find(tenant, recording, note)
-        if row.user_id != user or row.kind != NOTE:
+        if row.user_id != user or row.kind != rules.NOTE:
             raise NoteError("note.not_yours", "only the author can change a note", "write a note of your own")
         if row.text == checked:
             return
@@ -117,7 +110,7 @@ def delete_note(
     ``note.gone``)."""
     with tenant_lock(tenant):
         row = _find(tenant, recording, note)
-        if not any_author and row.kind != LABEL and row.user_id != user:
+        if not any_author and row.kind != rules.LABEL and row.user_id != user:
             raise NoteError(
                 "note.not_yours",
                 "only the author or an admin can delete a note",

@@ -23,31 +23,8 @@ from recorder.catalogue.tables.notification import NotificationChoiceTable, Noti
 from recorder.clock import to_iso
 from recorder.domain.roles import ADMIN
 from recorder.errors import MailError, SealError
-from recorder.features.notifications import queries
+from recorder.features.notifications import queries, rules
 from recorder.features.notifications.mail import compose_mail
-from recorder.features.notifications.rules import (
-    BY_MAIL,
-    CALL_CAUSES,
-    CALL_WINDOW,
-    CHANNELS,
-    IMPORT,
-    KINDS,
-    NOT_AT_ALL,
-    NOT_RECORDED,
-    REOPENING_WINDOW,
-    RETENTION,
-    WORK,
-    LineFailure,
-    Notification,
-    NotificationEnd,
-    Occasion,
-    ReadMarks,
-    away_occasions,
-    channel_of,
-    compare_calls,
-    due_for_mail,
-    find_ends,
-)
 from recorder.identity import users
 from recorder.ids import Entropy, uuid7
 from recorder.mail.outbox import Outbox
@@ -63,9 +40,9 @@ log = structlog.get_logger()
 class NotificationChanges:
     """What is to be written about a customer's notifications."""
 
-    starts: tuple[Occasion, ...]
-    reopenings: tuple[Notification, ...]
-    ends: tuple[NotificationEnd, ...]
+    starts: tuple[rules.Occasion, ...]
+    reopenings: tuple[rules.Notification, ...]
+    ends: tuple[rules.NotificationEnd, ...]
 
 
 def update(tenant: str, now: datetime, entropy: Entropy, away_since: datetime | None = None) -> None:
@@ -73,7 +50,7 @@ def update(tenant: str, now: datetime, entropy: Entropy, away_since: datetime | 
     ``away_since``: since when no daemon watches a switch."""
     with connected():
         changes = _find_changes(tenant, now, away_since)
-        if changes == _NOTHING and not queries.has_old(tenant, now - RETENTION):
+        if changes == _NOTHING and not queries.has_old(tenant, now - rules.RETENTION):
             return
     with tenant_lock(tenant):
         changes = _find_changes(tenant, now, away_since)  # another worker may have written them
@@ -82,7 +59,7 @@ def update(tenant: str, now: datetime, entropy: Entropy, away_since: datetime | 
         for row in changes.reopenings:
             _change(row, ended_at=None, outcome=None, changed_at=now)
         _add(tenant, changes.starts, now, entropy)
-        queries.drop_old(tenant, now - RETENTION)
+        queries.drop_old(tenant, now - rules.RETENTION)
 
 
 _NOTHING: Final = NotificationChanges((), (), ())
@@ -92,21 +69,21 @@ def _find_changes(tenant: str, now: datetime, away_since: datetime | None) -> No
     if is_being_erased(tenant):
         return _NOTHING
     recorded_lines, living_lines = queries.lines_by_state(tenant)
-    rows = queries.pending_notifications(tenant, now - CALL_WINDOW - REOPENING_WINDOW)
-    calls = compare_calls(
-        queries.line_failures(tenant, now - CALL_WINDOW),
-        [row for row in rows if row.cause in CALL_CAUSES],
+    rows = queries.pending_notifications(tenant, now - rules.CALL_WINDOW - rules.REOPENING_WINDOW)
+    calls = rules.compare_calls(
+        queries.line_failures(tenant, now - rules.CALL_WINDOW),
+        [row for row in rows if row.cause in rules.CALL_CAUSES],
         recorded_lines,
         partial(queries.recorded_after, tenant),
         now,
     )
-    occasions = [*queries.occasions(tenant, now), *away_occasions(rows, recorded_lines, away_since)]
+    occasions = [*queries.occasions(tenant, now), *rules.away_occasions(rows, recorded_lines, away_since)]
     known = queries.known_keys(tenant, [each.key for each in occasions])
     starts = [_occasion(tenant, each) for each in calls.starts]
     return NotificationChanges(
         (*starts, *(each for each in occasions if each.key not in known)),
         calls.reopenings,
-        (*calls.ends, *find_ends(rows, occasions, recorded_lines, living_lines, now)),
+        (*calls.ends, *rules.find_ends(rows, occasions, recorded_lines, living_lines, now)),
     )
 
 
@@ -121,7 +98,7 @@ def mail_due(tenant: TenantRow, outbox: Outbox, trust: Trust, now: datetime, ent
         for kind, rows in _due(tenant.id, now).items():  # another worker may have mailed them
             lines = queries.line_names(tenant.id)
             for person in admins:
-                if channel_of(choices_of(tenant.id, person.id), kind) == BY_MAIL:
+                if rules.channel_of(choices_of(tenant.id, person.id), kind) == rules.BY_MAIL:
                     message = compose_mail(person, tenant, kind, rows, lines)
                     mails += _enqueue(outbox, person, message, now, entropy)
             for row in rows:
@@ -136,19 +113,24 @@ def note_import(
     import with the same result is told once. Recordings without a purpose are kept until ``until``."""
     content = hashlib.sha256(table).hexdigest()
     data = {"imported": imported, "failed": failed, "until": to_iso(until)}
-    key = f"{IMPORT}/{content}/{imported}/{failed}"
+    key = f"{rules.IMPORT}/{content}/{imported}/{failed}"
     with tenant_lock(tenant):
         if not queries.known_keys(tenant, [key]):
-            _add(tenant, [Occasion(WORK, IMPORT, key, now, data=data, over=True)], now, entropy)
+            _add(
+                tenant,
+                [rules.Occasion(rules.WORK, rules.IMPORT, key, now, data=data, over=True)],
+                now,
+                entropy,
+            )
 
 
-def _occasion(tenant: str, failure: LineFailure) -> Occasion:
+def _occasion(tenant: str, failure: rules.LineFailure) -> rules.Occasion:
     since = queries.failure_start(tenant, failure)
     key = f"{failure.cause}/{failure.line}/{to_iso(failure.last)}"
-    return Occasion(NOT_RECORDED, failure.cause, key, since, failure.line)
+    return rules.Occasion(rules.NOT_RECORDED, failure.cause, key, since, failure.line)
 
 
-def _add(tenant: str, occasions: Iterable[Occasion], now: datetime, entropy: Entropy) -> None:
+def _add(tenant: str, occasions: Iterable[rules.Occasion], now: datetime, entropy: Entropy) -> None:
     for each in occasions:
         NotificationTable.create(
             id=str(uuid7(now, entropy)), tenant=tenant, kind=each.kind, cause=each.cause, key=each.key,
@@ -158,13 +140,13 @@ def _add(tenant: str, occasions: Iterable[Occasion], now: datetime, entropy: Ent
         )  # fmt: skip
 
 
-def _change(row: Notification, **columns: Any) -> None:
+def _change(row: rules.Notification, **columns: Any) -> None:
     NotificationTable.update(columns).where(NotificationTable.id == row.id).execute()
 
 
-def _due(tenant: str, now: datetime) -> dict[str, tuple[Notification, ...]]:
+def _due(tenant: str, now: datetime) -> dict[str, tuple[rules.Notification, ...]]:
     rows, last = queries.pending_notifications(tenant, now), queries.last_mails(tenant)
-    found = {kind: due_for_mail(kind, rows, last.get(kind), now) for kind in KINDS}
+    found = {kind: rules.due_for_mail(kind, rows, last.get(kind), now) for kind in rules.KINDS}
     return {kind: some for kind, some in found.items() if some}
 
 
@@ -196,10 +178,12 @@ def _enqueue(outbox: Outbox, person: UserRow, message: Any, now: datetime, entro
 # --- the panel's part
 
 
-def list_notifications(tenant: str, user: str) -> tuple[Notification, ...]:
+def list_notifications(tenant: str, user: str) -> tuple[rules.Notification, ...]:
     """What an admin is told, open ones first."""
     choices = choices_of(tenant, user)
-    return queries.notifications(tenant, [kind for kind in KINDS if channel_of(choices, kind) == NOT_AT_ALL])
+    return queries.notifications(
+        tenant, [kind for kind in rules.KINDS if rules.channel_of(choices, kind) == rules.NOT_AT_ALL]
+    )
 
 
 def count_unread(tenant: str, user: str) -> int:
@@ -207,7 +191,7 @@ def count_unread(tenant: str, user: str) -> int:
     return queries.count_unread(tenant, user)
 
 
-def read_marks(tenant: str, user: str) -> ReadMarks:
+def read_marks(tenant: str, user: str) -> rules.ReadMarks:
     """What an admin has read."""
     return queries.read_marks(queries.choice_row(tenant, user))
 
@@ -218,7 +202,7 @@ def mark_all_read(tenant: str, user: str, until: datetime) -> None:
         row = queries.choice_row(tenant, user)
         marks = queries.read_marks(row)
         later = {name: mark for name, mark in marks.single.items() if mark[0] > until}
-        _put_marks(tenant, user, row, ReadMarks(max(until, marks.until or until), later))
+        _put_marks(tenant, user, row, rules.ReadMarks(max(until, marks.until or until), later))
 
 
 def mark(tenant: str, user: str, notification: str, change: datetime, *, is_read: bool) -> None:
@@ -232,10 +216,10 @@ def mark(tenant: str, user: str, notification: str, change: datetime, *, is_read
         if notification not in ids:
             raise LookupError(f"there is no notification {notification}")
         single = {name: each for name, each in single.items() if name in ids}
-        _put_marks(tenant, user, row, ReadMarks(marks.until, single))
+        _put_marks(tenant, user, row, rules.ReadMarks(marks.until, single))
 
 
-def _put_marks(tenant: str, user: str, row: NotificationChoiceTable | None, marks: ReadMarks) -> None:
+def _put_marks(tenant: str, user: str, row: NotificationChoiceTable | None, marks: rules.ReadMarks) -> None:
     single = {name: [to_iso(change), is_read] for name, (change, is_read) in marks.single.items()}
     _put(tenant, user, row, read_until=marks.until, read_marks=single)
 
@@ -244,12 +228,12 @@ def choices_of(tenant: str, user: str) -> Mapping[str, str]:
     """How a user is told, by kind."""
     row = queries.choice_row(tenant, user)
     own_choices = {} if row is None else row.choices
-    return {kind: channel_of(own_choices, kind) for kind in KINDS}
+    return {kind: rules.channel_of(own_choices, kind) for kind in rules.KINDS}
 
 
 def set_choices(tenant: str, user: str, choices: Mapping[str, str]) -> None:
     """Choose how a user is told, by kind. Raises ``ValueError`` for anything but a channel of each kind."""
-    if {*choices} != {*KINDS} or not {*choices.values()} <= {*CHANNELS}:
+    if {*choices} != {*rules.KINDS} or not {*choices.values()} <= {*rules.CHANNELS}:
         raise ValueError("choose a channel for each kind of notification")
     with tenant_lock(tenant):
         _put(tenant, user, queries.choice_row(tenant, user), choices=dict(choices))

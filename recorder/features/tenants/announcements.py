@@ -28,14 +28,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTab
 from recorder.domain import names
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
-from recorder.features.tenants.rules import (
-    OwnSound,
-    SpokenText,
-    check_mode,
-    check_question,
-    check_spoken,
-    sound_duration_ms,
-)
+from recorder.features.tenants import rules
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import plans
 from recorder.prompts.purposes import standard
@@ -63,8 +56,8 @@ def create_announcement(
     keep_days: int,
     wav: bytes,
     mode: str = "notice",
-    question: SpokenText | None = None,
-    declined: SpokenText | None = None,
+    question: rules.SpokenText | None = None,
+    declined: rules.SpokenText | None = None,
     composed: CompositionData | None = None,
     now: datetime,
     entropy: Entropy,
@@ -77,9 +70,9 @@ def create_announcement(
     ``announcement.text``, ``announcement.question``, ``announcement.purposes``, ``announcement.keep_days``,
     ``plan.keep_days``, ``country.keep_days``, ``line.settings`` (no such mode), ``tenant.unknown``."""
     name = names.tidy(name, "the announcement's name", "announcement.name")
-    duration_ms = check_spoken(OwnSound(text, wav), "announcement")
-    check_mode(mode)
-    check_question(mode, question, declined)
+    duration_ms = rules.check_spoken(rules.OwnSound(text, wav), "announcement")
+    rules.check_mode(mode)
+    rules.check_question(mode, question, declined)
     check_purposes(tenant, purposes, keep_days)
     identity = str(uuid7(now, entropy))
     with tenant_lock(tenant):
@@ -137,7 +130,7 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
     return hashes | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
 
 
-def sentence_of(sentence: SpokenText | None) -> SpokenSentence | None:
+def sentence_of(sentence: rules.SpokenText | None) -> SpokenSentence | None:
     """The catalogue's reference to a spoken text."""
     return None if sentence is None else SpokenSentence(sentence.text, _hash(sentence.wav))
 
@@ -165,7 +158,7 @@ def store_sound(wav: bytes, now: datetime) -> str:
     sha256 = _hash(wav)
     if not read_once("sound", sha256, lambda: _stored(sha256)):
         # Another customer may store the same sound at this moment.
-        duration_ms = sound_duration_ms(wav)
+        duration_ms = rules.sound_duration_ms(wav)
         sound = SoundTable.insert(sha256=sha256, wav=wav, duration_ms=duration_ms, created_at=now)
         sound.on_conflict_ignore().execute()
         forget("sound", sha256)
@@ -183,7 +176,7 @@ def _stored(sha256: str) -> Any:
     return SoundTable.select(SoundTable.sha256).where(SoundTable.sha256 == sha256)
 
 
-def _beside(name: str, sentence: SpokenText | None, now: datetime) -> dict[str, Any]:
+def _beside(name: str, sentence: rules.SpokenText | None, now: datetime) -> dict[str, Any]:
     if sentence is None:
         return {}
     return {f"{name}_text": sentence.text, name: store_sound(sentence.wav, now)}

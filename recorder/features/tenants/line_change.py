@@ -23,17 +23,10 @@ from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOption
 from recorder.domain.call_plan import WAYS
 from recorder.domain.line_policy import BEEPS, OFF, OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
-from recorder.features.tenants import keep_options, lines, transfer_options
+from recorder.features.tenants import keep_options, lines, rules, transfer_options
 from recorder.features.tenants.announcements import check_purposes, read_sound
 from recorder.features.tenants.composition import Draft, announcement_id, in_languages
 from recorder.features.tenants.keep_options import DELETES, KEEPS, Sentences, prompts_sha256
-from recorder.features.tenants.rules import (
-    OwnSound,
-    SpokenText,
-    check_mode,
-    check_spoken_languages,
-    check_timing,
-)
 from recorder.features.tenants.transfer_options import NoticeChoice, TransferSentences
 from recorder.ids import Entropy
 from recorder.lifecycle import plans
@@ -68,7 +61,7 @@ class LineChange:
     hear."""
 
     announcements: Sequence[str | Announcement] = ()
-    menu: SpokenText | None = None
+    menu: rules.SpokenText | None = None
     mode: str | None = None
     languages: Sequence[str] | None = None
     recorded: bool | None = None
@@ -84,9 +77,9 @@ class LineChange:
         """Check what needs no line. Raises :class:`CatalogueError` (``line.settings``,
         ``line.languages``)."""
         if self.mode is not None:
-            check_mode(self.mode)
+            rules.check_mode(self.mode)
         if self.languages is not None:
-            check_spoken_languages(self.languages)
+            rules.check_spoken_languages(self.languages)
         if self.timing is not None and self.timing not in TIMINGS:
             raise _unknown(f"there is no timing {self.timing!r}", TIMINGS)
         if self.outbound is not None and self.outbound not in OUTBOUND_TIMINGS:
@@ -141,7 +134,7 @@ class _Sound:
 
     mode: str
     announcements: Sequence[Announcement] | None
-    menu: SpokenText | None
+    menu: rules.SpokenText | None
     keep: Mapping[str, Sentences] | None
     deletion: Mapping[str, Sentences] | None
     notice: TransferSentences | None
@@ -156,7 +149,7 @@ def _make_sound(line: LineRow, change: LineChange, sources: Sources) -> _Sound:
     menu = change.menu
     if menu is None and len(after) > 1 and announcements is not None:
         menu = (
-            OwnSound(line.menu.text, read_sound(line.menu.sha256))
+            rules.OwnSound(line.menu.text, read_sound(line.menu.sha256))
             if line.menu is not None and after == languages and change.languages is None
             else composer.language_menu(after, sources=sources)
         )
@@ -190,7 +183,7 @@ def _announcements(
     if change.mode is None and change.languages is None:
         # A line that is switched on announces what it has.
         return current if change.recorded else None
-    mode = check_mode(change.mode or current[0].mode)
+    mode = rules.check_mode(change.mode or current[0].mode)
     if change.mode is not None:
         with connected():
             first = current[0]
@@ -217,7 +210,7 @@ def _write(
     if sound.deletion is not None:
         keep_options.write_sentences(LineDeleteOptionTable, line.id, sound.deletion, now, entropy)
     row = LineTable.get(active_line(line.tenant, line.id))
-    check_timing(row.timing, row.outbound, row.announcement.mode, row.others)
+    rules.check_timing(row.timing, row.outbound, row.announcement.mode, row.others)
     after = _settings(row)
     names = [name for name in after if after[name] != before[name]]
     if not names:

@@ -31,15 +31,8 @@ from recorder.domain.line_policy import (
     TIMINGS,
 )
 from recorder.errors import CatalogueError
+from recorder.features.tenants import rules
 from recorder.features.tenants.announcements import store_sound
-from recorder.features.tenants.rules import (
-    SpokenText,
-    check_expected_mode,
-    check_languages,
-    check_menu,
-    check_mode,
-    check_timing,
-)
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import plans
 from recorder.lifecycle.line_history import CREATED, active_line, end_line
@@ -51,7 +44,7 @@ def create_line(
     number: str,
     announcement: str,
     others: Sequence[str] = (),
-    menu: SpokenText | None = None,
+    menu: rules.SpokenText | None = None,
     label: str = "",
     formats: Sequence[str] = (),
     mode: str | None = None,
@@ -77,7 +70,7 @@ def create_line(
             "line.number", f"{number!r} is not a number", "use 2 to 15 digits, with or without a leading +"
         )
     if mode is not None:
-        check_mode(mode)
+        rules.check_mode(mode)
     if timing not in TIMINGS:
         raise CatalogueError(
             "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
@@ -94,7 +87,7 @@ def create_line(
                 known_numbers.add(tenant, identity, number)
             allowed_formats = plans.choose_formats(tenant, formats)
             columns = announcement_columns(tenant, [announcement, *others], menu, now, mode)
-            check_timing(timing, OFF, columns["mode"], others)
+            rules.check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
                 columns["mode"] = OFF
             row = LineTable(
@@ -259,7 +252,7 @@ def move_line(
 
 
 def announcement_columns(
-    tenant: str, ids: Sequence[str], menu: SpokenText | None, now: datetime, expected: str | None = None
+    tenant: str, ids: Sequence[str], menu: rules.SpokenText | None, now: datetime, expected: str | None = None
 ) -> dict[str, Any]:
     """Inside the caller's transaction: what a line announces, as columns. Raises :class:`CatalogueError` as
     :func:`create_line`."""
@@ -269,9 +262,9 @@ def announcement_columns(
         tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode
     )
     plans.check_keep_days(tenant, first.keep_days)
-    check_expected_mode(first, expected)
-    check_languages(rows)
-    check_menu(rows, menu)
+    rules.check_expected_mode(first, expected)
+    rules.check_languages(rows)
+    rules.check_menu(rows, menu)
     return {
         "announcement": first.id,
         "others": list(ids[1:]),

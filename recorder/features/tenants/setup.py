@@ -22,20 +22,12 @@ from recorder.catalogue.records import AnnouncementRow, LineRow
 from recorder.domain.line_policy import OFF
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
-from recorder.features.tenants import drafts
+from recorder.features.tenants import drafts, rules
 from recorder.features.tenants.announcements import check_purposes, read_sound
 from recorder.features.tenants.composition import Draft, Recipe
 from recorder.features.tenants.drafts import LineDraft, LineSettings
 from recorder.features.tenants.line_change import OPERATOR, LineChange, change_line
 from recorder.features.tenants.lines import announcement_unknown
-from recorder.features.tenants.rules import (
-    OwnSound,
-    SpokenText,
-    check_mode,
-    check_spoken_languages,
-    check_timing,
-    sound_duration_ms,
-)
 from recorder.ids import Entropy
 from recorder.lifecycle import line_history
 from recorder.prompts import composer
@@ -70,7 +62,7 @@ class Preview:
     settings: LineSettings
     announcements: tuple[AnnouncementRow | Draft, ...]
     prompts: tuple[PreviewedPrompt, ...]
-    menu: SpokenText | None
+    menu: rules.SpokenText | None
 
     @property
     def digest(self) -> str:
@@ -130,7 +122,7 @@ def preview(tenant: str, line: LineRow, *, sources: Sources = composer.SHIPPED) 
     if draft is not None:
         return preview_draft(tenant, line, draft, sources=sources)
     rows = tuple(_row(tenant, each) for each in line.announcements)
-    menu = None if line.menu is None else OwnSound(line.menu.text, read_sound(line.menu.sha256))
+    menu = None if line.menu is None else rules.OwnSound(line.menu.text, read_sound(line.menu.sha256))
     prompts = [*_menu_prompts(menu), *(prompt for row in rows for prompt in saved_prompts(row))]
     return Preview(current_settings(tenant, line), rows, tuple(prompts), menu)
 
@@ -143,12 +135,12 @@ def preview_draft(
     ``plan.keep_days``, ``country.mode``, ``country.keep_days``), :class:`ConfigError` (``prompt.*``,
     ``tts.*``)."""
     settings = draft.settings
-    mode = check_mode(settings.mode)
-    check_spoken_languages(settings.languages)
+    mode = rules.check_mode(settings.mode)
+    rules.check_spoken_languages(settings.languages)
     check_purposes(tenant, settings.purposes, settings.keep_days)
     with connected():
         country_check.check_setting(tenant, settings.purposes, keep_days=settings.keep_days, mode=mode)
-    check_timing(line.timing, line.outbound, mode, settings.languages[1:])
+    rules.check_timing(line.timing, line.outbound, mode, settings.languages[1:])
     greeting = None if draft.greeting is None else composer.Greeting(settings.greeting_text, draft.greeting)
     found: list[Draft] = []
     for number, language in enumerate(settings.languages):
@@ -188,7 +180,7 @@ def saved_prompts(row: AnnouncementRow) -> list[PreviewedPrompt]:
 
 
 def _drafted_prompts(draft: Draft) -> list[PreviewedPrompt]:
-    sentences: tuple[tuple[Part, SpokenText | None], ...] = (
+    sentences: tuple[tuple[Part, rules.SpokenText | None], ...] = (
         ("announcement", draft.announcement),
         ("question", draft.question),
         ("declined", draft.declined),
@@ -204,12 +196,12 @@ def _in_order(mode: str, prompts: list[PreviewedPrompt]) -> list[PreviewedPrompt
     return sorted(prompts, key=lambda each: each.part != first)
 
 
-def _menu_prompts(menu: SpokenText | None) -> list[PreviewedPrompt]:
+def _menu_prompts(menu: rules.SpokenText | None) -> list[PreviewedPrompt]:
     return [] if menu is None else [_prompt("menu", "", menu.text, menu.wav)]
 
 
 def _prompt(part: Part, language: str, text: str, wav: bytes) -> PreviewedPrompt:
-    return PreviewedPrompt(part, language, text, wav, sound_duration_ms(wav))
+    return PreviewedPrompt(part, language, text, wav, rules.sound_duration_ms(wav))
 
 
 def switch_on(

@@ -16,15 +16,7 @@ from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
 from recorder.domain import time_zones
-from recorder.features.usage import queries
-from recorder.features.usage.rules import (
-    DayUsage,
-    MonthUsage,
-    RecordedCall,
-    by_day,
-    last_midnight,
-    step_end,
-)
+from recorder.features.usage import queries, rules
 from recorder.ids import Entropy
 
 COUNTED = "usage.counted"
@@ -45,7 +37,9 @@ def count_due(tenant: TenantRow, now: datetime, entropy: Entropy) -> int:
             count += _write(tenant, *found, now, entropy)
 
 
-def _find_uncounted(tenant: TenantRow, now: datetime) -> tuple[list[RecordedCall], datetime, int] | None:
+def _find_uncounted(
+    tenant: TenantRow, now: datetime
+) -> tuple[list[rules.RecordedCall], datetime, int] | None:
     """The recordings of the next count, up to when it counts, and in how many leaves; ``None`` if there are
     none."""
     zone = time_zones.display_zone(tenant.time_zone)
@@ -53,9 +47,9 @@ def _find_uncounted(tenant: TenantRow, now: datetime) -> tuple[list[RecordedCall
     late = [] if until is None else queries.arrived_late(tenant.id, through, until)
     if until is not None and len(late) == queries.MOST_LATE:
         return [call for _number, call in late], until, late[-1][0] + 1
-    limit = last_midnight(zone, now)
+    limit = rules.last_midnight(zone, now)
     first = queries.first_start(tenant.id, until, limit)
-    end = until if first is None else step_end(zone, first, limit)
+    end = until if first is None else rules.step_end(zone, first, limit)
     calls = [call for _number, call in late]
     if first is not None and end is not None:
         calls += queries.started(tenant.id, until, end)
@@ -66,16 +60,16 @@ def _find_uncounted(tenant: TenantRow, now: datetime) -> tuple[list[RecordedCall
 
 def _write(
     tenant: TenantRow,
-    calls: Iterable[RecordedCall],
+    calls: Iterable[rules.RecordedCall],
     until: datetime,
     through: int,
     now: datetime,
     entropy: Entropy,
 ) -> int:
-    days = by_day(calls, time_zones.display_zone(tenant.time_zone))
+    days = rules.by_day(calls, time_zones.display_zone(tenant.time_zone))
     for day, lines in days.items():
         part = queries.next_part(tenant.id, day)
-        row = DayUsage(tenant.id, day, part, tenant.time_zone, lines)
+        row = rules.DayUsage(tenant.id, day, part, tenant.time_zone, lines)
         identity, content = f"{tenant.id}/{day}/{part}", [list(astuple(each)) for each in lines]
         UsageTable.create(
             id=identity, tenant=tenant.id, day=day.isoformat(), part=part, time_zone=row.time_zone,
@@ -91,19 +85,19 @@ def _write(
     return len(days)
 
 
-def usage_of(tenant: str, first: date | None = None, last: date | None = None) -> list[DayUsage]:
+def usage_of(tenant: str, first: date | None = None, last: date | None = None) -> list[rules.DayUsage]:
     """A tenant's rows from the day ``first`` to the day ``last``, in order."""
     with connected():
         return queries.usage_rows(tenant, first, last)
 
 
-def everyones_usage(first: date | None = None, last: date | None = None) -> list[DayUsage]:
+def everyones_usage(first: date | None = None, last: date | None = None) -> list[rules.DayUsage]:
     """Every tenant's rows, for the provider."""
     with connected():
         return list(queries.everyones_rows(first, last))
 
 
-def everyones_months(first: date, last: date) -> list[MonthUsage]:
+def everyones_months(first: date, last: date) -> list[rules.MonthUsage]:
     """The sums of every tenant's rows from the day ``first`` to the day ``last``, by month, for the
     provider."""
     with connected():

@@ -65,7 +65,7 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     real = stages.write_file
 
     def write(path: Path, content: bytes) -> None:
-        if path.name == stages.STORED:
+        if path.name == layout.STORED:
             raise OSError(errno.ENOSPC, "no room")
         real(path, content)
 

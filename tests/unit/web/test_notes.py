@@ -164,7 +164,7 @@ def test_audit_reports_changed_and_forged_notes(house, browser, bakery, call):
 
 
 def test_notes_per_recording_are_bounded(browser, bakery, call, monkeypatch):
-    monkeypatch.setattr("recorder.features.notes.service.MOST_NOTES", 2)
+    monkeypatch.setattr("recorder.features.notes.rules.MOST_NOTES", 2)
     claire = browser("claire")
     for text in ("un", "deux"):
         assert claire.send(f"{page_of(call)}/notes", text=text).status_code == 303
