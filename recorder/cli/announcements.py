@@ -18,6 +18,7 @@ from recorder.domain.call_plan import MODES
 from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, composition
 from recorder.features.tenants.default_lines import KEEP_DAYS, PURPOSES
+from recorder.features.tenants.greeting_sound import LARGEST, convert_greeting
 from recorder.features.tenants.rules import OwnSound
 from recorder.processes.services import Context
 from recorder.prompts.composer import Greeting
@@ -193,7 +194,13 @@ def compose_announcement(
         raise click.UsageError("there is no greeting: name its sound with --greeting WAV")
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    first = None if greeting is None else Greeting(greeting_text, read_file(greeting), greeting_says_all)
+    first = (
+        None
+        if greeting is None
+        else Greeting(
+            greeting_text, convert_greeting(read_file(greeting, LARGEST), str(greeting)), greeting_says_all
+        )
+    )
     row = composition.compose(
         owner.id,
         name=name,

@@ -101,7 +101,7 @@ def _check_level(samples: NDArray[np.int16], rate: int, name: str) -> None:
         )
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, largest: int = LARGEST) -> bytes:
     """A sound file's bytes, read once, so that what is checked is what is used. Raises :class:`ConfigError`
     (``prompt.unreadable``, ``prompt.length``)."""
     try:
@@ -109,12 +109,12 @@ def read_file(path: Path) -> bytes:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError("it is no plain file")
-            content = file.read(LARGEST + 1)
+            content = file.read(largest + 1)
     except OSError as error:
         raise ConfigError("prompt.unreadable", f"{path} cannot be read: {error}", "check the path") from error
-    if len(content) > LARGEST:
-        longest = f"an announcement of {LONGEST_S:.0f} s at {RATES[-1]} Hz takes half of that"
-        raise ConfigError("prompt.length", f"{path} is larger than {LARGEST >> 20} MiB", longest)
+    if len(content) > largest:
+        longest = f"an announcement of {LONGEST_S:.0f} s at {RATES[-1]} Hz takes {LARGEST >> 21} MiB"
+        raise ConfigError("prompt.length", f"{path} is larger than {largest >> 20} MiB", longest)
     return content
 
 

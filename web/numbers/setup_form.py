@@ -14,11 +14,11 @@ from recorder.errors import AccordError, CatalogueError, ConfigError
 from recorder.features.tenants import setup
 from recorder.features.tenants.announcements import check_purposes
 from recorder.features.tenants.drafts import LineDraft, LineSettings
+from recorder.features.tenants.greeting_sound import LARGEST, convert_greeting
 from recorder.lifecycle import plans
 from recorder.prompts.country_rules import Pack
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, WORDINGS
-from recorder.prompts.sound_check import LARGEST, check_sound
 from recorder.prompts.sound_sources import Sources
 from web.text import formats
 from web.text import numbers as text
@@ -107,11 +107,10 @@ def _read_greeting(request: Request, before: bytes | None, form: SetupForm) -> b
         form.errors["greeting"] = sentence("setup", "file_too_large", size=formats.size(LARGEST))
         return before
     try:
-        check_sound(content, "the greeting")
+        return convert_greeting(content)
     except AccordError as error:
         form.refuse(error)
         return before
-    return content
 
 
 def _check(form: SetupForm, tenant: str, pack: Pack) -> None:

@@ -14,12 +14,12 @@ from recorder.domain.call_plan import MODES
 from recorder.errors import AccordError, CatalogueError, ConfigError
 from recorder.features.tenants import setup
 from recorder.features.tenants.drafts import LineDraft, save_draft
+from recorder.features.tenants.greeting_sound import LARGEST
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.setup import Preview
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import WORDINGS
-from recorder.prompts.sound_check import LARGEST
 from web.decorators import admins_only
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.setup_form import LONGEST_TEXT, SetupForm, read_form

@@ -1,27 +1,24 @@
 """Converts an imported recording to a take's audio, a two-channel WAV.
 
-The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``decoder.py``). Of two channels
-the left one is the external party's; a mono source fills both, and the take records that.
+The source is WAV, FLAC, Ogg, MP3, AAC or MP4, decoded in another process (``audio/decoder.py``). Of two
+channels the left one is the external party's; a mono source fills both, and the take records that.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
 
+from recorder.audio import decoder_process
+from recorder.audio.decoder_process import LARGEST, Decoded, NotSound
 from recorder.errors import TakeError
-from recorder.features.imports.decoder import LARGEST, Decoded
 from recorder.spool.atomic_files import replace_file
 
 PATIENCE_S = 900
@@ -56,40 +53,8 @@ def decode(source: FileIO, name: str, target: Path) -> Decoded:
     disk)."""
     room = min(LARGEST, shutil.disk_usage(target.parent).free // 2)
     with replace_file(target) as path, open(path, "wb") as file:
-        source.seek(0)
-        result = _ask_decoder(source, file, room)
-        if "why" in result:
+        try:
+            return decoder_process.decode(source, file, room, patience_s=PATIENCE_S)
+        except NotSound as error:
             hint = "convert it to WAV of one or two channels, and run the command again"
-            raise TakeError("take.not_sound", f"{name}: {result['why']}", hint)
-        if "errno" in result:
-            raise OSError(result["errno"], os.strerror(result["errno"]))
-    return Decoded(result["channels"], result["duration_ms"])
-
-
-def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
-    # Isolated, and in a system folder: the customer's folder may contain a numpy.py.
-    command = [
-        sys.executable,
-        "-I",
-        "-m",
-        "recorder.features.imports.decoder",
-        str(target.fileno()),
-        str(room),
-    ]
-    try:
-        process = subprocess.run(
-            command,
-            stdin=source,
-            capture_output=True,
-            pass_fds=[target.fileno()],
-            cwd="/",
-            env={"OPENBLAS_NUM_THREADS": "1"},
-            timeout=PATIENCE_S,
-        )
-    except subprocess.TimeoutExpired:
-        return {"why": f"it was not decoded within {PATIENCE_S // 60} minutes"}
-    if process.returncode != 0:
-        last = process.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"why": f"its decoder exited with status {process.returncode}: {last}"}
-    result: dict[str, Any] = json.loads(process.stdout)
-    return result
+            raise TakeError("take.not_sound", f"{name}: {error}", hint) from error

@@ -10,11 +10,12 @@ from itertools import product
 import numpy as np
 
 from recorder.audio import wav
-from recorder.features.imports.decoder import NotSound, unpack
+from recorder.audio.decoder import unpack
+from recorder.audio.decoder_process import NotSound
 from tests.fuzz.documents import scratch
 from tests.unit.audio.crafted_files import encoded, movie_with_reference, tone
 
-INSTRUMENT = ("recorder.features.imports.decoder",)
+INSTRUMENT = ("recorder.audio.decoder",)
 LONGEST = 4000
 
 ROOM = 1 << 20

@@ -25,13 +25,19 @@ def tone(path: Path, seconds: float = 2.0, channels: int = 2, rate: int = RATE, 
 
 def encoded(path: Path, codec: str, seconds: float = 2.0, rate: int = 48_000, silent: bool = False) -> Path:
     """A tone (or silence) in one channel, in the container that the name says."""
+    at = np.arange(int(rate * seconds))
+    samples = np.zeros(len(at)) if silent else 9000 * np.sin(2 * np.pi * 440 * at / rate)
+    return encode(path, codec, samples, rate)
+
+
+def encode(path: Path, codec: str, samples: np.ndarray, rate: int) -> Path:
+    """Samples of 16 bits in one channel, in the container that the name says."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = "mono"
-        for start in range(0, int(rate * seconds), rate):
-            at = np.arange(start, min(start + rate, int(rate * seconds)))
-            samples = np.zeros(len(at)) if silent else 9000 * np.sin(2 * np.pi * 440 * at / rate)
-            frame = av.AudioFrame.from_ndarray(samples.astype("<i2").reshape(1, -1), "s16", "mono")
+        for start in range(0, len(samples), rate):
+            part = samples[start : start + rate].astype("<i2").reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

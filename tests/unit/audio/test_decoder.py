@@ -13,10 +13,11 @@ import av
 import numpy as np
 import pytest
 
-from recorder.audio import wav
+from recorder.audio import decoder, decoder_process, wav
+from recorder.audio.decoder import unpack
+from recorder.audio.decoder_process import Decoded, NotSound
 from recorder.errors import TakeError
-from recorder.features.imports import audio, decoder
-from recorder.features.imports.decoder import NotSound, unpack
+from recorder.features.imports import audio
 from tests.unit.audio.crafted_files import RATE, encoded, movie_with_reference, tone
 
 
@@ -26,7 +27,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "take" / "audio.wav"
 
 
-def decode(source: Path, target: Path) -> decoder.Decoded:
+def decode(source: Path, target: Path) -> Decoded:
     with audio.open_plain(source) as file:
         return audio.decode(file, source.name, target)
 
@@ -62,7 +63,7 @@ def test_accepts_known_formats(tmp_path: Path, name: str, codec: str) -> None:
 
 def test_keeps_wav_samples(tmp_path: Path, target: Path) -> None:
     source = tone(tmp_path / "a.wav")
-    assert decode(source, target) == decoder.Decoded(2, 2000)
+    assert decode(source, target) == Decoded(2, 2000)
     assert target.read_bytes()[44:] == source.read_bytes()[44:]
     assert not list(target.parent.glob(".*"))
 
@@ -104,7 +105,7 @@ def test_refuses_movie_that_refers_to_another_file(tmp_path: Path, target: Path)
 @pytest.mark.parametrize("opener", ["open('/dev/null')", "socket.socket()"])
 def test_decoder_opens_no_other_file(opener: str) -> None:
     """Whatever FFmpeg attempts."""
-    program = f"import socket\nfrom recorder.features.imports import decoder\ndecoder.confine()\n{opener}"
+    program = f"import socket\nfrom recorder.audio import decoder\ndecoder.confine()\n{opener}"
     process = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
     assert "Too many open files" in process.stderr
 
@@ -187,7 +188,7 @@ def test_decoder_crash_is_an_error_of_its_file(
 ) -> None:
     monkeypatch.setattr(audio, "PATIENCE_S", 0.001)
     assert "was not decoded within" in refused(tone(tmp_path / "a.wav"), target)
-    monkeypatch.setattr(audio.sys, "executable", "/bin/false")  # type: ignore[attr-defined]
+    monkeypatch.setattr(decoder_process, "COMMAND", ("/bin/false",))
     monkeypatch.setattr(audio, "PATIENCE_S", 60)
     assert "decoder exited with status 1" in refused(tone(tmp_path / "a.wav"), target)
 

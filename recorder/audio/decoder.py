@@ -1,5 +1,5 @@
 """Decodes one untrusted audio file to a two-channel WAV, in its own process (``python -m
-recorder.features.imports.decoder``, started by ``audio.py``).
+recorder.audio.decoder``, started by ``decoder_process.py``).
 
 FFmpeg reads some two hundred formats, among them playlists that name other files. So the format is determined
 from the first bytes, and FFmpeg is told to use only that one. The process inherits both files open and gives
@@ -26,12 +26,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from recorder.audio import wav
+from recorder.audio.decoder_process import LARGEST, Decoded, NotSound
 
 LONGEST_H = 12
 """Hours; no call is longer, and silence of any length compresses to a few kilobytes."""
-
-LARGEST = (1 << 32) - (1 << 20)
-"""Bytes of audio: a WAV states its length in 32 bits."""
 
 RATES = range(4000, 192_001)
 FIRST = 16
@@ -60,18 +58,6 @@ class Format:
 
     name: str
     says_length: bool = False
-
-
-class NotSound(Exception):
-    """Why a file is refused; the message continues its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """The result: ``channels`` is how many the file had (1 or 2)."""
-
-    channels: int
-    duration_ms: int
 
 
 def format_of(first: bytes) -> Format | None:
