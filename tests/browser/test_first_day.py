@@ -8,14 +8,12 @@ also makes the test calls.
 from __future__ import annotations
 
 import gettext
-import os
 import re
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,8 +21,8 @@ from typing import IO
 import pytest
 from playwright.sync_api import Locator, expect
 
-from recorder import environment
-from tests.ports import free_ports
+from tests.processes import Installation, Ports
+from tests.waiting import until
 
 from .conftest import ROOT, Panel, Person
 
@@ -40,20 +38,20 @@ ARRIVES_IN = 60_000
 class Provider:
     """An installation with the embedded store, started as ``accord run`` does it, and its switch."""
 
-    folder: Path
-    variables: dict[str, str]
+    here: Installation
+    ports: Ports
     calls: IO[str]
 
     @property
     def panel(self) -> Panel:
-        return Panel(f"http://127.0.0.1:{self.variables['ACCORD_WEB_PORT']}", {}, self.folder)
+        return Panel(f"http://127.0.0.1:{self.ports.web}", {}, self.here.folder)
 
     def add_number(self, company: str, number: str) -> None:
-        accord(self.variables, "line", "add", number, "--tenant", company, "--off")
+        self.here.output("line", "add", number, "--tenant", company, "--off")
 
     def recorded_lines(self) -> int:
         """How many numbers the node announces and records."""
-        address = f"http://127.0.0.1:{self.variables['ACCORD_METRICS_DAEMON_PORT']}/metrics"
+        address = f"http://127.0.0.1:{self.ports.daemon}/metrics"
         with urllib.request.urlopen(address, timeout=10) as response:
             found = re.search(r"^accord_snapshot_lines (\d+)", response.read().decode(), re.MULTILINE)
         return int(found[1]) if found else 0
@@ -63,53 +61,32 @@ class Provider:
         print(number, language, file=self.calls, flush=True)
 
 
-def accord(variables: dict[str, str], *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "recorder", *words], cwd=ROOT, env=variables, check=True, stdout=-3)
-
-
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Provider]:
-    first = free_ports(16)
-    web, event_socket, calls, daemon, worker, status, store = range(first, first + 7)
+    ports = Ports.reserve()
     settings = {
-        "SWITCH_PASSWORD": "only-for-this-test-1",
-        "SWITCH_PORT": event_socket,
-        "SWITCH_LISTEN_PORT": calls,
-        "NODE_DATA": tmp_path,
-        "NODE_NAME": "n1",
-        "NODE_REGION": "BE",
-        "STORE_EMBEDDED": "true",
-        "STORE_EMBEDDED_PORT": store,
-        "WEB_PORT": web,
-        "WEB_SECURE_COOKIES": "false",
-        "WEB_REGISTRATION": "code",
-        "WEB_REGISTRATION_CODE": CODE,
-        "METRICS_DAEMON_PORT": daemon,
-        "METRICS_WORKER_PORT": worker,
-        "METRICS_WEB_PORT": status,
+        "ACCORD_NODE_NAME": "n1",
+        "ACCORD_NODE_REGION": "BE",
+        "ACCORD_STORE_EMBEDDED": "true",
+        "ACCORD_STORE_KIND": "s3",
+        "ACCORD_WEB_REGISTRATION": "code",
+        "ACCORD_WEB_REGISTRATION_CODE": CODE,
     }
-    variables = environment.for_program(os.environ) | {
-        f"ACCORD_{name}": str(value) for name, value in settings.items()
-    }
-    accord(variables, "key", "init")
-    accord(variables, "migrate")
-    with ExitStack() as processes, open(tmp_path / "log", "wb") as log:
-
-        def start(*words: str) -> subprocess.Popen[str]:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *words], cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=log,
-                stderr=log, text=True,
-            )  # fmt: skip
-            processes.callback(process.wait, 60)
-            processes.callback(process.terminate)
-            return process
-
-        start("recorder", "run")
-        switch = start("tests.browser.switch", str(event_socket), str(calls))
+    here = Installation(tmp_path, ports.settings | settings)
+    here.output("key", "init")
+    here.output("migrate")
+    accord = here.start("run")
+    argv = [sys.executable, "-m", "tests.browser.switch", str(ports.event_socket), str(ports.calls)]
+    switch = subprocess.Popen(argv, cwd=ROOT, env=here.environment(), stdin=subprocess.PIPE, text=True)
+    try:
         assert switch.stdin is not None
-        until(lambda: answers(f"http://127.0.0.1:{web}/readyz"), "the panel is ready")
-        until(lambda: answers(f"http://127.0.0.1:{daemon}/readyz"), "the daemon is ready")
-        yield Provider(tmp_path, variables, switch.stdin)
+        until("the panel is ready", lambda: answers(f"http://127.0.0.1:{ports.web}/readyz"), 90)
+        until("the daemon is ready", lambda: answers(f"http://127.0.0.1:{ports.daemon}/readyz"), 90)
+        yield Provider(here, ports, switch.stdin)
+    finally:
+        switch.terminate()
+        switch.wait(60)
+        accord.stop()
 
 
 def answers(address: str) -> bool:
@@ -118,13 +95,6 @@ def answers(address: str) -> bool:
             return bool(response.status == 200)
     except OSError:
         return False
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 90
-    while not true():
-        assert time.monotonic() < deadline, f"not within 90 s: {what}"
-        time.sleep(0.1)
 
 
 @dataclass
@@ -237,7 +207,7 @@ def test_company_hears_its_first_call_within_five_minutes(
         each.compose()
         each.switch_on()
     # A node learns of a number within two seconds, and nobody dials faster.
-    until(lambda: provider.recorded_lines() == len(founders), "the node knows the numbers")
+    until("the node knows the numbers", lambda: provider.recorded_lines() == len(founders), 90)
     for each in founders:
         provider.call(each.number, each.language)
     for each in founders:

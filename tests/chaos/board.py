@@ -11,8 +11,9 @@ from dataclasses import asdict
 
 from tests.chaos.facts import CallSeen
 from tests.chaos.plan import CallPlan
-from tests.chaos.plant import PASSWORD, Plant
+from tests.chaos.plant import Plant
 from tests.chaos.processes import Unit
+from tests.processes import PASSWORD
 
 CODES = ("pause", "resume", "mark")
 """What a switch does when a colleague dials a code."""
@@ -38,8 +39,8 @@ class Board:
         self._reads: int | None = None
         settings = {
             "password": PASSWORD,
-            "daemon": f"127.0.0.1:{plant.listen_port}",
-            "event_port": plant.event_port,
+            "daemon": f"127.0.0.1:{plant.ports.calls}",
+            "event_port": plant.ports.event_socket,
             "voice": str(plant.folder / "caller.wav"),
             "answer": str(plant.folder / "callee.wav"),
         }

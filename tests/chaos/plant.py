@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import sys
 import time
 import wave
 from collections import defaultdict
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-import recorder
 from demo.people import make_user
 from recorder import config
 from recorder.catalogue.database import open_catalogue
@@ -29,38 +27,17 @@ from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.processes import object_store, run
 from recorder.processes.services import Context
 from recorder.seal import signing
-from recorder.store.seaweedfs import PORTS
 from tests.chaos.database import Database
 from tests.chaos.facts import ProcessDeath, Span
 from tests.chaos.plan import AT_PICKUP, BUSY, DELETABLE, NUMBERS, ONCE_CONNECTED, SILENT, Fault, Mode
 from tests.chaos.processes import Unit, children, is_running, kind, send, start_of
 from tests.freeswitch.sound import RATE, chirp
-from tests.ports import free_ports
+from tests.processes import ACCORD, PASSWORD, Ports, environment
 
-PASSWORD = "only-for-this-test-1"
-SOURCE = str(Path(recorder.__file__).parents[1])
 OURS = ("switch", "supervisor", "database")
 """The processes that the harness starts even under ``accord run``."""
 
 LOGINS = ("claire@example.com", "dyck@example.com")
-
-SETTINGS = """\
-[node]
-data = "{folder}"
-region = "BE"
-[switch]
-port = {event}
-listen_port = {listen}
-password = "{password}"
-[store]
-embedded = true
-embedded_port = {store}
-[web]
-port = {web}
-secure_cookies = false
-[worker]
-nice = 5
-"""
 
 ENDS_IN = {"store": 25.0, "daemon": 30.0, "worker": 30.0, "web": 20.0, "switch": 20.0, "supervisor": 45.0}
 
@@ -97,28 +74,24 @@ class Plant:
     _last_look: float = 0.0
 
     def __post_init__(self) -> None:
-        first = free_ports(PORTS + 10)
-        self.web_port, self.event_port, self.listen_port = first + PORTS, first + PORTS + 1, first + PORTS + 2
-        self.phone_ports = first + PORTS + 5
-        """Four more."""
+        self.ports = Ports.reserve(spare=4)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.config = self.folder / "accord.toml"
-        text = SETTINGS.format(
-            folder=self.folder, event=self.event_port, listen=self.listen_port, password=PASSWORD,
-            store=first, web=self.web_port,
-        )  # fmt: skip
-        if "metrics" in config.Settings.model_fields:
-            text += f"[metrics]\ndaemon_port = {first + PORTS + 3}\nworker_port = {first + PORTS + 4}\n"
-            text += f"web_port = {first + PORTS + 9}\n"
+        self.environment = environment(
+            self.folder,
+            self.ports.settings,
+            {
+                "ACCORD_NODE_REGION": "BE",
+                "ACCORD_STORE_KIND": "s3",
+                "ACCORD_STORE_EMBEDDED": "true",
+                "ACCORD_WORKER_NICE": "5",
+            },
+        )
         if self.database is not None:
-            text += f'[catalogue]\nurl = "{self.database.url}"\n'
+            self.environment["ACCORD_CATALOGUE_URL"] = self.database.url
             self.units["database"] = self.database
-        self.config.write_text(text)
-        self.settings = config.load(self.config, {})
-        self.context = Context(self.settings, self.config)
+        self.settings = config.load(None, self.environment)
+        self.context = Context(self.settings, None)
         self.spool = self.settings.node.spool_folder
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")}
-        self.environment = {**clean, "ACCORD_CONFIG": str(self.config), "PYTHONPATH": SOURCE}
 
     # --- before anything runs
 
@@ -159,10 +132,9 @@ class Plant:
         for name, pitch in (("caller", 440), ("callee", 1000)):
             (self.folder / f"{name}.wav").write_bytes(sound(0.3 * np.sin(2 * np.pi * pitch * seconds)))
         (store,) = run.store_programs(self.context)
-        own = [sys.executable, "-m", "recorder"]
         (self.folder / "logs").mkdir()
         for name in ("daemon", "worker", "web", "run"):
-            self._unit("supervisor" if name == "run" else name, [*own, name])
+            self._unit("supervisor" if name == "run" else name, [*ACCORD, name])
         assert store.environment is not None
         self.units["store"] = Unit(
             "store", list(store.argv), store.environment, self.folder / "seaweedfs" / "seaweedfs.log"

@@ -15,10 +15,11 @@ from urllib.parse import unquote
 
 from tests.chaos.facts import CallSeen
 from tests.chaos.plan import COLLEAGUE, PAUSE_SECONDS, CallPlan, Press
-from tests.chaos.plant import PASSWORD, Plant
+from tests.chaos.plant import Plant
 from tests.chaos.processes import Unit
 from tests.freeswitch.process import Switch, binary, rtp_ports
 from tests.freeswitch.switches import CONF, HERE
+from tests.processes import PASSWORD
 
 EVENTS = (
     "CHANNEL_CREATE CHANNEL_ANSWER PLAYBACK_START CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE "
@@ -118,7 +119,7 @@ class RealBoard:
         """Keys, and transfers (``None``)."""
         self._events: Events | None = None
         self._events_of: int | None = None
-        phones = plant.phone_ports
+        phones = plant.ports.spare
         self.sip_port = phones
         base = rtp_ports()
         folder = plant.folder / "phones"
@@ -148,9 +149,6 @@ class RealBoard:
             argv += [f"-{name}", str(folder / name)]
         environment = {
             **self.plant.environment,
-            "ACCORD_SWITCH_PASSWORD": PASSWORD,
-            "ACCORD_SWITCH_PORT": str(self.plant.event_port),
-            "ACCORD_SWITCH_LISTEN_PORT": str(self.plant.listen_port),
             "ACCORD_SIP_PORT": str(phones),
             "ACCORD_RTP_START": str(base),
             "ACCORD_RTP_END": str(base + 798),
@@ -215,7 +213,7 @@ class RealBoard:
             self._events = None
         if self._events is None and pid is not None:
             with contextlib.suppress(OSError):
-                self._events, self._events_of = Events(self.plant.event_port), pid
+                self._events, self._events_of = Events(self.plant.ports.event_socket), pid
 
     def _do(self, now: float, call: CallSeen, press: Press | None) -> list[tuple[str, CallSeen]]:
         """Press keys, or transfer the call to another colleague."""

@@ -21,9 +21,10 @@ from tests.chaos.database import Database
 from tests.chaos.facts import Catalogue, World
 from tests.chaos.model import Violation
 from tests.chaos.plan import Epoch, Fault, calls, epochs
-from tests.chaos.plant import LOGINS, PASSWORD, Plant
+from tests.chaos.plant import LOGINS, Plant
 from tests.chaos.real_switch import RealBoard
 from tests.chaos.visitor import FetchedSound, Visitor
+from tests.processes import PASSWORD
 
 TICK = 0.01
 PATIENCE = 0.8
@@ -74,7 +75,7 @@ class Run:
         logs = self.folder / "logs"
         self.watch = evidence.Watch(logs / "daemon.log", logs / "supervisor.log")
         self.visitors = [
-            Visitor(self.plant.web_port, login, PASSWORD, f"visits/{self.seed}/{login}") for login in LOGINS
+            Visitor(self.plant.ports.web, login, PASSWORD, f"visits/{self.seed}/{login}") for login in LOGINS
         ]
         self.start_time = time.time()
 
@@ -178,7 +179,7 @@ class Run:
     def _web(self) -> bool:
         import http.client
 
-        connection = http.client.HTTPConnection("127.0.0.1", self.plant.web_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.plant.ports.web, timeout=5)
         try:
             connection.request("GET", "/healthz")
             return connection.getresponse().status == 200

@@ -11,9 +11,7 @@ import pytest
 from recorder.store.directory import DirectoryStore
 from tests.clock import Clock
 from tests.faults.disks import MIB, SmallDisk
-from tests.faults.processes import Processes
-
-DEADLINE = 60.0
+from tests.processes import Installation
 
 
 @pytest.fixture
@@ -38,9 +36,9 @@ def clock(clock: Clock) -> Clock:
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
+def processes(tmp_path: Path) -> Iterator[Installation]:
     """Starts real processes, and ends them at the end of the test."""
     DirectoryStore(tmp_path / "bucket").init()
-    started_processes = Processes(tmp_path)
-    yield started_processes
-    started_processes.end()
+    installation = Installation(tmp_path, {"ACCORD_STORE_PATH": str(tmp_path / "bucket")})
+    yield installation
+    installation.close()

@@ -29,9 +29,9 @@ from recorder.ids import uuid7
 from recorder.spool import layout
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.seaweedfs import PORTS, SeaweedFS
-from tests.faults.processes import Process, Processes
 from tests.house import wav_of
 from tests.ports import free_ports
+from tests.processes import Installation, Process, stored_in
 from tests.waiting import until
 
 RATE = 8000
@@ -189,9 +189,15 @@ def processor_seconds(process: Process) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def highest_memory(process: Process) -> int:
+    """The highest memory use of the process, in bytes."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
 def work_off(
     house,
-    processes: Processes,
+    processes: Installation,
     *,
     count: int,
     bound: float,
@@ -208,7 +214,7 @@ def work_off(
         for _ in range(max(2, round(count * share))):
             crowd.call(customers[name], encoded)
     start = time.monotonic()
-    process = processes.worker()
+    process = processes.start("worker")
     until("a worker", lambda: process.log("worker.started"))
     waits: list[float] = []
     arrivals: dict[str, float] = {}
@@ -236,7 +242,7 @@ def work_off(
     assert sum(count_stored(*customers.values(), newcomer)) == total
     tiny = len(customers["tiny"].calls)
     assert max(when_tiny_was_done) <= 3 * tiny + 4, "every customer had its turn"
-    cpu, memory = processor_seconds(process), process.memory()
+    cpu, memory = processor_seconds(process), highest_memory(process)
     assert process.stop() == 0
     return {
         "takes": total,
@@ -252,7 +258,7 @@ def work_off(
 
 
 @pytest.mark.long
-def test_tenants_take_turns_after_an_outage(house, processes: Processes) -> None:
+def test_tenants_take_turns_after_an_outage(house, processes: Installation) -> None:
     measured = work_off(house, processes, count=26, bound=60, every=1, limit=200)
     assert measured["waits"] == 0
     assert measured["new_calls"] > 0
@@ -268,10 +274,10 @@ def seaweedfs(tmp_path: Path) -> Iterator[SeaweedFS]:
 
 @pytest.mark.long
 @pytest.mark.timeout(15000)
-def test_many_takes(house, processes: Processes, seaweedfs: SeaweedFS) -> None:
+def test_many_takes(house, processes: Installation, seaweedfs: SeaweedFS) -> None:
     """After a long outage of the store: waiting takes are encoded already, new ones are not. ``TEST_TAKES``
     sets their number."""
-    processes.store_in(seaweedfs.bucket())
+    processes.settings |= stored_in(seaweedfs.bucket())
     processes.settings["ACCORD_WORKER_PROCESSES"] = "2"
     count = int(os.environ.get("TEST_TAKES", "300"))
     measured = work_off(house, processes, count=count, bound=120, every=5, limit=14000, encoded=True)

@@ -14,8 +14,8 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
-from tests.faults.processes import Process, Processes
 from tests.ports import free_ports
+from tests.processes import Installation, Process, stored_in
 from tests.waiting import until
 
 LIBRARIES = sorted(Path("/usr").glob("lib*/**/faketime/libfaketime.so.1"))
@@ -68,8 +68,8 @@ def is_kept(house, recording: str) -> bool:
     return row is not None and row.erased_at is None
 
 
-def worker(processes: Processes, faked_clock: FakedClock) -> Process:
-    process = processes.worker(**faked_clock.environment)
+def worker(processes: Installation, faked_clock: FakedClock) -> Process:
+    process = processes.start("worker", **faked_clock.environment)
     until("a worker", lambda: process.log("worker.started"))
     return process
 
@@ -84,7 +84,7 @@ def test_faked_clock_is_effective(faked_clock: FakedClock) -> None:
     "jump", ["+40d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+10y", "-1d", "+5m"))]
 )
 def test_worker_with_a_jumped_clock_deletes_nothing(
-    house, processes: Processes, faked_clock: FakedClock, jump: str
+    house, processes: Installation, faked_clock: FakedClock, jump: str
 ) -> None:
     """Neither a recording nor a take in quarantine has expired; the clock jumps while the worker runs."""
     folder, aside = house.take(), house.take()
@@ -124,7 +124,7 @@ def test_worker_with_a_jumped_clock_deletes_nothing(
 
 
 @pytest.mark.long
-def test_clock_that_jumps_and_returns(house, processes: Processes, faked_clock: FakedClock, clock) -> None:
+def test_clock_that_jumps_and_returns(house, processes: Installation, faked_clock: FakedClock, clock) -> None:
     """Takes before, during and after the jump are all stored, once."""
     process = worker(processes, faked_clock)
     folders = []
@@ -139,7 +139,7 @@ def test_clock_that_jumps_and_returns(house, processes: Processes, faked_clock: 
 
 @pytest.mark.long
 def test_clock_of_the_object_store_decides(
-    house, processes: Processes, faked_clock: FakedClock, tmp_path: Path
+    house, processes: Installation, faked_clock: FakedClock, tmp_path: Path
 ) -> None:
     """For the worker the store is on another machine, by a name that is none of its addresses. The store's
     clock is right, so the worker's wrong clock is detected at the first check."""
@@ -148,7 +148,7 @@ def test_clock_of_the_object_store_decides(
     server.start()
     try:
         bucket = server.bucket()
-        processes.store_in(bucket)
+        processes.settings |= stored_in(bucket)
         assert bucket.endpoint is not None
         store = S3Store(bucket)
         faked_clock.set("+1d")

@@ -28,8 +28,8 @@ from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
-from tests.faults.processes import Processes
 from tests.ports import free_ports
+from tests.processes import Installation, stored_in
 from tests.waiting import until
 
 VOLUMES = 3
@@ -203,14 +203,14 @@ def stored(house) -> set[str]:
 
 
 def test_killed_server_loses_nothing(
-    house, clock, processes: Processes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    house, clock, processes: Installation, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("GRANTS_AN_HOUR", "LISTENS_AN_HOUR"):  # they play without a pause
         monkeypatch.setattr(grants, name, 100_000)
-    processes.store_in(cluster.bucket)
+    processes.settings |= stored_in(cluster.bucket)
     store = with_retries(S3Store(cluster.bucket))
     folders = [house.take()]
-    process = processes.worker()
+    process = processes.start("worker")
     until("the first recording", lambda: stored(house) == {folders[0].name})
     listener = Listener(house, store, folders[0].name)
     listener.start()

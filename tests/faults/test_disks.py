@@ -23,7 +23,7 @@ from recorder.pipeline import stages
 from recorder.spool import layout
 from recorder.store.directory import DirectoryStore
 from tests.faults.disks import MIB, SmallDisk
-from tests.faults.processes import Process, Processes
+from tests.processes import Installation, Process
 from tests.waiting import until
 
 
@@ -46,7 +46,9 @@ def spool_disk(request, house, small_disk: Callable[..., SmallDisk]) -> SmallDis
 
 
 @pytest.mark.long
-def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, spool_disk: SmallDisk) -> None:
+def test_spool_disk_full_to_the_last_block(
+    house, clock, processes: Installation, spool_disk: SmallDisk
+) -> None:
     """Takes wait unchanged, none goes into quarantine; those that need no space continue; with space, all are
     stored."""
     folders = []
@@ -56,7 +58,7 @@ def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, s
     unrecorded = house.unrecorded()
     before = sounds(folders)
     spool_disk.fill()
-    process = processes.worker()
+    process = processes.start("worker")
     until("a failure that is written down", lambda: waits(process, "No space left"))
     until("what needs no room", lambda: not unrecorded.exists())
     delays = [entry for entry in process.log("take.delayed") if "No space left" in entry["error"]]
@@ -72,7 +74,9 @@ def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, s
 
 
 @pytest.mark.long
-def test_encoded_takes_leave_a_full_disk(house, clock, processes: Processes, spool_disk: SmallDisk) -> None:
+def test_encoded_takes_leave_a_full_disk(
+    house, clock, processes: Installation, spool_disk: SmallDisk
+) -> None:
     """Sealed before the disk was full, they need no block to be stored."""
     folders = []
     for _ in range(3):
@@ -82,7 +86,7 @@ def test_encoded_takes_leave_a_full_disk(house, clock, processes: Processes, spo
             stages.step(folders[-1], clock(), house.services)
     spool_disk.fill()
     assert spool_disk.left() == 0
-    process = processes.worker()
+    process = processes.start("worker")
     until("all of them", lambda: stored(house) == {folder.name for folder in folders})
     until("an empty spool", lambda: not list(layout.finished_takes(house.spool)))
     assert spool_disk.left() > 0
@@ -91,13 +95,13 @@ def test_encoded_takes_leave_a_full_disk(house, clock, processes: Processes, spo
 
 @pytest.mark.long
 def test_encoding_pauses_while_the_disk_fills(
-    house, clock, processes: Processes, spool_disk: SmallDisk, tmp_path: Path
+    house, clock, processes: Installation, spool_disk: SmallDisk, tmp_path: Path
 ) -> None:
     """Above ``warn_at`` takes wait unchanged; once the store is available, they continue although the disk is
     still full."""
     (tmp_path / "bucket").rename(tmp_path / "elsewhere")
     first = house.take()
-    process = processes.worker()
+    process = processes.start("worker")
     until("a store that is away", lambda: waits(process, "is not the store that was there"))
     spool_disk.fill(leave=2 * MIB)
     until("it holds back", lambda: process.log("worker.throttled"))
@@ -114,7 +118,7 @@ def test_encoding_pauses_while_the_disk_fills(
 
 @pytest.mark.long
 def test_catalogue_disk_full(
-    house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
+    house, processes: Installation, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
     disk = small_disk("database", "ext4", 8 * MIB)
     source = house.catalogue_url.removeprefix("sqlite:///")
@@ -126,7 +130,7 @@ def test_catalogue_disk_full(
         contextlib.closing(sqlite3.connect(copy)) as there,
     ):
         original.backup(there)
-    process = processes.worker(ACCORD_CATALOGUE_URL=f"sqlite:///{copy}")
+    process = processes.start("worker", ACCORD_CATALOGUE_URL=f"sqlite:///{copy}")
     until("a worker", lambda: process.log("snapshot.written"))
     folders: list[Path] = []
 
@@ -153,7 +157,7 @@ def test_catalogue_disk_full(
 
 @pytest.mark.long
 def test_store_disk_full_then_not_mounted(
-    house, clock, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
+    house, clock, processes: Installation, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
     """Nothing is written beneath a disk that is not mounted, and nothing partial is kept on a full one."""
     shutil.rmtree(tmp_path / "bucket")
@@ -161,7 +165,7 @@ def test_store_disk_full_then_not_mounted(
     DirectoryStore(disk.folder).init()
     disk.fill()
     folders = [house.take()]
-    process = processes.worker()
+    process = processes.start("worker")
     until("a failure that is written down", lambda: waits(process, "No space left"))
     assert list(house.services.store.list("")) == []
     disk.free()
@@ -170,7 +174,7 @@ def test_store_disk_full_then_not_mounted(
     disk.unmount()
     clock.forward(seconds=1)
     folders.append(house.take())
-    process = processes.worker()
+    process = processes.start("worker")
     until("a disk that is missed", lambda: waits(process, "is not the store that was there"))
     assert list((tmp_path / "bucket").iterdir()) == []
     disk.mount()
@@ -187,14 +191,14 @@ def listed_takes(house) -> dict[str, dict[str, str | None]]:
 
 @pytest.mark.long
 def test_store_that_cannot_be_written_is_named_as_the_cause(
-    house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
+    house, processes: Installation, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
     shutil.rmtree(tmp_path / "bucket")
     disk = small_disk("bucket", "tmpfs", 16 * MIB)
     DirectoryStore(disk.folder).init()
     disk.remount("ro")
     folder = house.take()
-    process = processes.worker()
+    process = processes.start("worker")
     until("a reason in the list", lambda: listed_takes(house)[folder.name]["reason"])
     take = listed_takes(house)[folder.name]
     assert take["state"] == "waiting"
@@ -219,26 +223,26 @@ def sandbox(folder: Path) -> tuple[str, ...]:
 
 @pytest.mark.long
 def test_sandbox_around_the_spool_is_told_from_a_disk_that_failed(
-    house, processes: Processes, small_disk: Callable[..., SmallDisk]
+    house, processes: Installation, small_disk: Callable[..., SmallDisk]
 ) -> None:
     house.spool.mkdir(exist_ok=True)
-    process = processes.worker(before=sandbox(house.spool))
+    process = processes.start("worker", before=sandbox(house.spool))
     assert process.popen.wait(60) == 2
-    assert "ReadWritePaths=" in process.log_path.read_text()
+    assert "ReadWritePaths=" in process.log_text()
     disk = small_disk("spool")
     disk.remount("ro")
-    process = processes.worker()
+    process = processes.start("worker")
     assert process.popen.wait(60) == 2
-    assert "its disk is mounted read-only" in process.log_path.read_text()
+    assert "its disk is mounted read-only" in process.log_text()
 
 
 @pytest.mark.long
-def test_panel_whose_port_is_in_use(house, processes: Processes) -> None:
+def test_panel_whose_port_is_in_use(house, processes: Installation) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        process = processes.start("web", ACCORD_WEB_PORT=str(port), ACCORD_WEB_SECURE_COOKIES="false")
+        process = processes.start("web", ACCORD_WEB_PORT=str(port))
         assert process.popen.wait(60) == 2
-    output = process.log_path.read_text()
+    output = process.log_text()
     assert f"the panel cannot listen on 127.0.0.1:{port}: Address already in use" in output
     assert "another process has that port" in output
     assert "Traceback" not in output
@@ -271,14 +275,14 @@ def chmod() -> Iterator[Callable[[Path, int], None]]:
 
 @pytest.mark.long
 def test_lost_permission(
-    house, clock, processes: Processes, mortal: tuple[str, ...], chmod: Callable[[Path, int], None]
+    house, clock, processes: Installation, mortal: tuple[str, ...], chmod: Callable[[Path, int], None]
 ) -> None:
     """A take's folder, a take's file, the spool and the store become inaccessible to the worker, one after
     another. Other takes continue, none goes into quarantine, and all are stored once access is restored."""
     closed, unreadable, well = house.take(), house.take(), house.take()
     chmod(closed, 0o000)
     chmod(unreadable / layout.AUDIO, 0o000)
-    process = processes.worker(before=mortal)
+    process = processes.start("worker", before=mortal)
     until("the one that is open", lambda: stored(house) == {well.name})
     until("a failure that is written down", lambda: waits(process, "Permission denied"))
     delays = [entry for entry in process.log("take.delayed") if entry["recording"] == unreadable.name]
@@ -310,9 +314,9 @@ def test_lost_permission(
 
 
 @pytest.mark.long
-def test_exhausted_file_handles(house, clock, processes: Processes) -> None:
+def test_exhausted_file_handles(house, clock, processes: Installation) -> None:
     """No further file can be opened while takes arrive; later files can be opened, without a restart."""
-    process = processes.worker()
+    process = processes.start("worker")
     until("a worker", lambda: process.log("snapshot.written"))
     first = house.take()
     until("one that goes through", lambda: stored(house) == {first.name})
@@ -335,10 +339,10 @@ def test_exhausted_file_handles(house, clock, processes: Processes) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("spare", [1, 3])
-def test_file_handles_run_out_during_takes(house, clock, processes: Processes, spare: int) -> None:
+def test_file_handles_run_out_during_takes(house, clock, processes: Installation, spare: int) -> None:
     """A few files can be opened, enough to start a take but not to finish it. None goes into quarantine for
     it."""
-    process = processes.worker()
+    process = processes.start("worker")
     until("a worker", lambda: process.log("snapshot.written"))
     folders = [house.take()]
     until("one that goes through", lambda: stored(house) == {folders[0].name})
@@ -358,12 +362,12 @@ def test_file_handles_run_out_during_takes(house, clock, processes: Processes, s
 
 
 @pytest.mark.parametrize("seconds", [7, pytest.param(70, marks=pytest.mark.long)])
-def test_catalogue_locked_by_another_process(house, clock, processes: Processes, seconds: int) -> None:
+def test_catalogue_locked_by_another_process(house, clock, processes: Installation, seconds: int) -> None:
     """Another writer holds SQLite's lock: takes wait, one tries for all, and nothing is lost."""
     path = house.catalogue_url.removeprefix("sqlite:///")
     if "://" in path:
         pytest.skip("PostgreSQL has no lock that holds up everybody")
-    process = processes.worker()
+    process = processes.start("worker")
     until("a worker", lambda: process.log("snapshot.written"))
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -14,8 +12,8 @@ import pytest
 
 from recorder.seal import signing
 from tests.faults.disks import MIB, SmallDisk
-from tests.faults.processes import Process, Processes
 from tests.ports import free_ports
+from tests.processes import Installation, Process
 from tests.waiting import until
 
 
@@ -40,7 +38,7 @@ def unready(port: int) -> dict[str, Any] | None:
 
 
 @pytest.mark.long
-def test_panel_says_what_it_lacks(house, processes: Processes) -> None:
+def test_panel_says_what_it_lacks(house, processes: Installation) -> None:
     """The keys of a second panel: first without `panel.key`, then with another secret than the first one."""
     panel, port = free_ports(), free_ports()
     keys = {"ACCORD_WEB_PORT": str(panel), "ACCORD_METRICS_WEB_PORT": str(port)}
@@ -72,14 +70,13 @@ def test_panel_says_what_it_lacks(house, processes: Processes) -> None:
 
 
 def test_store_that_refuses_every_write(
-    house, processes: Processes, small_disk: Callable[..., SmallDisk]
+    house, processes: Installation, small_disk: Callable[..., SmallDisk]
 ) -> None:
     disk = small_disk("store", size=2 * MIB)
     port = free_ports()
     processes.settings |= {"ACCORD_STORE_PATH": str(disk.folder), "ACCORD_METRICS_WORKER_PORT": str(port)}
-    assert subprocess.run([sys.executable, "-m", "recorder", "store", "init"], env=processes.environment(),
-                          check=False).returncode == 0  # fmt: skip
-    process: Process = processes.worker()
+    processes.output("store", "init")
+    process: Process = processes.start("worker")
     until("a worker that is ready", lambda: unready(port) == {})
     disk.fill()
     until("that it cannot store", lambda: set(unready(port) or ()) == {"store"})
@@ -88,8 +85,7 @@ def test_store_that_refuses_every_write(
     assert "make room" in finding["hint"]
     until("the gauge", lambda: 'accord_ready{check="store"} 0.0' in fetch(port, "metrics")[1])
     assert 'accord_ready{check="catalogue"} 1.0' in fetch(port, "metrics")[1]
-    status = subprocess.run([sys.executable, "-m", "recorder", "status"], env=processes.environment(),
-                            capture_output=True, text=True, check=False)  # fmt: skip
+    status = processes.accord("status")
     assert "worker: store: " in status.stdout
     assert "No space left" in status.stdout
     assert status.returncode == 1

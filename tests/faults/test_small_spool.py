@@ -20,18 +20,16 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.seal.sealing import open_manifest
 from recorder.spool import layout
 from tests.faults.disks import MIB, SmallDisk
-from tests.faults.processes import Process, Processes
-from tests.ports import free_ports
+from tests.processes import PASSWORD, Installation, Ports, Process
 from tests.waiting import until
 
 CALLS = 50
-PASSWORD = "only-for-this-test-1"
 
 
 class SmallSpoolNode:
     """One node with its processes."""
 
-    def __init__(self, house, processes: Processes, switch: PracticeSwitch) -> None:
+    def __init__(self, house, processes: Installation, switch: PracticeSwitch) -> None:
         self.house, self.processes, self.switch, self.call_count = house, processes, switch, 0
 
     def calls(self, count: int) -> list[PracticeCall]:
@@ -72,19 +70,16 @@ def disk(house, small_disk: Callable[..., SmallDisk]) -> SmallDisk:
 
 
 @pytest.fixture
-def site(house, disk: SmallDisk, processes: Processes):
-    event_port = free_ports(2)
-    daemon_port = event_port + 1
-    settings = {
-        "ACCORD_SWITCH_PASSWORD": PASSWORD,
-        "ACCORD_SWITCH_PORT": str(event_port),
-        "ACCORD_SWITCH_LISTEN_PORT": str(daemon_port),
-    }
-    worker = processes.worker()
+def site(house, disk: SmallDisk, processes: Installation):
+    ports = Ports.reserve()
+    worker = processes.start("worker")
     until("a worker", lambda: worker.log("snapshot.written"))
-    daemon = processes.start("daemon", **settings)
+    daemon = processes.start("daemon", **ports.switch)
     with PracticeSwitch(
-        password=PASSWORD, daemon=f"127.0.0.1:{daemon_port}", event_port=event_port, environment=os.environ
+        password=PASSWORD,
+        daemon=f"127.0.0.1:{ports.calls}",
+        event_port=ports.event_socket,
+        environment=os.environ,
     ) as switch:
         until("a daemon that watches", lambda: daemon.log("switch.up"))
         yield SmallSpoolNode(house, processes, switch), daemon

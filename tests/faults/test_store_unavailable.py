@@ -25,8 +25,8 @@ from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket
 from recorder.store.seaweedfs import PORTS, SeaweedFS
-from tests.faults.processes import Processes
 from tests.ports import free_ports
+from tests.processes import Installation, stored_in
 from tests.waiting import until
 
 pytestmark = pytest.mark.long
@@ -228,12 +228,12 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 
 @pytest.fixture
-def proxy(seaweedfs: SeaweedFS, processes: Processes) -> Iterator[Proxy]:
+def proxy(seaweedfs: SeaweedFS, processes: Installation) -> Iterator[Proxy]:
     """A proxy between the worker and its store."""
     endpoint = seaweedfs.bucket().endpoint
     assert endpoint is not None
     started_proxy = Proxy(int(endpoint.rpartition(":")[2]))
-    processes.store_in(started_proxy.before(seaweedfs.bucket()))
+    processes.settings |= stored_in(started_proxy.before(seaweedfs.bucket()))
     yield started_proxy
     started_proxy.end()
 
@@ -263,13 +263,13 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_broken_connection_loses_nothing(
-    house, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS, clock, fault: str
+    house, processes: Installation, proxy: Proxy, seaweedfs: SeaweedFS, clock, fault: str
 ) -> None:
     """The connection breaks before the worker stores, and again in the middle. Meanwhile an unrecorded call
     is listed, and the heartbeat continues."""
     proxy.set(fault)
     folders = [house.take(talk_ms=6000)]
-    process = processes.worker()
+    process = processes.start("worker")
     if fault == "black hole":
         until("as far as it gets", lambda: stages.next_stage(folders[0]) == "store")
     elif fault != "slow":
@@ -297,7 +297,7 @@ def test_broken_connection_loses_nothing(
 
 
 @pytest.mark.long
-def test_stopped_store(house, clock, processes: Processes, proxy: Proxy, seaweedfs: SeaweedFS) -> None:
+def test_stopped_store(house, clock, processes: Installation, proxy: Proxy, seaweedfs: SeaweedFS) -> None:
     """After SIGSTOP the kernel accepts connections, but nobody answers."""
     processes.settings["ACCORD_STORE_ENDPOINT"] = seaweedfs.bucket().endpoint or ""
     pid = seaweedfs.pid
@@ -308,7 +308,7 @@ def test_stopped_store(house, clock, processes: Processes, proxy: Proxy, seaweed
         clock.forward(seconds=1)
     os.kill(pid, signal.SIGSTOP)
     try:
-        process = processes.worker()
+        process = processes.start("worker")
         until("as far as they get", lambda: all(stages.next_stage(folder) == "store" for folder in folders))
         time.sleep(1)
         house.unrecorded()
@@ -324,16 +324,16 @@ def test_stopped_store(house, clock, processes: Processes, proxy: Proxy, seaweed
 
 @pytest.mark.parametrize("mode", ["unknown", pytest.param("nothing", marks=pytest.mark.long)])
 def test_unresolvable_store_name(
-    house, processes: Processes, seaweedfs: SeaweedFS, tmp_path: Path, mode: str
+    house, processes: Installation, seaweedfs: SeaweedFS, tmp_path: Path, mode: str
 ) -> None:
     """DNS is unavailable or silent, so the store's name has no address for a while. The worker's resolver is
     our own server, in a separate mount namespace."""
     names = NameServer(tmp_path, mode)
     port = (seaweedfs.bucket().endpoint or "").rpartition(":")[2]
-    processes.store_in(replace(seaweedfs.bucket(), endpoint=f"http://store.accord.test:{port}"))
+    processes.settings |= stored_in(replace(seaweedfs.bucket(), endpoint=f"http://store.accord.test:{port}"))
     try:
         folder = house.take()
-        process = processes.worker(before=names.inside())
+        process = processes.start("worker", before=names.inside())
         until("a failure that is written down", lambda: process.log("take.delayed"), 120)
         delay = process.log("take.delayed")[0]
         assert (delay["stage"], delay["error_id"]) == ("store", "store.unreachable")

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from recorder.spool import layout
 from recorder.spool.snapshot import INDEX, write_snapshot
 from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
+from tests.processes import SOURCE, supervised
 from tests.scenarios.files import SAYS_YES
 
 __all__ = [
@@ -279,7 +279,7 @@ class Rig:
 
     def spawn_daemon(self, broken_disk: bool = False, **settings: object) -> subprocess.Popen[bytes]:
         """Start a daemon without waiting for it."""
-        environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+        environment = {**os.environ, "PYTHONPATH": SOURCE}
         if broken_disk:
             environment["TEST_BROKEN_DISK"] = "1"
         with open(self.folder / "daemon.log", "ab") as log:
@@ -312,24 +312,11 @@ class Rig:
     @contextlib.contextmanager
     def watched_daemon(self) -> Iterator[Supervisor]:
         """Run the daemon under the product's own supervisor, in a thread."""
-        supervisor = Supervisor(
-            [
-                Program(
-                    "daemon",
-                    ["sh", "-c", f'exec "$@" >>{self.folder}/daemon.log 2>&1', "sh", *self.program()],
-                    has_heartbeat=True,
-                )
-            ],
-            {**os.environ, "PYTHONPATH": str(HERE.parents[1])},
-        )
-        thread = threading.Thread(target=supervisor.run)
-        thread.start()
-        try:
+        argv = ["sh", "-c", f'exec "$@" >>{self.folder}/daemon.log 2>&1', "sh", *self.program()]
+        environment = {**os.environ, "PYTHONPATH": SOURCE}
+        with supervised([Program("daemon", argv, has_heartbeat=True)], environment) as supervisor:
             self.wait_daemon()
             yield supervisor
-        finally:
-            supervisor.stop()
-            thread.join(30)
 
     def kill_daemon(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self.daemon is not None and self.daemon.poll() is None:

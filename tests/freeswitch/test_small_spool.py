@@ -3,9 +3,6 @@ others are listed with their reason, and only the worker makes room. Part of ``m
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,8 +24,9 @@ from recorder.seal.sealing import open_manifest
 from recorder.spool import layout
 from recorder.store.directory import DirectoryStore
 from tests.faults.disks import MIB, SmallDisk
-from tests.freeswitch.switches import HERE, HOME, Rig, until
+from tests.freeswitch.switches import HOME, Rig, until
 from tests.freeswitch.test_whole_path import set_up_customer
+from tests.processes import Installation, Process
 
 CALLS = 50
 
@@ -42,7 +40,7 @@ class SmallNode:
     context: Context
     tenant: str
     bucket: Path
-    worker: subprocess.Popen[bytes]
+    worker: Process
 
     def stored(self) -> int:
         return len(queries.recordings(self.tenant, limit=200).rows)
@@ -63,32 +61,22 @@ def site(tmp_path: Path) -> Iterator[SmallNode]:
     disk = SmallDisk(rig.spool, "tmpfs", 24 * MIB)
     bucket = tmp_path / "bucket"
     DirectoryStore(bucket).init()
-    variables = {
-        **rig.environment,
-        "ACCORD_NODE_DATA": str(tmp_path / HOME),
-        "ACCORD_STORE_KIND": "directory",
-        "ACCORD_STORE_PATH": str(bucket),
-        "ACCORD_METRICS_WORKER_PORT": "0",
-    }
-    context = Context(config.load(None, variables), None)
+    here = Installation(tmp_path / HOME, {**rig.environment, "ACCORD_STORE_PATH": str(bucket)})
+    context = Context(config.load(None, here.environment()), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
     opened = database.open_catalogue(context.settings.catalogue_url)
     tenant = set_up_customer(context)
     (rig.snapshot / "snapshot.json").unlink()  # the rig's own
     snapshot.write(rig.snapshot, rig.spool, (), utc_now())
-    environment = {**os.environ, **variables, "PYTHONPATH": str(HERE.parents[1])}
-    with open(tmp_path / "worker.log", "wb") as log:
-        argv = [sys.executable, "-m", "recorder", "worker"]
-        worker = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)
+    worker = here.start("worker")
     try:
         rig.start()
         rig.start_daemon()
         rig.wait_watching()
         yield SmallNode(rig, disk, context, tenant, bucket, worker)
     finally:
-        worker.terminate()
-        worker.wait(30)
+        worker.stop()
         rig.stop()
         disk.end()
         opened.close()
@@ -126,9 +114,7 @@ def test_fifty_calls_on_a_spool_of_24_megabytes(site: SmallNode) -> None:
     try:
         until("the spool is empty, as full as its disk is", drained, 300)
     except AssertionError:
-        print(
-            (rig.folder / "worker.log").read_text()[-4000:], site.disk.left(), site.reasons(), site.stored()
-        )
+        print(site.worker.log_text()[-4000:], site.disk.left(), site.reasons(), site.stored())
         raise
     manifests = site.manifests()
     refused = site.reasons()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -36,7 +35,8 @@ from recorder.processes.supervisor import Supervisor
 from recorder.seal import signing
 from recorder.seal.verification import verify
 from tests.chromium import find_chromium
-from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
+from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, level, onset_of, until
+from tests.processes import Ports, environment, supervised
 
 CALLS = 20
 LOGIN, PASSWORD = "claire@example.com", "let us listen together"
@@ -60,15 +60,9 @@ class Installation:
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("installation")
     rig = Rig(folder)
-    web_port, *_ = free_ports(1)
-    variables = {
-        **rig.environment,
-        "ACCORD_NODE_DATA": str(folder / HOME),
-        "ACCORD_STORE_EMBEDDED": "true",
-        "ACCORD_STORE_EMBEDDED_PORT": str(eight_ports()),
-        "ACCORD_WEB_PORT": str(web_port),
-        "ACCORD_WEB_SECURE_COOKIES": "false",
-    }
+    ports = Ports.reserve()
+    store = {"ACCORD_STORE_EMBEDDED": "true", "ACCORD_STORE_KIND": "s3"}
+    variables = environment(folder / HOME, ports.settings, rig.environment, store)
     context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
@@ -77,40 +71,17 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
-    environment = {**os.environ, **variables}
-    supervisor = Supervisor(run.programs(context, environment), environment)
-    thread = threading.Thread(target=supervisor.run)
     try:
         rig.start()
-        thread.start()
-        run.make_bucket(context)
-        url = f"http://127.0.0.1:{web_port}"
-        until("the panel answers", lambda: answers(f"{url}/healthz"), 60, 0.2)
-        rig.wait_daemon()
-        yield Installation(rig, context, tenant, supervisor, url)
+        with supervised(run.programs(context, variables), variables) as supervisor:
+            run.make_bucket(context)
+            url = f"http://127.0.0.1:{ports.web}"
+            until("the panel answers", lambda: answers(f"{url}/healthz"), 60, 0.2)
+            rig.wait_daemon()
+            yield Installation(rig, context, tenant, supervisor, url)
     finally:
-        supervisor.stop()
-        thread.join(60)
         rig.stop()
         opened.close()
-
-
-def eight_ports() -> int:
-    """Return the first of eight consecutive free ports, for SeaweedFS."""
-    import socket
-
-    for base in range(42000 + os.getpid() % 500 * 8, 60000, 8):
-        sockets = [socket.socket() for _ in range(8)]
-        try:
-            for at, sock in enumerate(sockets):
-                sock.bind(("127.0.0.1", base + at))
-            return base
-        except OSError:
-            continue
-        finally:
-            for sock in sockets:
-                sock.close()
-    raise AssertionError("no eight ports in a row are free")
 
 
 def set_up_customer(context: Context) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from recorder.spool.layout import read_markers
 from tests.freeswitch.switches import read_wav
+from tests.integration.ending.conftest import NUMBER as RECORDED
 from tests.integration.ending.conftest import Site
 from tests.waiting import until
 
@@ -69,7 +70,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     folder = tmp_path / ("d" * 60) / ("e" * 60)
     folder.mkdir(parents=True)
     own_site = Site(folder)
-    own_site.install()
+    own_site.install(RECORDED)
     yield own_site
     own_site.close()
 
@@ -87,9 +88,9 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     web.wait_for_log("web.listening")
     switch = site.call()
     switch.wait_for_log("is connected")
-    panel = Panel(f"http://127.0.0.1:{site.web_port}")
+    panel = Panel(f"http://127.0.0.1:{site.ports.web}")
     who = ("--tenant", "Menuiserie Dubois", "claire@example.com", "--language", "en")
-    panel.join(site.accord("user", "invite", *who))
+    panel.join(site.output("user", "invite", *who))
     call = panel.call()
     audio = site.spool / call / "audio.wav"
 
@@ -117,12 +118,12 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     assert silent(sound) > pause_length - 0.3
     assert sound[masked_to:].any(), "it goes on"
 
-    daemon.popen.kill()
+    daemon.kill()
     page = panel.send(f"/live/{call}/pause", "/live")
     assert "That did not work: the recorder did not answer." in page
     assert "Paused" not in page.partition('id="live-calls"')[0]
     # A dead worker looks the same to the user.
-    worker.popen.kill()
+    worker.kill()
     page = panel.send(f"/live/{call}/mark", "/live")
     assert "That did not work: the recorder did not answer." in page
     assert [marker.kind for marker in read_markers(site.spool / call)].count("moment_marked") == 1

@@ -8,13 +8,11 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,15 +24,17 @@ from recorder.ops.doctor import machine
 from recorder.ops.doctor.kernel_clock import KernelClock
 from recorder.seal import signing
 from tests.ports import free_ports
+from tests.processes import Installation, Ports
 from tests.scratch import scratch_folder
 
 pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).parents[2]
-PASSWORD = "practice-practice"
 PATIENCE = 180
 """Seconds until the installation runs without a finding."""
 NUMBER = "+3225550101"
+LIMITS = ("sh", "-c", 'ulimit -n 8192 && exec "$@"', "sh")
+"""As many open files as a unit permits."""
 
 
 @dataclass(frozen=True)
@@ -47,58 +47,25 @@ class Finding:
     hint: str
 
 
-class Installation:
+@dataclass
+class Node(Installation):
     """Daemon, worker and panel under ``accord run``, beside a practice switch."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        first = free_ports(6)
-        self.environment = {
-            "ACCORD_NODE_DATA": str(folder),
-            "ACCORD_STORE_KIND": "directory",
-            "ACCORD_KEYS_DISPOSABLE": "true",
-            "ACCORD_SWITCH_PASSWORD": PASSWORD,
-            "ACCORD_SWITCH_PORT": str(first),
-            "ACCORD_SWITCH_LISTEN_PORT": str(first + 1),
-            "ACCORD_METRICS_DAEMON_PORT": str(first + 2),
-            "ACCORD_METRICS_WORKER_PORT": str(first + 3),
-            "ACCORD_METRICS_WEB_PORT": str(first + 4),
-            "ACCORD_WEB_PORT": str(first + 5),
-            "ACCORD_WEB_SECURE_COOKIES": "false",
-            "ACCORD_INFO_PROMPTS": str(folder / "snapshot" / "info_prompts"),
-        }
-        self._processes: list[subprocess.Popen[bytes]] = []
-        for words in (
-            ["key", "init"],
-            ["migrate"],
-            ["tenant", "create", "Menuiserie Dubois", "--language", "en"],
-            ["line", "add", "--tenant", "Menuiserie Dubois", NUMBER],
-        ):
-            result = CliRunner().invoke(accord, words, env=self.environment)
-            assert result.exit_code == 0, result.output
-        address = ("--event-port", str(first), "--daemon", f"127.0.0.1:{first + 1}")
-        self.start("demo.practice", *address, "--stay")
-        self.start("recorder", "run")
+    ports: Ports = field(default_factory=Ports.reserve)
 
-    def start(self, *words: str, **more: str) -> None:
-        # As many open files as a unit permits.
-        script = 'ulimit -n 8192 && exec "$@"'
-        with open(self.folder / f"{words[0]}.log", "ab") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    ["sh", "-c", script, "sh", sys.executable, "-m", *words],
-                    env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.environment, **more},
-                    stdout=log,
-                    stderr=log,
-                    stdin=subprocess.DEVNULL,
-                )
-            )
+    def __post_init__(self) -> None:
+        self.settings = {
+            **self.ports.settings,
+            "ACCORD_KEYS_DISPOSABLE": "true",
+            "ACCORD_INFO_PROMPTS": str(self.folder / "snapshot" / "info_prompts"),
+        }
+        self.install(NUMBER)
+        self.start_switch(self.ports, before=LIMITS)
+        self.start("run", before=LIMITS)
 
     def doctor(self, variables: Mapping[str, str] | None = None) -> tuple[int, list[Finding]]:
         """The exit code, and what is not well, in the order of the report."""
-        result = CliRunner().invoke(
-            accord, ["doctor", "--json"], env={**self.environment, **(variables or {})}
-        )
+        result = CliRunner().invoke(accord, ["doctor", "--json"], env=self.environment(**(variables or {})))
         findings = [Finding(**each) for each in json.loads(result.stdout)["findings"]]
         return result.exit_code, [each for each in findings if each.state in ("warning", "wrong")]
 
@@ -109,16 +76,10 @@ class Installation:
             assert time.monotonic() < end, found
             time.sleep(0.5)
 
-    def stop(self) -> None:
-        for each in self._processes:
-            each.send_signal(signal.SIGTERM)
-        for each in self._processes:
-            each.wait(60)
-
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    node = Installation(scratch_folder("doctorfaults"))
+def installation() -> Iterator[Node]:
+    node = Node(scratch_folder("doctorfaults"))
     patch = pytest.MonkeyPatch()
     # Whether this machine's clock is synchronised is no matter of the installation.
     patch.setattr(machine, "kernel_clock", lambda: KernelClock(datetime.now(UTC), True, timedelta(0)))
@@ -126,11 +87,12 @@ def installation() -> Iterator[Installation]:
         node.wait()
         yield node
     finally:
-        node.stop()
+        for process in node.started:
+            process.stop()
         patch.undo()
 
 
-Cause = Callable[[Installation], AbstractContextManager[object]]
+Cause = Callable[[Node], AbstractContextManager[object]]
 
 
 @contextmanager
@@ -210,27 +172,21 @@ def other_root(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def another_switch(installation: Installation, missing: str) -> Iterator[dict[str, str]]:
+def another_switch(installation: Node, missing: str) -> Iterator[dict[str, str]]:
     """A switch without a file of the dialplan: the variables that lead to it."""
     conf = installation.folder / "another-conf"
     shutil.copytree(REPOSITORY / "freeswitch_conf", conf)
     (conf / missing).unlink()
-    port = free_ports(1)
-    daemon = f"127.0.0.1:{installation.environment['ACCORD_SWITCH_LISTEN_PORT']}"
-    index = len(installation._processes)
-    installation.start(
-        "demo.practice", "--event-port", str(port), "--daemon", daemon, "--stay", "--conf", str(conf)
-    )
-    variables = {"ACCORD_SWITCH_PORT": str(port)}
+    ports = replace(installation.ports, event_socket=free_ports())
+    process = installation.start_switch(ports, "--conf", str(conf), before=LIMITS)
+    variables = {"ACCORD_SWITCH_PORT": str(ports.event_socket)}
     try:
         end = time.monotonic() + PATIENCE
         while any("cannot be reached" in each.what for each in installation.doctor(variables)[1]):
             assert time.monotonic() < end
         yield variables
     finally:
-        process = installation._processes.pop(index)
         process.kill()
-        process.wait()
         shutil.rmtree(conf)
 
 
@@ -350,7 +306,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_first_finding_is_the_cause(installation: Installation, fault: Fault) -> None:
+def test_first_finding_is_the_cause(installation: Node, fault: Fault) -> None:
     installation.wait()
     with fault.cause(installation) as more:
         code, found = installation.doctor({**fault.variables, **(more if isinstance(more, dict) else {})})

@@ -19,6 +19,7 @@ from recorder.features.tenants.number_proof import NumberProofs
 from recorder.identity import tenants
 from recorder.verification_calls.caller import VerificationCaller
 from recorder.verification_calls.policy import CallPolicy
+from tests.integration.ending.conftest import NUMBER as RECORDED
 from tests.integration.ending.conftest import Site
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in, find_start
@@ -65,7 +66,7 @@ def test_switch_plays_the_code_in_the_customers_language(
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     new_site = Site(tmp_path)
-    new_site.install()
+    new_site.install(RECORDED)
     yield new_site
     new_site.close()
 
@@ -73,14 +74,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site) -> None:
-    site.environment["ACCORD_VERIFICATION_CALLS_DIAL"] = DIAL
-    invitation = site.accord("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
+    site.settings["ACCORD_VERIFICATION_CALLS_DIAL"] = DIAL
+    invitation = site.output("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_for_log("snapshot.read")
     web.wait_for_log("web.listening")
     site.call()
     daemon.wait_for_log("switch.up")
-    panel = Panel(f"http://127.0.0.1:{site.web_port}")
+    panel = Panel(f"http://127.0.0.1:{site.ports.web}")
     panel.join(invitation.split()[1])
     assert 'href="/numbers/new"' in panel.get("/first-day")
     page = panel.send("/numbers/new", "/numbers/new", number="02 555 01 77")
@@ -91,6 +92,6 @@ def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site
     (sound,) = (site.spool / ".outgoing").iterdir()
     code = code_in(soundfile.read(sound, dtype="float32")[0], "en")
     assert "what recordings are used for" in panel.send(found[1], found[1], code=code)
-    assert NUMBER in site.accord("line", "list", "--tenant", "Reliure Adam")
-    audit = site.accord("audit", "run")
+    assert NUMBER in site.output("line", "list", "--tenant", "Reliure Adam")
+    audit = site.output("audit", "run")
     assert "wrong" not in audit, audit

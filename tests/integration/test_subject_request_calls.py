@@ -31,6 +31,7 @@ from recorder.identity import tenants
 from recorder.spool.command_socket import send_request
 from recorder.verification_calls.caller import NOT_ALLOWED, PLAYED, VerificationCaller
 from recorder.verification_calls.policy import CallPolicy
+from tests.integration.ending.conftest import NUMBER as RECORDED
 from tests.integration.ending.conftest import Site
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in
@@ -144,7 +145,7 @@ def test_worker_makes_and_removes_the_sound_of_a_code(
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     own_site = Site(tmp_path)
-    own_site.install()
+    own_site.install(RECORDED)
     yield own_site
     own_site.close()
 
@@ -152,8 +153,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_copy_through_the_real_processes(site: Site) -> None:
-    site.environment["ACCORD_VERIFICATION_CALLS_DIAL"] = DIAL
-    site.environment["ACCORD_VERIFICATION_CALLS_COUNTRIES"] = "be"  # the customer has no country of its own
+    site.settings["ACCORD_VERIFICATION_CALLS_DIAL"] = DIAL
+    site.settings["ACCORD_VERIFICATION_CALLS_COUNTRIES"] = "be"  # the customer has no country of its own
     tenant = ("--tenant", "Menuiserie Dubois")
     who = (*tenant, "anne@example.com", "--role", "customer_admin", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
@@ -161,8 +162,8 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     web.wait_for_log("web.listening")
     switch = site.call()
     switch.wait_for_log("has hung up", 90)
-    panel = Panel(f"http://127.0.0.1:{site.web_port}")
-    panel.join(site.accord("user", "invite", *who))
+    panel = Panel(f"http://127.0.0.1:{site.ports.web}")
+    panel.join(site.output("user", "invite", *who))
     until("the recording is stored", lambda: 'id="day-1"' in panel.get("/recordings"))
 
     today = time.strftime("%Y-%m-%d", time.gmtime(time.time() - 12 * 3600))
@@ -191,7 +192,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     assert not samples[:, 1].any(), "others are silent"
     assert np.abs(samples[:, 0]).max() > 1000, "and they are heard"
     assert recording_facts["announcement"]["text"] in archive.read("README.txt").decode()
-    listing = site.accord("subject-request", "list", *tenant)
+    listing = site.output("subject-request", "list", *tenant)
     assert NUMBER in listing
 
     page = panel.send(f"{request_page}/erase", request_page, sure="yes")
@@ -199,7 +200,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     assert "None at the moment" in page
     worker.wait_for_log("recording.erased", 90)
     panel.send(f"{request_page}/close", request_page, how="answered")
-    audit = site.accord("audit", "run")
+    audit = site.output("audit", "run")
     assert "wrong" not in audit, audit
 
 

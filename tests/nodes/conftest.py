@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-import recorder
 from recorder.auditlog import checkpoint
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -27,76 +24,21 @@ from recorder.spool import layout
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
+from tests.processes import Installation, Process, stored_in
 from tests.stored_recordings import assert_stored_once
-from tests.waiting import until
 
-SOURCE = str(Path(recorder.__file__).parents[1])
-RUN = Path(__file__).with_name("node.py")
-DEADLINE = 90.0
+PROGRAM = (sys.executable, str(Path(__file__).with_name("node.py")))
 TURNS = {checkpoint.SEARCH, notifications_duty.LEASE, usage_duty.LEASE}
 """Leases of work that one worker does for all of them; they end by themselves."""
 
-SETTINGS = """\
-[node]
-name = "{name}"
-data = "{data}"
-
-[catalogue]
-url = "{url}"
-
-[store]
-endpoint = "{endpoint}"
-bucket = "{bucket}"
-
-[keys]
-folder = "{keys}"
-
-[worker]
-nice = 5
-
-[web]
-secure_cookies = false
-
-[metrics]
-daemon_port = 0
-worker_port = 0
-web_port = 0
-"""
-
 
 @dataclass
-class Process:
-    popen: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def alive(self) -> bool:
-        return self.popen.poll() is None
-
-    def log_text(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal, wait for the end, and return the exit status."""
-        self.popen.send_signal(how)
-        return self.popen.wait(DEADLINE)
-
-
-@dataclass
-class Node:
+class Node(Installation):
     """A machine: a folder with a spool, and Accord's processes."""
 
-    name: str
-    house: object
-    settings: Path
-    environment: dict[str, str]
-    started: list[Process] = field(default_factory=list)
-    migrations: Path | None = None
-    """Set on a node with a later version."""
-
-    @property
-    def data(self) -> Path:
-        return self.house.folder
+    name: str = ""
+    house: object = None
+    program: tuple[str, ...] = PROGRAM
 
     def take(self, **changes: object) -> str:
         """Put an ended call into this node's spool; returns its id."""
@@ -108,27 +50,14 @@ class Node:
         aside = (layout.QUARANTINE,)
         return [each for each in self.house.spool.iterdir() if each.is_dir() and each.name not in aside]
 
-    def command(self, *arguments: str) -> list[str]:
-        future = ["--migrations", str(self.migrations)] if self.migrations else []
-        return [sys.executable, str(RUN), *future, "--config", str(self.settings), *arguments]
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, timeout=60)
-
-    def start(self, *arguments: str) -> Process:
-        log = self.data / f"{arguments[0]}-{len(self.started)}.log"
-        with open(log, "wb") as out:
-            popen = subprocess.Popen(
-                self.command(*arguments), env=self.environment, stdout=out, stderr=subprocess.STDOUT
-            )
-        self.started.append(Process(popen, log))
-        return self.started[-1]
+    def upgrade(self, migrations: Path) -> None:
+        """Install a later version, with these migrations: what is started from here on is of it."""
+        self.program = (*PROGRAM, "--migrations", str(migrations))
 
     def work(self) -> Process:
         """Start its worker, and wait until it runs."""
         process = self.start("worker")
-        until(f"a worker on {self.name}", lambda: "worker.started" in process.log_text() or not process.alive)
-        assert process.alive, process.log_text()
+        process.wait_for_log("worker.started")
         return process
 
     def log_text(self) -> str:
@@ -204,30 +133,18 @@ def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
     """Three nodes without any running process."""
     there = bucket.bucket()
     house.services = replace(house.services, store=S3Store(there))
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")},
-        "PYTHONPATH": SOURCE,
-        "ACCORD_STORE_ACCESS_KEY": there.access_key,
-        "ACCORD_STORE_SECRET_KEY": there.secret_key,
+    settings = {
+        **stored_in(there),
+        "ACCORD_CATALOGUE_URL": house.catalogue_url,
+        "ACCORD_KEYS_FOLDER": str(house.folder / "keys"),
+        "ACCORD_WORKER_NICE": "5",
     }
     own_nodes = []
     for name in ("north", "east", "south"):
         data = house.folder / name
         (data / "spool").mkdir(parents=True)
-        settings = data / "accord.toml"
-        settings.write_text(
-            SETTINGS.format(
-                name=name,
-                data=data,
-                url=house.catalogue_url,
-                endpoint=there.endpoint,
-                bucket=there.name,
-                keys=house.folder / "keys",
-            )
-        )
-        own_nodes.append(Node(name, house.replaced(folder=data), settings, environment))
+        own_settings = {**settings, "ACCORD_NODE_NAME": name}
+        own_nodes.append(Node(data, own_settings, name=name, house=house.replaced(folder=data)))
     yield Nodes(house, house.catalogue_url, own_nodes)
     for node in own_nodes:
-        for process in node.started:
-            if process.alive:
-                process.kill()
+        node.close()

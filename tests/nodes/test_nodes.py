@@ -47,7 +47,7 @@ def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths)
     again = east.work()
     until("the dead node's work is done", lambda: not east.left())
     for process in (*others, again):
-        assert process.kill(signal.SIGTERM) == 0
+        assert process.stop() == 0
     nodes.assert_whole(calls)
 
 
@@ -63,7 +63,7 @@ def test_takes_of_a_lost_node_are_moved_to_another_spool(nodes, house) -> None:
     for folder in east.left():
         folder.rename(north.house.spool / folder.name)
     until("the other node does them", lambda: not north.left())
-    assert worker.kill(signal.SIGTERM) == 0
+    assert worker.stop() == 0
     nodes.assert_whole(calls)
 
 
@@ -91,7 +91,7 @@ def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock)
     until("calls are stored meanwhile", lambda: not nodes.all[1].left())
     until("the dead node's lease has expired", lambda: _leases() == 0, 30)
     for process in processes[:2]:
-        assert process.kill(signal.SIGTERM) == 0
+        assert process.stop() == 0
     with connected():
         leaves = Counter(leaf.kind for leaf in LeafTable.select())
     assert leaves["recording.erased"] == len(over)
@@ -116,7 +116,7 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     north, _, _ = nodes
     workers = [node.work() for node in nodes]
     port = free_ports()
-    north.environment["ACCORD_WEB_PORT"] = str(port)
+    north.settings["ACCORD_WEB_PORT"] = str(port)
     panel = north.start("web")
     until("the panel", lambda: _get(port, "/login")[0] == 200)
     calls = [node.take() for node in nodes]
@@ -134,10 +134,10 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     postgres.start()
     until("the panel is back", lambda: _get(port, "/login")[0] == 200)
     until("waiting takes are stored", lambda: not [each for node in nodes for each in node.left()])
-    assert panel.alive
-    assert panel.kill(signal.SIGTERM) == 0
+    assert panel.is_running
+    assert panel.stop() == 0
     for worker in workers:
-        assert worker.kill(signal.SIGTERM) == 0
+        assert worker.stop() == 0
     nodes.assert_whole(calls)
     assert "Traceback" not in "".join(node.log_text() for node in nodes)
 

@@ -10,12 +10,12 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from demo import run, switch
+from demo import run
 from recorder import config
 from recorder.catalogue import queries
 from recorder.catalogue.database import database
@@ -32,24 +32,11 @@ from recorder.ids import uuid7
 from recorder.processes import object_store
 from recorder.processes.run import programs as programs_of
 from recorder.processes.services import Context
-from recorder.processes.supervisor import Supervisor
-from tests.ports import free_ports
+from tests.processes import Installation, Ports, supervised
 from tests.prometheus import pages
+from tests.waiting import until
 
-CALLS = (("+3225550101", "fr"), ("+3225550102", "en"))
-PORTS = 15
 JOBS = {"accord-daemon": "daemon", "accord-worker": "worker", "accord-web": "web"}
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
-    """Wait for a true result, and return it. Raises ``AssertionError``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(pause)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
 def get(address: str, timeout: float = 10) -> tuple[int, str]:
@@ -64,47 +51,29 @@ def get(address: str, timeout: float = 10) -> tuple[int, str]:
 
 
 @dataclass
-class Installation:
+class ScrapedNode(Installation):
     """The processes and their ports. The store is started separately (:attr:`store`)."""
 
-    folder: Path
-    first: int = field(default_factory=lambda: free_ports(PORTS))
-    settings: dict[str, str] = field(default_factory=dict)
-    """Further settings, as environment variables."""
+    ports: Ports = field(default_factory=lambda: Ports.reserve(spare=1))
     worker_environment: dict[str, str] = field(default_factory=dict)
     """Further variables of the worker alone."""
 
     def __post_init__(self) -> None:
-        event, daemon, self.daemon, self.worker, self.web, self.panel, self.prometheus, store = range(
-            self.first, self.first + 8
-        )
-        self.ports = run.Ports(
-            web=self.web, event_socket=event, daemon=daemon, store=store, sip=0, outbound=0, phones=0,
-            phones_sip=0, metrics=self.daemon,
-        )  # fmt: skip
-        self.variables = {
-            "ACCORD_SWITCH_PASSWORD": "only-for-this-test-1",
-            "ACCORD_SWITCH_PORT": str(event),
-            "ACCORD_SWITCH_LISTEN_PORT": str(daemon),
-            "ACCORD_NODE_DATA": str(self.folder),
+        self.settings = {
+            **self.ports.settings,
             "ACCORD_NODE_NAME": "n1",
             "ACCORD_NODE_REGION": "BE",
+            "ACCORD_STORE_KIND": "s3",
             "ACCORD_STORE_EMBEDDED": "true",
-            "ACCORD_STORE_EMBEDDED_PORT": str(store),
-            "ACCORD_WEB_PORT": str(self.web),
-            "ACCORD_WEB_SECURE_COOKIES": "false",
-            "ACCORD_METRICS_DAEMON_PORT": str(self.daemon),
-            "ACCORD_METRICS_WORKER_PORT": str(self.worker),
-            "ACCORD_METRICS_WEB_PORT": str(self.panel),
             **self.settings,
         }
-        self.context = Context(config.load(None, self.variables), None)
+        environment = self.environment()
+        self.context = Context(config.load(None, environment), None)
         self.tenant, self.password = run.prepare(self.context, self.folder)
         self.store = object_store.embedded(self.context.settings)
         self.store.prepare()
         if self.context.settings.store.kind == "directory":
             object_store.directory(self.context.settings).init()
-        environment = {**os.environ, **self.variables, "PYTHONPATH": str(pages.ROOT)}
         programs = [each for each in programs_of(self.context, environment) if each.name != "store"]
         programs = [
             replace(each, environment={**(each.environment or {}), **self.worker_environment})
@@ -112,27 +81,32 @@ class Installation:
             else each
             for each in programs
         ]
-        logged = [run._logged(each, self.folder) for each in programs]
-        self.supervisor = Supervisor(logged, environment)
-        self.calls = run._logged(switch.practice_switch(self.ports, CALLS, environment), self.folder)
-        self._thread = threading.Thread(target=self.supervisor.run)
+        self._programs = [run._logged(each, self.folder) for each in programs]
+        self._processes = ExitStack()
 
-    def start(self) -> None:
-        self._thread.start()
-        for port in (self.daemon, self.worker, self.web, self.panel):
+    def run(self) -> None:
+        """Run all but the store and the switch until :meth:`close`."""
+        self.supervisor = self._processes.enter_context(supervised(self._programs, self.environment()))
+        for port in (self.ports.daemon, self.ports.worker, self.ports.web, self.ports.panel):
             until(f"port {port} answers", lambda port=port: get(self.at(port, "healthz"))[0] == 200)
 
-    def stop(self) -> None:
-        self.supervisor.stop()
-        self._thread.join(60)
+    def call(self) -> None:
+        """Start a practice switch with two calls; in the first, the colleague asks whether to keep it."""
+        calls = ("--call=+3225550101:fr:agrees", "--call=+3225550102:en")
+        self.start_switch(self.ports, *calls)
+
+    def close(self) -> None:
+        super().close()
+        self._processes.close()
         self.store.stop(seconds=0)
         getattr(database.obj, "close_all", database.obj.close)()
 
     def at(self, port: int, path: str) -> str:
         return f"http://127.0.0.1:{port}/{path}"
 
-    def ports_of(self, job: str) -> int:
-        return {"accord-daemon": self.daemon, "accord-worker": self.worker, "accord-web": self.panel}[job]
+    def port_of(self, job: str) -> int:
+        ports = self.ports
+        return {"accord-daemon": ports.daemon, "accord-worker": ports.worker, "accord-web": ports.panel}[job]
 
     def number(self, port: int, line: str) -> float:
         """The value of a sample on a process's page, by its name and labels; 0 if it is missing."""
@@ -194,7 +168,7 @@ class Prometheus:
     """A real Prometheus with the shipped rules and scrape configuration; if ``quick``, at intervals of one
     second."""
 
-    def __init__(self, folder: Path, installation: Installation, *, quick: bool = True) -> None:
+    def __init__(self, folder: Path, node: ScrapedNode, *, quick: bool = True) -> None:
         configuration = yaml.safe_load((pages.RULES.parent / "prometheus.yml").read_text("utf-8"))
         if quick:
             configuration["global"] = {
@@ -204,12 +178,12 @@ class Prometheus:
             }
         configuration["rule_files"] = [str(pages.RULES)]
         for job in configuration["scrape_configs"]:
-            targets = [f"127.0.0.1:{installation.ports_of(job['job_name'])}"]
+            targets = [f"127.0.0.1:{node.port_of(job['job_name'])}"]
             job["static_configs"] = [{"targets": targets, "labels": {"node": "n1"}}]
         folder.mkdir()
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
         self._folder = folder
-        self._address = f"127.0.0.1:{installation.prometheus}"
+        self._address = f"127.0.0.1:{node.ports.spare}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -14,8 +14,9 @@ import pytest
 from demo import run
 from recorder import metrics
 from tests.prometheus import pages
-from tests.prometheus.installation import JOBS, Installation, Person, Prometheus, get, until
+from tests.prometheus.installation import JOBS, Person, Prometheus, ScrapedNode, get
 from tests.prometheus.test_files import queries
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.long,
@@ -28,7 +29,7 @@ COMPARED = re.compile(r" (==|!=|>=|<=|>|<) ")
 
 @dataclass
 class ScrapedInstallation:
-    here: Installation
+    here: ScrapedNode
     prometheus: Prometheus
     longest_answer: float
     """Seconds that the slowest ``/readyz`` took while the store hung."""
@@ -37,24 +38,24 @@ class ScrapedInstallation:
 @pytest.fixture(scope="module")
 def scraped_installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedInstallation]:
     """Two calls without a store, then the store and users; then the store hangs, and ends."""
-    here = Installation(tmp_path_factory.mktemp("installation"))
+    here = ScrapedNode(tmp_path_factory.mktemp("installation"))
     prometheus = Prometheus(here.folder / "prometheus", here)
     try:
-        here.start()
+        here.run()
         prometheus.start()
         until("Prometheus scrapes all three", lambda: len(set(scraped(prometheus))) == len(JOBS))
         live(here)
         listen(here)
         longest_answer = hang(here)
         here.store.stop(seconds=0)
-        person = Person(here.at(here.web, ""))
+        person = Person(here.at(here.ports.web, ""))
         log_in(here, person)
         assert person.open(f"recordings/{here.recordings()[0]}")[0] == 503
         time.sleep(3)  # three scrapes of the final state
         yield ScrapedInstallation(here, prometheus, longest_answer)
     finally:
         prometheus.stop()
-        here.stop()
+        here.close()
 
 
 def scraped(prometheus: Prometheus) -> list[str]:
@@ -62,35 +63,39 @@ def scraped(prometheus: Prometheus) -> list[str]:
     return [series["metric"]["job"] for series in prometheus.api("query", query="up == 1")["result"]]
 
 
-def live(here: Installation) -> None:
+def live(here: ScrapedNode) -> None:
     """Make calls without a store, then start it."""
     away = 'accord_store_errors_total{kind="away",operation="read"}'
-    here.supervisor.add(here.calls)
-    until("a call is on", lambda: here.number(here.daemon, "accord_recordings_live"), 60)
-    until("the daemon is ready", lambda: here.ready(here.daemon)[0] == 200)
-    until("the store was asked in vain", lambda: here.number(here.worker, away), 90)
-    assert here.number(here.worker, 'accord_spool_takes{stage="call"}') >= 0
-    until("a take is seen waiting", lambda: here.number(here.worker, "accord_spool_oldest_take_age_seconds"))
-    status, body, _ = here.ready(here.worker)
+    here.call()
+    until("a call is on", lambda: here.number(here.ports.daemon, "accord_recordings_live"), 60)
+    until("the daemon is ready", lambda: here.ready(here.ports.daemon)[0] == 200)
+    until("the store was asked in vain", lambda: here.number(here.ports.worker, away), 90)
+    assert here.number(here.ports.worker, 'accord_spool_takes{stage="call"}') >= 0
+    until(
+        "a take is seen waiting",
+        lambda: here.number(here.ports.worker, "accord_spool_oldest_take_age_seconds"),
+    )
+    status, body, _ = here.ready(here.ports.worker)
     assert (status, body["checks"]["store"]["ok"]) == (503, False)
     assert body["checks"]["store"]["hint"]
     here.put_broken_take()
     here.store.start()
     until("both calls are listed", lambda: len(here.recordings()) == 2, 120)
     until(
-        "worker and panel are ready", lambda: {here.ready(p)[0] for p in (here.worker, here.panel)} == {200}
+        "worker and panel are ready",
+        lambda: {here.ready(p)[0] for p in (here.ports.worker, here.ports.panel)} == {200},
     )
     until("the broken take was set aside",
-          lambda: here.number(here.worker, 'accord_takes_total{outcome="quarantined"}'))  # fmt: skip
+          lambda: here.number(here.ports.worker, 'accord_takes_total{outcome="quarantined"}'))  # fmt: skip
 
 
-def log_in(here: Installation, person: Person) -> None:
+def log_in(here: ScrapedNode, person: Person) -> None:
     assert person.send("login", "login", login=run.LOGIN, password=here.password)[0] == 200
 
 
-def listen(here: Installation) -> None:
+def listen(here: ScrapedNode) -> None:
     """A user mistypes the password, logs in, and plays a recording."""
-    person = Person(here.at(here.web, ""))
+    person = Person(here.at(here.ports.web, ""))
     assert person.send("login", "login", login=run.LOGIN, password="not this one")[0] == 422
     log_in(here, person)
     page = f"recordings/{here.recordings()[0]}"
@@ -103,11 +108,11 @@ def listen(here: Installation) -> None:
     assert person.open("nowhere")[0] == 404
 
 
-def hang(here: Installation) -> float:
+def hang(here: ScrapedNode) -> float:
     """Stop the store; readiness still answers. Returns the longest response time in seconds."""
     longest = 0.0
     with here.stopped_store():
-        for port in (here.worker, here.panel):
+        for port in (here.ports.worker, here.ports.panel):
             over = time.monotonic() + 20
             while True:
                 status, body, seconds = here.ready(port)
@@ -120,7 +125,7 @@ def hang(here: Installation) -> float:
             assert not body["checks"]["store"]["ok"]
             assert body["checks"]["catalogue"]["ok"]
             assert get(here.at(port, "healthz"), 2)[0] == 200
-        assert here.ready(here.daemon)[0] == 200, "no call needs the store"
+        assert here.ready(here.ports.daemon)[0] == 200, "no call needs the store"
     return longest
 
 
@@ -130,7 +135,7 @@ def test_readiness_answers_while_the_store_hangs(scraped_installation: ScrapedIn
 
 def test_each_process_exposes_its_declared_metrics(scraped_installation: ScrapedInstallation) -> None:
     for job, process in JOBS.items():
-        status, text = get(scraped_installation.here.at(scraped_installation.here.ports_of(job), "metrics"))
+        status, text = get(scraped_installation.here.at(scraped_installation.here.port_of(job), "metrics"))
         assert status == 200
         metrics_shown = set(re.findall(r"^# TYPE (accord_\w+)", text, re.MULTILINE))
         assert metrics_shown == {each.name for each in metrics.METRICS.values() if process in each.on}
@@ -145,7 +150,7 @@ def test_labels_have_no_client_input(scraped_installation: ScrapedInstallation) 
     here = scraped_installation.here
     personal = [*here.recordings(), here.tenant, run.LOGIN, "3225550101", "+32"]
     for job in JOBS:
-        text = get(here.at(here.ports_of(job), "metrics"))[1]
+        text = get(here.at(here.port_of(job), "metrics"))[1]
         assert not [each for each in personal if each in text]
         assert len(text.splitlines()) < 1500
 
@@ -153,28 +158,28 @@ def test_labels_have_no_client_input(scraped_installation: ScrapedInstallation) 
 def test_counts_match_events(scraped_installation: ScrapedInstallation) -> None:
     here = scraped_installation.here
     for port, line, least in (
-        (here.daemon, 'accord_calls_total{outcome="recorded"}', 2),
-        (here.daemon, "accord_announcement_delay_seconds_count", 2),
-        (here.daemon, "accord_switch_up", 1),
-        (here.daemon, "accord_snapshot_lines", 2),
-        (here.worker, 'accord_takes_total{outcome="stored"}', 2),
-        (here.worker, 'accord_stage_duration_seconds_count{stage="store"}', 2),
-        (here.worker, 'accord_stage_failures_total{error="store_away",stage="store"}', 1),
-        (here.worker, 'accord_store_retries_total{operation="read"}', 1),
-        (here.worker, "accord_encoded_audio_seconds_total", 10),
-        (here.worker, "accord_encode_cpu_seconds_total", 0.05),
-        (here.worker, "accord_store_written_bytes_total", 20_000),
-        (here.worker, "accord_quarantine_takes", 1),
-        (here.panel, "accord_grants_total", 1),
-        (here.panel, "accord_listens_total", 1),
-        (here.panel, "accord_listen_sent_bytes_total", 10_000),
-        (here.panel, 'accord_refusals_total{reason="grant_over"}', 1),
-        (here.panel, 'accord_logins_total{result="refused"}', 1),
-        (here.panel, 'accord_logins_total{result="ok"}', 2),
+        (here.ports.daemon, 'accord_calls_total{outcome="recorded"}', 2),
+        (here.ports.daemon, "accord_announcement_delay_seconds_count", 2),
+        (here.ports.daemon, "accord_switch_up", 1),
+        (here.ports.daemon, "accord_snapshot_lines", 2),
+        (here.ports.worker, 'accord_takes_total{outcome="stored"}', 2),
+        (here.ports.worker, 'accord_stage_duration_seconds_count{stage="store"}', 2),
+        (here.ports.worker, 'accord_stage_failures_total{error="store_away",stage="store"}', 1),
+        (here.ports.worker, 'accord_store_retries_total{operation="read"}', 1),
+        (here.ports.worker, "accord_encoded_audio_seconds_total", 10),
+        (here.ports.worker, "accord_encode_cpu_seconds_total", 0.05),
+        (here.ports.worker, "accord_store_written_bytes_total", 20_000),
+        (here.ports.worker, "accord_quarantine_takes", 1),
+        (here.ports.panel, "accord_grants_total", 1),
+        (here.ports.panel, "accord_listens_total", 1),
+        (here.ports.panel, "accord_listen_sent_bytes_total", 10_000),
+        (here.ports.panel, 'accord_refusals_total{reason="grant_over"}', 1),
+        (here.ports.panel, 'accord_logins_total{result="refused"}', 1),
+        (here.ports.panel, 'accord_logins_total{result="ok"}', 2),
     ):
         assert here.number(port, line) >= least, line
-    assert here.number(here.daemon, 'accord_calls_total{outcome="recorded"}') == 2
-    for port in (here.daemon, here.worker, here.panel):
+    assert here.number(here.ports.daemon, 'accord_calls_total{outcome="recorded"}') == 2
+    for port in (here.ports.daemon, here.ports.worker, here.ports.panel):
         assert here.number(port, "accord_unhandled_errors_total") == 0
 
 

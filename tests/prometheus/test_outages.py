@@ -18,8 +18,9 @@ from tests.faults.test_clock import FakedClock
 from tests.faults.test_clock import faked_clock as faked_clock
 from tests.postgres import Server, binaries
 from tests.prometheus.event_socket import EventSocket
-from tests.prometheus.installation import Installation, Prometheus, until
+from tests.prometheus.installation import Prometheus, ScrapedNode
 from tests.prometheus.test_live import scraped
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.long,
@@ -41,7 +42,7 @@ class Site:
 
     def __init__(self, folder: Path, disk: SmallDisk, clock: FakedClock) -> None:
         self.disk, self.clock, self.postgres = disk, clock, Server()
-        self.here = Installation(
+        self.here = ScrapedNode(
             folder,
             settings={
                 "ACCORD_CATALOGUE_URL": self.postgres.url("postgres"),
@@ -75,12 +76,12 @@ def site(tmp_path: Path, faked_clock: FakedClock) -> Iterator[Site]:
     disk = SmallDisk(tmp_path / "store", "tmpfs", 4 * MIB)
     site = Site(tmp_path / "installation", disk, faked_clock)
     try:
-        site.here.start()
+        site.here.run()
         site.prometheus.start()
         yield site
     finally:
         site.prometheus.stop()
-        site.here.stop()
+        site.here.close()
         site.switch.stop()
         site.postgres.close()
         disk.end()
@@ -88,7 +89,7 @@ def site(tmp_path: Path, faked_clock: FakedClock) -> Iterator[Site]:
 
 def test_alerts_fire_and_clear_within_a_minute(site: Site) -> None:
     until("Prometheus scrapes all three", lambda: len(set(scraped(site.prometheus))) == 3)
-    ports = (site.here.daemon, site.here.worker, site.here.panel)
+    ports = (site.here.ports.daemon, site.here.ports.worker, site.here.ports.panel)
     until("all are ready", lambda: {site.here.ready(port)[0] for port in ports} == {200})
     until("no alert is left of the start", lambda: not site.alerts_on())
     keys = site.here.context.settings.keys_folder

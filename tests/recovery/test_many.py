@@ -10,7 +10,6 @@ import os
 import random
 import re
 import resource
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,11 +21,11 @@ from pathlib import Path
 
 import pytest
 
-import recorder
 from recorder.store.seaweedfs import PORTS, SeaweedFS
 from tests.ports import free_ports
+from tests.processes import Installation, Process, environment, stored_in
+from tests.waiting import until
 
-SOURCE = str(Path(recorder.__file__).parents[1])
 MANY = Path(__file__).with_name("many.py")
 RECORDINGS = int(os.environ.get("TEST_REBUILD_RECORDINGS", "1000"))
 IN_SEAWEEDFS = int(os.environ.get("TEST_REBUILD_IN_SEAWEEDFS", "250"))
@@ -36,15 +35,13 @@ TABLES = ("recording", "amendment")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(6 * 3600)]
 
 
-def polite() -> None:
-    os.nice(10)
+POLITELY = ("nice", "-n", "10")
 
 
 def make(root: Path, count: int, *where: str) -> Path:
-    argv = [sys.executable, str(MANY), str(root), str(count), *where]
-    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    argv = [*POLITELY, sys.executable, str(MANY), str(root), str(count), *where]
     with open(root / "made.log", "wb") as log:
-        subprocess.run(argv, env=environment, stdout=log, check=True, preexec_fn=polite)
+        subprocess.run(argv, env=environment(root), stdout=log, check=True)
     return root
 
 
@@ -54,28 +51,21 @@ class Command:
     def __init__(self, root: Path, folder: Path, store: dict[str, str]) -> None:
         folder.mkdir()
         self.catalogue = folder / "catalogue.db"
-        self.log_file = folder / "said.txt"
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": SOURCE,
-            "ACCORD_CATALOGUE_URL": f"sqlite:///{self.catalogue}",
-            "ACCORD_KEYS_FOLDER": str(root / "keys"),
-            "ACCORD_NODE_DATA": str(folder),
-            **store,
-        }
-        assert self.run("migrate") == 0
+        self.installation = Installation(folder, {"ACCORD_KEYS_FOLDER": str(root / "keys"), **store})
+        self.installation.output("migrate")
 
-    def start(self, *argv: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "recorder", *argv]
-        with open(self.log_file, "ab") as log:
-            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, preexec_fn=polite)
+    def start(self) -> Process:
+        return self.installation.start("rebuild", before=POLITELY)
 
-    def wait_for_work(self, process: subprocess.Popen[bytes], before: tuple[object, ...]) -> None:
+    def run(self) -> str:
+        """Rebuild to the end; returns what it printed."""
+        process = self.start()
+        assert process.popen.wait() == 0, process.log_text()[-2000:]
+        return process.log_text()
+
+    def wait_for_work(self, process: Process, before: tuple[object, ...]) -> None:
         """Wait until it has done something since its progress was ``before``, or has ended."""
-        deadline = time.monotonic() + 60
-        while process.poll() is None and self.progress() == before:
-            assert time.monotonic() < deadline, self.log_file.read_text()[-2000:]
-            time.sleep(0.02)
+        until("it works", lambda: not process.is_running or self.progress() != before)
 
     def progress(self) -> tuple[object, ...]:
         """How far the rebuild is: its phase, and how many places are listed and done."""
@@ -84,9 +74,6 @@ class Command:
                 "SELECT max(data) FROM global_state WHERE name = 'rebuild'"
             ).fetchone()
             return phase, *database.execute("SELECT count(*), count(outcome) FROM rebuild_queue").fetchone()
-
-    def run(self, *argv: str) -> int:
-        return self.start(*argv).wait()
 
 
 def rows(path: Path, table: str) -> Iterator[tuple[object, ...]]:
@@ -109,16 +96,14 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
     original = root / "catalogue.db"
     start = time.monotonic()
     whole = Command(root, folder / "whole", store)
-    assert whole.run("rebuild") == 0, whole.log_file.read_text()[-2000:]
+    log_text = whole.run()
     seconds = time.monotonic() - start
     compared = assert_same(original, whole.catalogue)
-    log_text = whole.log_file.read_text()
     assert "restored" in log_text
     assert "Nothing expires until you confirm" in log_text
     start = time.monotonic()
-    assert whole.run("rebuild") == 0
+    assert "Nothing was changed" in whole.run()
     again = time.monotonic() - start
-    assert "Nothing was changed" in whole.log_file.read_text().removeprefix(log_text)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 
     chance = random.Random(seed)
@@ -130,16 +115,15 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
         while True:
             runs += 1
             before = killed.progress()
-            process = killed.start("rebuild")
+            process = killed.start()
             killed.wait_for_work(process, before)
             try:
-                process.wait(chance.uniform(0, longest) if kills < KILLS else None)
+                process.popen.wait(chance.uniform(0, longest) if kills < KILLS else None)
             except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+                process.kill()
                 kills += 1
                 continue
-            assert process.returncode == 0, killed.log_file.read_text()[-2000:]
+            assert process.popen.returncode == 0, process.log_text()[-2000:]
             longest *= 0.8  # the machine may have been busier during the measurement
             break
         assert assert_same(original, killed.catalogue) == compared
@@ -159,7 +143,7 @@ def seed() -> int:
 def test_rebuild_many_recordings_from_a_folder(tmp_path: Path, seed: int) -> None:
     folder = os.environ.get("TEST_REBUILD_FROM")
     root = Path(folder) if folder else make(tmp_path, RECORDINGS)
-    store = {"ACCORD_STORE_KIND": "directory", "ACCORD_STORE_PATH": str(root / "bucket")}
+    store = {"ACCORD_STORE_PATH": str(root / "bucket")}
     work = tmp_path / "work"
     work.mkdir()
     check(root, work, store, seed)
@@ -171,16 +155,8 @@ def test_rebuild_many_recordings_from_a_store(tmp_path: Path, seed: int) -> None
     server.start()
     try:
         make(tmp_path, IN_SEAWEEDFS, str(tmp_path / "seaweedfs"), str(port))
-        bucket = server.bucket()
-        store = {
-            "ACCORD_STORE_KIND": "s3",
-            "ACCORD_STORE_ENDPOINT": bucket.endpoint or "",
-            "ACCORD_STORE_BUCKET": bucket.name,
-            "ACCORD_STORE_ACCESS_KEY": bucket.access_key,
-            "ACCORD_STORE_SECRET_KEY": bucket.secret_key,
-        }
         work = tmp_path / "work"
         work.mkdir()
-        check(tmp_path, work, store, seed)
+        check(tmp_path, work, stored_in(server.bucket()), seed)
     finally:
         server.stop(seconds=0)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,6 +21,7 @@ from recorder.clock import utc_now
 from recorder.errors import AuditLogError
 from recorder.store.directory import DirectoryStore
 from tests.postgres import QUICK, Server
+from tests.processes import Installation
 from tests.recovery.many import LargeInstallation
 
 pytestmark = [pytest.mark.long, pytest.mark.postgresql, pytest.mark.timeout(900)]
@@ -62,16 +61,12 @@ class Site:
     def accord(self, *words: str) -> tuple[int, str]:
         """Run a command; its exit code and output."""
         root = self.installation.root
-        environment = {
-            **os.environ,
+        settings = {
             "ACCORD_CATALOGUE_URL": self.url,
             "ACCORD_KEYS_FOLDER": str(root / "keys"),
-            "ACCORD_NODE_DATA": str(root / "node"),
-            "ACCORD_STORE_KIND": "directory",
             "ACCORD_STORE_PATH": str(root / "bucket"),
         }
-        command = [sys.executable, "-m", "recorder", *words]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True)
+        result = Installation(root / "node", settings).accord(*words)
         return result.returncode, result.stdout + result.stderr
 
 

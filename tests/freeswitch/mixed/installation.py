@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ from recorder.playback.interface import Actor
 from recorder.processes import object_store, run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
-from recorder.processes.supervisor import Supervisor
 from recorder.prompts.sentences import ClipText
 from recorder.prompts.sound_sources import Clip, Sources
 from recorder.seal import signing
@@ -39,6 +37,7 @@ from tests.freeswitch.mixed.history import SENTENCES, Listed
 from tests.freeswitch.mixed.plan import OUTBOUND, TOGETHER, Call
 from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
 from tests.freeswitch.switches import HOME, Rig, free_ports, until
+from tests.processes import environment, supervised
 
 FIRST_CLIPS = {
     "recorded": "transfer_notice", "keep-this": "keep_question", "agreed": "keep_yes",
@@ -138,16 +137,6 @@ def run_installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iter
     way_out.write_text(way_out.read_text().replace("hangup_after_bridge=true", "hangup_after_bridge=false"))
     route = f"127.0.0.1:{sip_port}"
     (worker_port,) = free_ports(1)
-    variables = {
-        "ACCORD_NODE_DATA": str(folder / HOME),
-        "ACCORD_NODE_SPOOL": str(folder / HOME / "spool"),
-        "ACCORD_STORE_KIND": "directory",
-        "ACCORD_WORKER_PROCESSES": "2",
-        "ACCORD_METRICS_DAEMON_PORT": "0",
-        "ACCORD_METRICS_WORKER_PORT": str(worker_port),
-        "ACCORD_METRICS_WEB_PORT": "0",
-        "ACCORD_LOG_PATH": str(folder / "daemon.log"),
-    }
     more = {
         "ACCORD_ROUTE": route, "ACCORD_TRUNK": route,
         "ACCORD_EXTERNAL_NUMBER": r"^\+?32499[0-9]+$", "ACCORD_PAUSE_SECONDS": "120",
@@ -156,7 +145,16 @@ def run_installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iter
     rig = Rig(folder, conf, more)
     # The other switch, which plays telephones elsewhere, is not there: its ports are this one's.
     rig.environment["ACCORD_RTP_END"] = rig.phones.environment["PHONES_RTP_END"]
-    context = Context(config.load(None, {**rig.environment, **variables}), None)
+    variables = environment(
+        folder / HOME,
+        rig.environment,
+        {
+            "ACCORD_WORKER_PROCESSES": "2",
+            "ACCORD_METRICS_WORKER_PORT": str(worker_port),
+            "ACCORD_LOG_PATH": str(folder / "daemon.log"),
+        },
+    )
+    context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
     opened = database.open_catalogue(context.settings.catalogue_url)
@@ -165,20 +163,14 @@ def run_installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iter
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
-    environment = {**os.environ, **rig.environment, **variables}
-    programs = [each for each in run.programs(context, environment) if each.name != "web"]
-    supervisor = Supervisor(programs, environment)
-    thread = threading.Thread(target=supervisor.run)
+    programs = [each for each in run.programs(context, variables) if each.name != "web"]
     try:
         rig.switch.start()
-        thread.start()
-        rig.wait_daemon()
-        until("the daemon watches", lambda: b"switch.up" in (folder / "daemon.log").read_bytes(), 20)
-        yield MixedInstallation(rig, context, tenant)
+        with supervised(programs, variables):
+            rig.wait_daemon()
+            until("the daemon watches", lambda: b"switch.up" in (folder / "daemon.log").read_bytes(), 20)
+            yield MixedInstallation(rig, context, tenant)
     finally:
-        supervisor.stop()
-        if thread.ident is not None:
-            thread.join(60)
         rig.switch.stop()
         opened.close()
 

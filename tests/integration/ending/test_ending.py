@@ -24,6 +24,7 @@ from recorder.spool.layout import AUDIO, CallEnd, CallStart, append_marker, clos
 from recorder.spool.snapshot import read_snapshot
 from tests.house import LEAD_MS, RATE, conversation
 from tests.integration.ending.conftest import Site
+from tests.processes import supervised
 from tests.waiting import until
 
 UNITS = Path(__file__).parents[3] / "deploy" / "systemd"
@@ -42,8 +43,8 @@ def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site)
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.markers())
-    daemon.end()
-    until("nobody listens for calls", lambda: not listens(site.call_port), 2)
+    daemon.signal()
+    until("nobody listens for calls", lambda: not listens(site.ports.calls), 2)
     assert daemon.wait(18) > 1, "the announcement has seconds to go"
     assert "announcement_finished" in site.markers()
     switch.wait_for_log("is connected")
@@ -60,9 +61,9 @@ def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unreco
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.markers())
-    daemon.end()
+    daemon.signal()
     until("it drains", lambda: "daemon.draining" in daemon.log_text())
-    daemon.end()
+    daemon.signal()
     assert daemon.wait(5) < 4
     assert "announcement_finished" not in site.markers()
     switch.wait_for_log("is connected")
@@ -79,26 +80,21 @@ def unit_seconds(unit: str, key: str) -> int:
 @pytest.mark.long
 def test_messages_to_systemd(site: Site) -> None:
     for name in ("daemon", "worker", "web"):
-        while True:
-            try:
-                site.notify.recv(4096)
-            except BlockingIOError:
-                break
+        site.receive().clear()
         process = site.start(name)
         start = time.monotonic()
 
         def has_sent(word: str, count: int = 1) -> bool:
-            process.receive(site.notify)  # noqa: B023  # called within the round
-            return sum(word in each for _, each in process.messages) >= count  # noqa: B023
+            return sum(word in each for _, each in site.receive()) >= count
 
         until(f"{name} is ready", lambda: has_sent("READY=1"))
-        ready = next(at for at, each in process.messages if "READY=1" in each)
+        ready = next(at for at, each in site.messages if "READY=1" in each)
         until(f"{name} feeds the watchdog", lambda: has_sent("WATCHDOG=1", 6), 20)
-        fed = [at for at, each in process.messages if "WATCHDOG=1" in each]
+        fed = [at for at, each in site.messages if "WATCHDOG=1" in each]
         unit = (UNITS / f"accord-{name}.service").read_text()
         assert max(late - early for early, late in pairwise(fed)) < unit_seconds(unit, "WatchdogSec"), name
         assert ready - start < unit_seconds(unit, "TimeoutStartSec"), name
-        process.end()
+        process.signal()
         process.wait(20)
 
 
@@ -108,12 +104,12 @@ def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
     """A daemon's handover is in ``test_handover.py``."""
     process = site.start(name)
     process.wait_for_log({"worker": "worker.started", "web": "web.listening"}[name])
-    until("it beats", lambda: process.receive(site.notify) or process.messages)
-    process.end(signal.SIGHUP)
-    count = len(process.messages)
-    until("it beats on", lambda: process.receive(site.notify) or len(process.messages) > count + 3)
-    assert process.popen.poll() is None
-    process.end()
+    until("it beats", site.receive)
+    process.signal(signal.SIGHUP)
+    count = len(site.messages)
+    until("it beats on", lambda: len(site.receive()) > count + 3)
+    assert process.is_running
+    process.signal()
     process.wait(20)
 
 
@@ -130,13 +126,13 @@ def test_worker_with_a_hanging_store_ends_at_the_second_signal(site: Site) -> No
             ACCORD_STORE_SECRET_KEY="b",
         )
         until("it is sealed", lambda: list(site.spool.glob("*/manifest.json")), 60)
-        encoders = children(worker.popen.pid)
+        encoders = children(worker.pid)
         silent.settimeout(20)
         silent.accept()  # it waits for the store, which does not answer
-        worker.end()
+        worker.signal()
         time.sleep(1)
-        assert worker.popen.poll() is None, "it lets what is under way end"
-        worker.end()
+        assert worker.is_running, "it lets what is under way end"
+        worker.signal()
         worker.wait(5)
         assert list(site.spool.glob("*/manifest.json"))
         until("its encoders have ended", lambda: not [pid for pid in encoders if alive(pid)], 5)
@@ -147,16 +143,16 @@ def test_panel_finishes_a_slow_response_and_refuses_others(tmp_path: Path) -> No
     site = Site(tmp_path)
     script = Path(__file__).with_name("panel.py")
     try:
-        panel = site.start("panel", sys.executable, str(script), str(site.web_port))
+        panel = site.start_program(sys.executable, str(script), str(site.ports.web))
         panel.wait_for_log("web.listening")
-        connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", site.ports.web, timeout=20)
         connection.connect()
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.request("GET", "/much")
         answer = connection.getresponse()
         received = len(answer.read(100_000))
-        panel.end()
-        until("nobody listens", lambda: not listens(site.web_port), 3)
+        panel.signal()
+        until("nobody listens", lambda: not listens(site.ports.web), 3)
         while piece := answer.read(1_000_000):
             received += len(piece)
             time.sleep(0.05)
@@ -170,18 +166,17 @@ def test_panel_finishes_a_slow_response_and_refuses_others(tmp_path: Path) -> No
 def test_a_panel_breaks_off_at_the_second_signal(tmp_path: Path) -> None:
     site = Site(tmp_path)
     try:
-        panel = site.start(
-            "panel", sys.executable, str(Path(__file__).with_name("panel.py")), str(site.web_port)
-        )
+        script = Path(__file__).with_name("panel.py")
+        panel = site.start_program(sys.executable, str(script), str(site.ports.web))
         panel.wait_for_log("web.listening")
-        connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", site.ports.web, timeout=20)
         connection.request("GET", "/much")
         answer = connection.getresponse()
         answer.read(1000)
-        panel.end()
-        until("nobody listens", lambda: not listens(site.web_port), 3)
-        assert panel.popen.poll() is None
-        panel.end()
+        panel.signal()
+        until("nobody listens", lambda: not listens(site.ports.web), 3)
+        assert panel.is_running
+        panel.signal()
         assert panel.wait(5) < 3
         connection.close()
     finally:
@@ -232,12 +227,8 @@ def test_store_ends_after_its_users(tmp_path: Path) -> None:
         Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], turn=1),
         Program("worker", [sys.executable, "-c", ENDS, str(tmp_path / "worker"), "1"]),
     ]
-    supervisor = Supervisor(programs, dict(os.environ))
-    thread = threading.Thread(target=supervisor.run)
-    thread.start()
-    until("both run", lambda: all((tmp_path / each.name).exists() for each in programs))
-    supervisor.stop()
-    thread.join(20)
+    with supervised(programs, dict(os.environ)):
+        until("both run", lambda: all((tmp_path / each.name).exists() for each in programs))
     ended = {each.name: float((tmp_path / f"{each.name}.ended").read_text()) for each in programs}
     assert ended["store"] > ended["worker"]
 
@@ -246,10 +237,10 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
     run = site.start("run", ACCORD_LOG_PATH=str(site.folder / "accord.log"))
     log = site.folder / "accord.log"
     until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 40)
-    until("the daemon is there", lambda: listens(site.call_port))
+    until("the daemon is there", lambda: listens(site.ports.calls))
     site.call()
     until("the call is announced to", lambda: "announcement_started" in site.markers(), 40)
-    run.end()
+    run.signal()
     run.wait(25)
     log_text = log.read_text()
     for word in ("daemon.ended", "worker.stopped", "web.stopped"):

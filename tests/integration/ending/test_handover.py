@@ -7,20 +7,18 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.integration.ending.conftest import Process, Site
+from tests.integration.ending.conftest import Site
+from tests.processes import Process
 from tests.waiting import until
-
-DAEMON = (sys.executable, "-m", "recorder", "daemon")
 
 
 def next_daemon(site: Site, **more: str) -> Process:
-    return site.start("next", *DAEMON, "--replace", **more)
+    return site.start("daemon", "--replace", **more)
 
 
 def start_announcement(site: Site) -> tuple[Process, Process]:
@@ -63,11 +61,11 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_for_log("daemon.ready")
     after = next_daemon(site)
-    while daemon.popen.poll() is None or "daemon.takeover_finished" not in after.log_text():
+    while daemon.is_running or "daemon.takeover_finished" not in after.log_text():
         # Refused if nothing listens; late if a busy machine accepts too slowly.
-        socket.create_connection(("127.0.0.1", site.call_port), 30).close()
+        socket.create_connection(("127.0.0.1", site.ports.calls), 30).close()
         time.sleep(0.002)  # leaves the processor to the daemons
-    socket.create_connection(("127.0.0.1", site.call_port), 30).close()
+    socket.create_connection(("127.0.0.1", site.ports.calls), 30).close()
     daemon.wait(1)
 
 
@@ -78,7 +76,7 @@ def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
     assert bad_daemon.popen.wait(30) != 0
     assert "daemon.handover_started" not in daemon.log_text()
     switch.wait_for_log("is connected")
-    assert daemon.popen.poll() is None
+    assert daemon.is_running
 
 
 @pytest.mark.long
@@ -86,12 +84,11 @@ def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
     daemon.wait_for_log("daemon.handover_started")
-    after.end(signal.SIGKILL)
-    after.popen.wait()
+    after.kill()
     daemon.wait_for_log("daemon.resumed")
     switch.wait_for_log("is connected")
-    assert daemon.popen.poll() is None
-    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    assert daemon.is_running
+    socket.create_connection(("127.0.0.1", site.ports.calls), 1).close()
     # It can still hand over and end.
     after = next_daemon(site)
     daemon.wait(30)
@@ -104,8 +101,7 @@ def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
     daemon.wait_for_log("daemon.handover_started")
-    daemon.end(signal.SIGKILL)
-    daemon.popen.wait()
+    daemon.kill()
     after.wait_for_log("daemon.takeover_finished")
     switch.wait_for_log("is connected")
     until("the call is written down", lambda: "unobserved_to" in site.markers())
@@ -114,20 +110,20 @@ def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
 def test_second_daemon_without_replace_is_refused(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_for_log("daemon.ready")
-    second = site.start("second", *DAEMON)
+    second = site.start("daemon")
     assert second.popen.wait(30) == 2
     assert "another daemon works on" in second.log_text()
     assert "--replace" in second.log_text()
-    assert daemon.popen.poll() is None
+    assert daemon.is_running
     assert "daemon.handover_started" not in daemon.log_text()
 
 
 @pytest.mark.long
 def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
     daemon, _ = start_announcement(site)
-    daemon.end()
+    daemon.signal()
     daemon.wait_for_log("daemon.draining")
-    after = site.start("next", *DAEMON)
+    after = site.start("daemon")
     after.wait_for_log("daemon.ready")
     daemon.wait(30)
     after.wait_for_log("daemon.takeover_finished")
@@ -138,13 +134,13 @@ def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
 def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
     daemon = site.start("daemon", NOTIFY_SOCKET="")
     daemon.wait_for_log("daemon.ready")
-    daemon.end()
-    after = site.start("next", *DAEMON, NOTIFY_SOCKET="")
+    daemon.signal()
+    after = site.start("daemon", NOTIFY_SOCKET="")
     after.wait_for_log("daemon.ready")
     daemon.wait(30)
     after.wait_for_log("daemon.takeover_finished") if "daemon.takeover_started" in after.log_text() else None
-    after.end()
-    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    after.signal()
+    socket.create_connection(("127.0.0.1", site.ports.calls), 1).close()
     after.wait(30)
 
 
@@ -152,11 +148,10 @@ def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
 def test_sighup_starts_the_successor_and_tells_systemd(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_for_log("daemon.ready")
-    daemon.end(signal.SIGHUP)
+    daemon.signal(signal.SIGHUP)
 
     def main_pids() -> list[str]:
-        daemon.receive(site.notify)
-        return [each for _, each in daemon.messages if "MAINPID" in each]
+        return [each for _, each in site.receive() if "MAINPID" in each]
 
     until("systemd is told who it is", main_pids)
     daemon.wait(30)
@@ -164,13 +159,11 @@ def test_sighup_starts_the_successor_and_tells_systemd(site: Site) -> None:
     assert found is not None
     pid = int(found[1])
     try:
-        assert pid != daemon.popen.pid
+        assert pid != daemon.pid
         until("the next one has taken over", lambda: "daemon.takeover_finished" in daemon.log_text())
-        before = len(daemon.messages)
-        until(
-            "it feeds the watchdog", lambda: daemon.receive(site.notify) or len(daemon.messages) > before + 2
-        )
-        assert not any("STOPPING" in each for _, each in daemon.messages)
+        before = len(site.messages)
+        until("it feeds the watchdog", lambda: len(site.receive()) > before + 2)
+        assert not any("STOPPING" in each for _, each in site.messages)
     finally:
         os.kill(pid, signal.SIGTERM)
         until("it ends", lambda: daemon.log_text().count("daemon.ended") == 2)
@@ -196,24 +189,24 @@ def child(pid: int) -> int:
 def test_daemon_that_a_container_ends_with_starts_no_successor(
     site: Site, container: tuple[str, ...], init: tuple[str, ...]
 ) -> None:
-    daemon = site.start("daemon", *container, *init, *DAEMON, NOTIFY_SOCKET="")
+    daemon = site.start("daemon", before=(*container, *init), NOTIFY_SOCKET="")
     daemon.wait_for_log("daemon.ready")
-    pid = child(daemon.popen.pid)
+    pid = child(daemon.pid)
     os.kill(child(pid) if init else pid, signal.SIGHUP)
     daemon.wait_for_log("daemon.successor_refused")
     assert "accord daemon --replace" in daemon.log_text()
-    assert daemon.popen.poll() is None
-    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    assert daemon.is_running
+    socket.create_connection(("127.0.0.1", site.ports.calls), 1).close()
 
 
 @pytest.mark.long
 def test_daemon_of_another_container_takes_over(site: Site, container: tuple[str, ...]) -> None:
     """They share the spool and the network. The first container ends, and the call goes on in the second."""
-    daemon = site.start("daemon", *container, *DAEMON, NOTIFY_SOCKET="")
+    daemon = site.start("daemon", before=container, NOTIFY_SOCKET="")
     switch = site.call()
     daemon.wait_for_log("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.markers())
-    after = site.start("next", *container, *DAEMON, "--replace", NOTIFY_SOCKET="")
+    after = site.start("daemon", "--replace", before=container, NOTIFY_SOCKET="")
     after.wait_for_log("daemon.takeover_started")
     daemon.wait_for_log("daemon.handover_started")
     daemon.wait(30)
@@ -221,7 +214,7 @@ def test_daemon_of_another_container_takes_over(site: Site, container: tuple[str
     after.wait_for_log("daemon.takeover_finished")
     switch.wait_for_log("is connected")
     assert grows(site)
-    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+    socket.create_connection(("127.0.0.1", site.ports.calls), 1).close()
 
 
 @pytest.mark.long
@@ -230,9 +223,9 @@ def test_accord_run_restarts_at_sighup(site: Site) -> None:
     run = site.start("run", ACCORD_LOG_PATH=str(log))
     until("all are there", lambda: log.exists() and "web.listening" in log.read_text(), 60)
     until("the daemon is there", lambda: "daemon.ready" in log.read_text(), 60)
-    run.end(signal.SIGHUP)
+    run.signal(signal.SIGHUP)
     for word, times in (("daemon.takeover_finished", 1), ("web.listening", 2), ("worker.started", 2)):
         until(f"{word} ×{times}", lambda: log.read_text().count(word) == times, 60)  # noqa: B023
     until("the supervisor knows", lambda: "process.handed_over" in log.read_text())
-    run.end()
+    run.signal()
     run.wait(35)
