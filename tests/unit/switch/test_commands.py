@@ -1,4 +1,4 @@
-"""The bytes of each command, and the arguments that are rejected."""
+"""The end of each command, and the arguments that are rejected."""
 
 from __future__ import annotations
 
@@ -9,96 +9,21 @@ import pytest
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
-from recorder.switch.commands import SwitchCommand
+from tests.golden.switch import SAMPLES
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
 CHANNEL = "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
 AUDIO = Path(f"/var/spool/accord/{ID}/audio.wav")
 
-COMMANDS: list[tuple[SwitchCommand, str]] = [
-    (commands.auth("s3cret:word"), "auth s3cret:word"),
-    (commands.connect(), "connect"),
-    (commands.leave(), "exit"),
-    (commands.my_events(), "myevents"),
-    (commands.linger(10), "linger 10"),
-    (
-        commands.subscribe(["DTMF", "CUSTOM", "DTMF"], ["accord::keep"]),
-        "event plain DTMF CUSTOM accord::keep",
-    ),
-    (commands.subscribe(["RECORD_STOP"]), "event plain RECORD_STOP"),
-    (commands.only_channel(CHANNEL), f"filter Unique-ID {CHANNEL}"),
-    (
-        commands.execute_extension("accord_begin"),
-        "sendmsg\ncall-command: execute\nexecute-app-name: execute_extension\n"
-        "execute-app-arg: accord_begin XML accord\nevent-lock: true",
-    ),
-    (commands.show_channels(), "api show channels as json"),
-    (commands.status(), "api status"),
-    (commands.media_bugs(CHANNEL), f"api uuid_buglist {CHANNEL}"),
-    (commands.channel_data(CHANNEL), f"api uuid_dump {CHANNEL}"),
-    (commands.get_variable(CHANNEL, "accord_state"), f"api uuid_getvar {CHANNEL} accord_state"),
-    (commands.put_variable(CHANNEL, "accord_a", "x y"), f"api uuid_setvar {CHANNEL} accord_a x y"),
-    (commands.record_stop(CHANNEL, AUDIO), f"api uuid_record {CHANNEL} stop '{AUDIO}'"),
-    (
-        commands.change_variable(CHANNEL, "accord_state", "announcing", "announced"),
-        f"api expand uuid_setvar ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing "
-        f"? {CHANNEL} : none)}} accord_state announced",
-    ),
-    (
-        commands.record_start(CHANNEL, "accord_state", "announcing", AUDIO, "r-1"),
-        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announcing "
-        f"? {CHANNEL} : none)}} start '{AUDIO}' 0 "
-        "{RECORD_STEREO=true,RECORD_PRE_BUFFER_FRAMES=0,enable_file_write_buffering=false,accord_recording=r-1}",
-    ),
-    (
-        commands.schedule(7, "r-1", commands.record_stop_unless(CHANNEL, "accord_state", "announced", AUDIO)),
-        "api sched_api +7 r-1 expand uuid_record "
-        f"${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced ? none : {CHANNEL})}} stop '{AUDIO}'",
-    ),
-    (commands.unschedule("r-1"), "api sched_del r-1"),
-    (
-        commands.pause(CHANNEL, AUDIO, 120)[-1],
-        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced "
-        f"? {CHANNEL} : none)}} mask '{AUDIO}'",
-    ),
-    (
-        commands.pause(CHANNEL, AUDIO, 120)[1],
-        f"api sched_api +120 {CHANNEL}_pause uuid_record {CHANNEL} unmask '{AUDIO}'",
-    ),
-    (
-        commands.resume(CHANNEL, AUDIO)[0],
-        f"api expand uuid_record ${{cond(${{uuid_getvar({CHANNEL} accord_paused)}} == true "
-        f"? {CHANNEL} : none)}} unmask '{AUDIO}'",
-    ),
-    (
-        commands.play_marker_tone(CHANNEL, "accord_state", "announced", "b"),
-        f"api expand uuid_displace ${{cond(${{uuid_getvar({CHANNEL} accord_state)}} == announced "
-        "? b : none)} start tone_stream://v=-20;%(100,100,700) 0 m",
-    ),
-    (
-        commands.stop_pause_tone("b"),
-        "api expand uuid_displace b stop ${global_getvar(accord_pause_tone)}",
-    ),
-    (commands.end_playback(CHANNEL), f"api uuid_break {CHANNEL}"),
-    (commands.end_conference_playback("sales-3"), "api conference sales-3 stop current"),
-    (commands.end_conference_playback("sales-3", "7"), "api conference sales-3 stop current 7"),
-    (commands.module_exists("mod_sofia"), "api module_exists mod_sofia"),
-    (
-        commands.locate("configuration", "configuration", "name", "switch.conf"),
-        "api xml_locate configuration configuration name switch.conf",
-    ),
-    (commands.dialplan(), "api xml_locate dialplan"),
-    (commands.global_variable("run_dir"), "api global_getvar run_dir"),
-    (commands.file_exists(AUDIO), f"api file_exists {AUDIO}"),
-]
 
-
-@pytest.mark.parametrize(("command", "text"), COMMANDS, ids=lambda value: str(value)[:40])
-def test_command_bytes(command: SwitchCommand, text: str) -> None:
-    assert command.text == text
-    assert command.wire == text.encode() + b"\n\n"
-    # An empty line would end the command early.
-    assert b"\n\n" not in command.wire[:-2]
+def test_no_command_ends_early() -> None:
+    """Their bytes are in ``tests/golden/switch_commands.txt``. An empty line ends a command."""
+    for function, samples in SAMPLES.items():
+        for arguments in samples:
+            result = function(*arguments)
+            for command in result if isinstance(result, list) else [result]:
+                assert command.wire == command.text.encode() + b"\n\n"
+                assert b"\n\n" not in command.wire[:-2]
 
 
 HOSTILE = [
@@ -117,46 +42,35 @@ HOSTILE = [
     "x" * 2000,
 ]
 
-BUILDERS: list[Callable[[str], SwitchCommand]] = [
-    lambda text: commands.execute_extension(text),
-    lambda text: commands.execute_extension("a", text),
-    lambda text: commands.execute(text, "a"),
-    lambda text: commands.record_stop(CHANNEL, Path("/") / text),
-    lambda text: commands.record_stop(text, AUDIO),
-    lambda text: commands.change_variable(text, "a", "b", "c"),
-    lambda text: commands.change_variable(CHANNEL, text, "b", "c"),
-    lambda text: commands.change_variable(CHANNEL, "a", text, "c"),
-    lambda text: commands.change_variable(CHANNEL, "a", "b", text),
-    lambda text: commands.record_start(CHANNEL, "a", "b", Path("/") / text, "r"),
-    lambda text: commands.record_start(CHANNEL, "a", "b", AUDIO, text),
-    lambda text: commands.record_stop_unless(text, "a", "b", AUDIO),
-    lambda text: commands.record_stop_unless(CHANNEL, "a", text, AUDIO),
-    lambda text: commands.schedule(1, text, commands.status()),
-    lambda text: commands.unschedule(text),
-    lambda text: commands.media_bugs(text),
-    lambda text: commands.channel_data(text),
-    lambda text: commands.get_variable(text, "a"),
-    lambda text: commands.get_variable(CHANNEL, text),
-    lambda text: commands.put_variable(CHANNEL, text, "1"),
-    lambda text: commands.put_variable(CHANNEL, "a", text),
-    lambda text: commands.end_playback(text),
-    lambda text: commands.end_conference_playback(text),
-    lambda text: commands.end_conference_playback("sales-3", text),
-    lambda text: commands.module_exists(text),
-    lambda text: commands.locate(text, "a", "b", "c"),
-    lambda text: commands.locate("a", "b", "c", text),
-    lambda text: commands.only_channel(text),
-    lambda text: commands.subscribe([text]),
-    lambda text: commands.subscribe(["DTMF"], [text]),
+FREE = {(commands.auth, 0), (commands.execute, 1)}
+"""Arguments that may have any character in one line: a password, and what an extension is given."""
+
+TEXTS = [
+    (function, arguments, at)
+    for function, samples in SAMPLES.items()
+    for arguments in samples
+    for at, argument in enumerate(arguments)
+    if isinstance(argument, str | Path) and (function, at) not in FREE
 ]
 
 
-@pytest.mark.parametrize("build", BUILDERS, ids=range(len(BUILDERS)))
+@pytest.mark.parametrize(("function", "arguments", "at"), TEXTS)
+def test_rejects_hostile_arguments(
+    function: Callable[..., object], arguments: tuple[object, ...], at: int
+) -> None:
+    for text in HOSTILE:
+        hostile = Path("/") / text if isinstance(arguments[at], Path) else text
+        with pytest.raises(SwitchError) as failure:
+            function(*arguments[:at], hostile, *arguments[at + 1 :])
+        assert failure.value.error_id == "switch.argument"
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
-def test_rejects_hostile_arguments(build: Callable[[str], SwitchCommand], text: str) -> None:
-    with pytest.raises(SwitchError) as failure:
-        build(text)
-    assert failure.value.error_id == "switch.argument"
+def test_rejects_hostile_event_names(text: str) -> None:
+    for names in ([text], []), (["DTMF"], [text]):
+        with pytest.raises(SwitchError) as failure:
+            commands.subscribe(*names)
+        assert failure.value.error_id == "switch.argument"
 
 
 @pytest.mark.parametrize(
