@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from flask import Flask
 
 from demo.practice.party import SPEECH
 from recorder.catalogue import queries
@@ -53,6 +54,7 @@ from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock, since_boot
 from tests.encoder_cache import encode_once
 from tests.entropy import RepeatableEntropy
+from web import WebConfig, create_app
 from web.account import passwords
 
 RATE = 8000
@@ -129,6 +131,20 @@ class House:
         self.factors = SecondFactorService(
             self.store, self.keyring, self.trust, panel, now=clock, entropy=entropy
         )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The settings of commands on it, with a folder as the store."""
+        return {
+            "ACCORD_NODE_DATA": str(self.folder),
+            "ACCORD_CATALOGUE_URL": self.catalogue_url,
+            "ACCORD_STORE_KIND": "directory",
+            **more,
+        }
+
+    def app(self, config: WebConfig, **more: Any) -> Flask:
+        """The panel, with more of its services."""
+        parts = {"now": self.clock, "entropy": self.entropy, "changes": self.changes, "factors": self.factors}
+        return create_app(config, gate=self.gate, **parts, **more)
 
     def open_catalogue(self) -> None:
         """Migrate the catalogue and open it in this process."""
@@ -213,33 +229,43 @@ class House:
             wav=announcement_used.path.read_bytes(),
             **when,
         )
-        line = lines.create_line(
-            identity,
-            number=number,
-            announcement=announcement.id,
-            label=label,
-            formats=formats,
-            **when,
-        )
+        line = self.add_line(identity, number, announcement.id, label=label, formats=formats)
         return Customer(identity, line, announcement)
+
+    def add_line(self, tenant: str, number: str, announcement: str, **more: Any) -> LineRow:
+        """Another line of a customer."""
+        when = {"now": self.clock(), "entropy": self.entropy}
+        return lines.create_line(tenant, number=number, announcement=announcement, **when, **more)
+
+    def user(
+        self,
+        tenant: str,
+        login: str,
+        role: str = "customer",
+        *,
+        name: str = "",
+        language: str = "fr",
+        **more: Any,
+    ) -> UserRow:
+        """A user, of whom nobody knows a password."""
+        values: dict[str, Any] = {
+            "password_hash": "$argon2id$",
+            "now": self.clock(),
+            "entropy": self.entropy,
+            "signer": self.services.signer,
+        }
+        name = name or login.partition("@")[0].title()
+        return users.create_user(
+            tenant, login=login, name=name, role=role, language=language, **values | more
+        )
 
     def person(
         self, customer: Customer, login: str, name: str, role: str = "customer", language: str = "fr"
     ) -> UserRow:
         """A user who logs in with :data:`PASSWORD`."""
-        user = users.create_user(
-            customer.id,
-            login=login,
-            name=name,
-            role=role,
-            language=language,
-            password_hash=_hashed(),
-            now=self.clock(),
-            entropy=self.entropy,
-            signer=self.services.signer,
-        )
-        customer.people[login] = user
-        return user
+        hashed = {"name": name, "language": language, "password_hash": _hashed()}
+        customer.people[login] = self.user(customer.id, login, role, **hashed)
+        return customer.people[login]
 
     def call(
         self,

@@ -50,7 +50,7 @@ from tests.identity_proof import vouch
 from tests.unit.auditlog.conftest import FIRST_DAY, make_world
 from tests.unit.auditlog.filled import fill
 from tests.unit.web.conftest import COMPILED, Browser
-from web import WebConfig, create_app
+from web import WebConfig
 from web.config import LoginLimits
 
 PAGES = ("/recordings", "/numbers", "/team", "/together")
@@ -156,13 +156,8 @@ class Installation:
     def _app(self) -> Flask:
         free = LoginLimits(**{each: RateLimit(10**6, 1) for each in LoginLimits.__slots__})
         house = self.house
-        app = create_app(
+        app = house.app(
             WebConfig(secret_key=b"k" * 32, secure_cookies=False, login_limits=free, factor_limits=free),
-            gate=house.gate,
-            now=house.clock,
-            entropy=house.entropy,
-            changes=house.changes,
-            factors=house.factors,
             proofs=EntryProofs(house.store, house.root_public),
             number_proofs=NumberProofs(("be",), 12, now=house.clock, entropy=house.entropy),
             registration=Registration(house.keyring, house.changes.signer, "open", entropy=house.entropy),
@@ -171,11 +166,14 @@ class Installation:
         return app
 
     def _log_in(self, tenant: str) -> tuple[UserRow, Browser]:
-        user = users.create_user(
-            tenant, login=f"admin@{tenant}.example", name="Admin", role="customer_admin", language="en",
-            password_hash=_hashed(), signer=self.house.services.signer, now=self.house.clock(),
-            entropy=self.house.entropy,
-        )  # fmt: skip
+        user = self.house.user(
+            tenant,
+            f"admin@{tenant}.example",
+            "customer_admin",
+            name="Admin",
+            language="en",
+            password_hash=_hashed(),
+        )
         browser = Browser(self.app.test_client())
         assert browser.log_in(user.login, PASSWORD).status_code == 303
         return user, browser

@@ -52,7 +52,7 @@ from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
 from tests.house import CALLER, Customer, House, hash_with
 from tests.ports import free_ports
-from web import WebConfig, create_app, serve
+from web import WebConfig, serve
 from web.config import LoginLimits
 
 IDS = "ids.json"
@@ -271,11 +271,8 @@ def run(folder: Path) -> None:
         address=address,
         mail_sender="calls@telvoip.example",
     )
-    app = create_app(
+    app = house.app(
         config,
-        gate=house.gate,
-        changes=house.changes,
-        factors=house.factors,
         outbox=Outbox(house.keyring, "https://accord.example.com"),
         proofs=EntryProofs(house.store, house.root_public),
         number_proofs=NumberProofs(CallPolicy(calls_a_day=100)),

@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from recorder.catalogue import queries
 from recorder.errors import StoreError
-from recorder.identity import users
 from recorder.playback import grants
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
@@ -165,16 +164,7 @@ class Listener(threading.Thread):
 
     def __init__(self, house, store, recording: str) -> None:
         super().__init__(daemon=True)
-        person = users.create_user(
-            house.tenant,
-            login="ada",
-            name="Ada",
-            role="customer",
-            language="fr",
-            password_hash="x",
-            now=house.clock(),
-            entropy=house.entropy,
-        )
+        person = house.user(house.tenant, "ada")
         self._who = Actor(person.id, house.tenant, "customer", "fr")
         means = house.services
         self._gate = PanelGate(store, means.keyring, means.root)

@@ -19,7 +19,6 @@ from click.testing import CliRunner, Result
 from recorder.auditlog.checkpoint import publish, sign
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.cli import accord
-from recorder.identity import users
 from recorder.seal import signing
 from recorder.store.directory import DirectoryStore
 from recorder.store.retry import with_retries
@@ -262,10 +261,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     take = house.take(talk_ms=300, formats=("wav",))
     house.work(take)
     sign_log(house, clock)
-    users.create_user(
-        house.tenant, login=LOGIN, name="Claire", role="customer_admin", language="fr", password_hash="none",
-        now=clock(), entropy=house.entropy, signer=house.services.signer,
-    )  # fmt: skip
+    house.user(house.tenant, LOGIN, "customer_admin", name="Claire")
     sign_log(house, clock)
     DirectoryStore(house.bucket).init()
     with opened.connection_context():

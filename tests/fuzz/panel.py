@@ -21,7 +21,7 @@ from recorder.seal.keyring import Keyring
 from tests.clock import Clock
 from tests.fuzz.documents import repeatable_entropy, scratch
 from tests.house import CALLER, PASSWORD, Customer, House, hash_with
-from web import WebConfig, create_app
+from web import WebConfig
 from web.config import LoginLimits
 
 CATALOGUE = "TEST_FUZZ_CATALOGUE"
@@ -83,9 +83,7 @@ def panel() -> Panel:
     house.not_recorded(ours, "full_disk")
     limits = LoginLimits(*[RateLimit(1_000_000, 1)] * 5)
     config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits, patience=0.0)
-    app = create_app(
-        config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes, factors=house.factors
-    )
+    app = house.app(config)
     from web.account.limits import limiter
 
     limiter.enabled = False

@@ -21,7 +21,7 @@ from recorder.identity import api_tokens
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.house import CALLER, House
-from web import WebConfig, create_app
+from web import WebConfig
 
 SECRET = "accord_secret"
 NODE = "node1"
@@ -67,11 +67,7 @@ class _Programs:
 
     def client(self) -> FlaskClient:
         config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
-        house = self.house
-        app = create_app(
-            config, gate=house.gate, now=house.clock, entropy=house.entropy, changes=house.changes
-        )
-        return app.test_client()
+        return self.house.app(config).test_client()
 
     def ask(self, what: str, request: str, authorization: str | None = f"Bearer {SECRET}") -> str:
         """One answer, as text."""

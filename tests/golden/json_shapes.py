@@ -260,11 +260,7 @@ class _Session:
         self.run("token", "list", *MINE)
 
     def _person(self, login: str, role: str) -> UserRow:
-        return users.create_user(
-            self.house.tenant, login=login, name=login.title(), role=role, language="fr",
-            password_hash="$argon2id$1", now=self.house.clock(), entropy=self.house.entropy,
-            signer=self.house.services.signer,
-        )  # fmt: skip
+        return self.house.user(self.house.tenant, login, role)
 
     def _add_app(self, person: UserRow) -> None:
         factors = self.house.factors

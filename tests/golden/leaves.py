@@ -141,10 +141,7 @@ def _provider(world: World) -> None:
     house = world.house
     registration = Registration(house.keyring, entropy=house.entropy)
     provider = registration.open_provider("Telvoip", "en", house.clock())
-    operator = users.create_user(
-        provider.id, login="olga", name="Olga", role=OPERATOR, language="en", password_hash="$argon2id$6",
-        **time_and_entropy(world),
-    )  # fmt: skip
+    operator = world.house.user(provider.id, "olga", OPERATOR, language="en")
     registration.create_customer(
         "Reliure Adam", language="fr", languages=("fr",), time_zone="Europe/Brussels", country="be",
         by=operator, now=house.clock(),

@@ -181,11 +181,7 @@ def world(catalogue_kind: str, worlds: Callable[[str], WorldBackup]) -> Iterator
 
 
 def make_world(house: Bakery) -> World:
-    when = {"now": house.clock(), "entropy": house.entropy}
-    user = users.create_user(
-        house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.services.signer, **when,
-    )  # fmt: skip
+    user = house.user(house.tenant, "claire@example.com", "customer_admin")
     erased = put_small(house)
     house.clock.forward(days=20)
     world = World(house, put_small(house), erased, user.id)

@@ -159,10 +159,7 @@ def _somebody_else(world: World) -> None:
         wav=sound.path.read_bytes(), **time_and_entropy(world),
     )  # fmt: skip
     lines.create_line(to, number="+3225550999", announcement=row.id, **time_and_entropy(world))
-    users.create_user(
-        to, login="piet@example.com", name="Piet", role="customer", language="nl",
-        password_hash="$argon2id$2", signer=world.house.services.signer, **time_and_entropy(world),
-    )  # fmt: skip
+    world.house.user(to, "piet@example.com", language="nl")
 
 
 def _settings(world: World) -> None:
@@ -239,21 +236,14 @@ def _people(world: World) -> None:
     assert listen is not None
     assert grants.note_player_report(listen, [(0, 1000)], list)
     assert grants.close_listen(listen, **time_and_entropy(world))
-    other = users.create_user(
-        world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
-        password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
-        **time_and_entropy(world),
-    )  # fmt: skip
+    other = world.house.user(world.tenant, "luc@example.com", lines=[world.house.line.id])
     permission = {"signer": house.services.signer, "trust": house.trust, **time_and_entropy(world)}
     download_permission.set_permission(world.tenant, person.id, True, By("user", world.user), **permission)
     branding = Branding(world.tenant, 1, world.user, name="Telvoip")
     save_branding(branding, signer=house.services.signer, **time_and_entropy(world))
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **time_and_entropy(world))
     factors = house.factors
-    boss = users.create_user(
-        world.tenant, login="boss@example.com", name="Boss", role="customer_admin", language="fr",
-        password_hash="$argon2id$4", signer=house.services.signer, **time_and_entropy(world),
-    )  # fmt: skip
+    boss = house.user(world.tenant, "boss@example.com", "customer_admin")
     factors.require_second_factor(boss, True)
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())

@@ -22,7 +22,6 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.listed_call import ListedCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.tenants import composition
-from recorder.features.tenants import lines as line_register
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import users
@@ -102,9 +101,7 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
         assert world.audit(recordings=False) == []
     assert change_line(tenant, line, LineChange(outbound="before_connected"), **time_and_entropy)
     assert change_line(tenant, line, LineChange(mode="opt-in"), **time_and_entropy)
-    second = line_register.create_line(
-        tenant, number="+3225550177", announcement=announcement.id, **time_and_entropy
-    )
+    second = house.add_line(tenant, "+3225550177", announcement.id)
     assert line_history.end_line(tenant, second.id, **time_and_entropy)
     assert users.set_password(
         tenant, world.user, "$argon2id$other", signer=house.services.signer, **time_and_entropy

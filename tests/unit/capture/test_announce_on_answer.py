@@ -13,18 +13,15 @@ from recorder.call import initial
 from recorder.call.state import Phase
 from recorder.capture import call_controller
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain import call_events
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
-from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
+from tests.unit.capture.controllers import RECORDING, control
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANNOUNCEMENT = Speech("/prompts/announcement.wav", timedelta(seconds=3))
 PLAN = CallPlan(NOTICE, (Script(ANNOUNCEMENT),), at_pickup=True)
-RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 
 
 class Switch:
@@ -47,17 +44,8 @@ class Switch:
 @pytest.fixture
 def make_call(tmp_path: Path) -> Callable[[Switch], CallController]:
     def make(switch: Switch) -> CallController:
-        start = CallStart(
-            RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
-            at_pickup=True,
-        )  # fmt: skip
-        writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
         state, _ = initial.arrive(PLAN, AT)
-        call = CallController(
-            start, state, writer, now=lambda: AT, to_call=list, to_switch=switch.send, ask=switch.ask,
-            ended=lambda call: None,
-        )  # fmt: skip
-        writer.open(start)
+        call = control(tmp_path, state, AT, {"at_pickup": True}, to_switch=switch.send, ask=switch.ask)
         call.feed(call_events.FolderWritten(AT))
         call.feed(call_events.LegBridged(AT, other="b"))
         return call

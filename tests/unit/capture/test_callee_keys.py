@@ -18,10 +18,10 @@ from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Mode, Script, Speech
 from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
 from tests.greenlets import wait_idle
+from tests.unit.capture.controllers import call_start
 from tests.unit.capture.test_transfer_target import AT
 
 QUESTION, ANNOUNCEMENT, DECLINED = (
@@ -40,10 +40,7 @@ class Callee:
         self.commands: list[str] = []
         self._numbers = count(1)
         plan = CallPlan(mode, (Script(ANNOUNCEMENT, QUESTION, DECLINED),), outbound=True)
-        start = CallStart(
-            "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "outbound", "n", "a",
-            Party("e164", "+32471000000"), AT, ("opus",), None,
-        )  # fmt: skip
+        start = call_start(AT, direction="outbound", external_party=Party("e164", "+32471000000"))
         state, actions = initial.arrive(plan, AT)
         self.call = CallController(
             start, state, SpoolWriter(root, start.recording, lambda error: None), now=lambda: AT,

@@ -21,21 +21,19 @@ from recorder import metrics
 from recorder.call import initial
 from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import CommandListener
-from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, UNKNOWN, Request
 from recorder.domain.markers import Marker
-from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool.command_socket import SOCKET, send_request
-from recorder.spool.layout import CallStart, read_markers
+from recorder.spool.layout import read_markers
 from recorder.switch.commands import SwitchCommand
 from tests.forged_switch import SOMEBODY
 from tests.greenlets import wait_idle
+from tests.unit.capture.controllers import RECORDING, control
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
-RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 ANNOUNCEMENT = Speech("/prompts/announcement.wav", timedelta(seconds=3))
 
 
@@ -77,20 +75,12 @@ def node() -> Node:
 @pytest.fixture
 def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
     """A call whose two parties are bridged."""
-    start = CallStart(
-        RECORDING, "t", "l", "100", "inbound", "n", "a", Party("withheld", ""), AT, ("opus",), None,
-    )  # fmt: skip
-    writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
     notes = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged")]
     state = initial.resume(CallPlan(NOTICE, (Script(ANNOUNCEMENT),)), notes, AT)
-    controller = CallController(
-        start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._record([order]),
-        ask=node.api, ended=lambda call: None,
-    )  # fmt: skip
-    writer.open(start)
+    controller = control(tmp_path, state, AT, to_switch=lambda order: node._record([order]), ask=node.api)
     controller.feed(LegBridged(AT, other="b"))
     yield controller
-    assert writer.flush(5)
+    assert controller.writer.flush(5)
     wait_idle(timeout=5)
 
 

@@ -14,17 +14,17 @@ from recorder.call import initial
 from recorder.capture import conferences
 from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
-from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain import call_events
 from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, Script, TransferNoticeScript
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.spool.layout import CallStart, read_markers
+from recorder.spool.layout import read_markers
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveState
 from tests.greenlets import wait_idle
+from tests.unit.capture.controllers import control
 from tests.unit.capture.test_transfer_target import AT, SOUND
 from tests.unit.switch.test_conference_events import event
 
@@ -96,17 +96,13 @@ class LiveCalls:
         notice = TransferNoticeScript(SOUND, how, SOUND if asks else None) if has_notice else None
         plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, transfer_notice=notice),))
         ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
-        start = CallStart(
-            ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
-        )
-        writer = SpoolWriter(self.root, ident, lambda error: None)
-        controller = CallController(
-            start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
-            to_switch=self.switch.send, ask=self.switch.ask, ended=lambda call: None,
+        start = {"recording": ident, "channel": channel}
+        controller = control(
+            self.root, initial.resume(plan, notes, AT), AT, start,
+            to_switch=self.switch.send, ask=self.switch.ask,
             play_notice=self.conferences.play_notice, cut_notice=self.conferences.cut_notice,
             return_participants=self.conferences.return_participants,
         )  # fmt: skip
-        writer.open(start)
         self.calls[channel] = controller
         if connected:
             controller.feed(call_events.LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))

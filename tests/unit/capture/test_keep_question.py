@@ -10,16 +10,14 @@ import pytest
 
 from recorder.call import initial
 from recorder.call.state import CallState
-from recorder.capture.call_controller import CallController
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import ChannelGone, CodeDialled, CommandGiven
 from recorder.domain.call_plan import CallPlan, KeepScript, Script, Speech
 from recorder.domain.markers import Marker
-from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from tests.greenlets import wait_idle
+from tests.unit.capture.controllers import control
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
@@ -38,16 +36,7 @@ def test_keep_question_with_an_unaddressable_internal_leg(
     tmp_path: Path, keep: KeepScript, colleague: str
 ) -> None:
     commands: list[SwitchCommand] = []
-    start = CallStart(
-        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
-        AT, ("opus",), None,
-    )  # fmt: skip
-    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
-    call = CallController(
-        start, announced(keep), writer, now=lambda: AT, to_call=list, to_switch=commands.append, ask=str,
-        ended=lambda call: None,
-    )  # fmt: skip
-    writer.open(start)
+    call = control(tmp_path, announced(keep), AT, to_switch=commands.append)
     call.feed(CodeDialled(AT, code="keep", other=colleague))
     assert call.state.timer.deadline is not None, "the question has no time limit"
     assert not any("@" in str(command) for command in commands)
@@ -61,16 +50,10 @@ def test_keep_question_with_an_unaddressable_internal_leg(
 def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder: str) -> None:
     """The tone confirms that the marker is on disk."""
     orders: list[str] = []
-    start = CallStart(
-        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
-        AT, ("opus",), None,
-    )  # fmt: skip
-    writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
-    call = CallController(
-        start, announced(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
-        to_switch=lambda command: orders.append(f"{kinds(writer)} {command}"),
-    )  # fmt: skip
-    writer.open(start)
+    call = control(
+        tmp_path, announced(KEEP), AT, to_switch=lambda command: orders.append(f"{kinds(writer)} {command}")
+    )
+    writer = call.writer
     assert writer.flush(5)
     markers = writer.folder / layout.EVENTS
     if folder != "writable":

@@ -12,17 +12,16 @@ import pytest
 from recorder.call import initial
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.call_controller import CallController
-from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import INTERNAL, ChannelGone, KeyPressed, LegBridged
 from recorder.domain.call_plan import ALONE, BOTH, CallPlan, Script, Speech, TransferNoticeScript
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
-from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
 from tests.greenlets import wait_idle
+from tests.unit.capture.controllers import control
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=2))
@@ -65,16 +64,7 @@ def join(
     ][: 2 if first else 3]
     refused = None if mode == "notice" else REFUSED
     plan = CallPlan(mode, (Script(SOUND, transfer_notice=TransferNoticeScript(SOUND, how, refused)),))
-    start = CallStart(
-        "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
-        AT, ("opus",), None,
-    )  # fmt: skip
-    writer = SpoolWriter(root, start.recording, lambda error: None)
-    call = CallController(
-        start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
-        to_switch=switch.send, ask=switch.ask, ended=lambda call: None,
-    )  # fmt: skip
-    writer.open(start)
+    call = control(root, initial.resume(plan, notes, AT), AT, to_switch=switch.send, ask=switch.ask)
     call.feed(LegBridged(AT, party=Party("extension", "300"), other=leg))
     gevent.sleep(0.05)
     return call

@@ -15,7 +15,7 @@ from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFact
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import SealError
-from recorder.identity import factor_set, users
+from recorder.identity import factor_set
 from recorder.identity.second_factors import CODES, STEP, SecondFactorService, hash_code
 
 CODE = re.compile("(?:[0-9a-hjkmnp-tv-z]{6}-){3}[0-9a-hjkmnp-tv-z]{6}")
@@ -37,10 +37,7 @@ def bob(house) -> UserRow:
 
 
 def create(house, login: str, role: str = "customer_admin") -> UserRow:
-    return users.create_user(
-        house.tenant, login=login, name=login, role=role, language="fr", password_hash="$argon2id$",
-        now=house.clock(), entropy=house.entropy, signer=house.services.signer,
-    )  # fmt: skip
+    return house.user(house.tenant, login, role, name=login)
 
 
 def code_of(house, user: UserRow, app_key: str, steps: int = 0) -> str:

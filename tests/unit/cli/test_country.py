@@ -102,7 +102,7 @@ def test_line_laxer_than_its_country_is_refused(dubois: Shell) -> None:
 
 def test_doctor_reports_lines_that_do_not_fit(house: Bakery) -> None:
     now = {"now": house.clock(), "entropy": house.entropy}
-    environment = {"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url}
+    environment = house.environment()
     patient = Patient(Context(config.load(None, environment), None), house.clock)
     (fine,) = examine(storage.lines, patient)
     assert (fine.state, fine.what) == ("ok", "lines: 1, each fits its customer's country")

@@ -37,13 +37,7 @@ from tests.lost_sounds import lose_sound
 
 
 def doctor(house: Bakery, **more: str) -> str:
-    environment = {
-        "ACCORD_NODE_DATA": str(house.folder),
-        "ACCORD_CATALOGUE_URL": house.catalogue_url,
-        "ACCORD_STORE_KIND": "directory",
-        **more,
-    }
-    result = CliRunner().invoke(accord, ["doctor"], env=environment)
+    result = CliRunner().invoke(accord, ["doctor"], env=house.environment(**more))
     assert result.exit_code == (1 if re.search("^(wrong|warning) ", result.output, re.M) else 0), (
         result.exception
     )
@@ -343,24 +337,11 @@ def test_readable_broken_foreign_or_expiring_keys_are_reported(house: Bakery) ->
 
 
 def patient(house: Bakery, at: datetime, **more: str) -> Patient:
-    settings = config.load(
-        None,
-        {
-            "ACCORD_NODE_DATA": str(house.folder),
-            "ACCORD_CATALOGUE_URL": house.catalogue_url,
-            "ACCORD_STORE_KIND": "directory",
-            **more,
-        },
-    )
-    return Patient(Context(settings, None), lambda: at)
+    return Patient(Context(config.load(None, house.environment(**more)), None), lambda: at)
 
 
 def confirm(house: Bakery, *files: Path | str) -> Result:
-    return CliRunner().invoke(
-        accord,
-        ["key", "verify-copy", *map(str, files)],
-        env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
-    )
+    return CliRunner().invoke(accord, ["key", "verify-copy", *map(str, files)], env=house.environment())
 
 
 def test_unconfirmed_key_copies_are_reported(house: Bakery, elsewhere: Path) -> None:

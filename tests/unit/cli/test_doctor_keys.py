@@ -35,13 +35,7 @@ NEEDED = {
 
 def findings(house: Bakery, panel: bool = False, **more: str) -> list[tuple[str, DoctorFinding]]:
     """Those about keys."""
-    variables = {
-        "ACCORD_NODE_DATA": str(house.folder),
-        "ACCORD_CATALOGUE_URL": house.catalogue_url,
-        "ACCORD_STORE_KIND": "directory",
-        "ACCORD_METRICS_WEB_PORT": "0",
-        **more,
-    }
+    variables = house.environment(ACCORD_METRICS_WEB_PORT="0", **more)
     patient = Patient(Context(config.load(None, variables), None), house.clock)
     checks = [
         each for each in (PANEL_CHECKS if panel else CHECKS) if each.__name__ in {*ABOUT_KEYS, "catalogue"}
@@ -160,11 +154,7 @@ def test_customer_s_folder_in_the_store_that_accord_s_user_may_not_write(house: 
     DirectoryStore(house.bucket).init()
     for each in (house.bucket, *house.bucket.rglob("*")):
         os.chown(each, 65534, 65534)
-    environment = {
-        "ACCORD_NODE_DATA": str(house.folder),
-        "ACCORD_STORE_KIND": "directory",
-        "ACCORD_STORE_PATH": str(house.bucket),
-    }
+    environment = house.environment(ACCORD_STORE_PATH=str(house.bucket))
     patient = Patient(Context(config.load(None, environment), None), house.clock)
     assert [each.state for each in store(patient)] == ["ok"]
     folder = house.bucket / "keys" / house.tenant

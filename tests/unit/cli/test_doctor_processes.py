@@ -30,12 +30,7 @@ time.sleep(99)
 
 
 def doctor(house: Bakery) -> str:
-    environment = {
-        "ACCORD_NODE_DATA": str(house.folder),
-        "ACCORD_CATALOGUE_URL": house.catalogue_url,
-        "ACCORD_STORE_KIND": "directory",
-        "ACCORD_WEB_PORT": str(free_ports(1)),
-    }
+    environment = house.environment(ACCORD_WEB_PORT=str(free_ports(1)))
     return str(CliRunner().invoke(accord, ["doctor"], env=environment).output)
 
 
@@ -130,11 +125,7 @@ def test_unusable_settings_are_wrong_usage() -> None:
 
 
 def test_in_json(house: Bakery) -> None:
-    result = CliRunner().invoke(
-        accord,
-        ["doctor", "--json"],
-        env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
-    )
+    result = CliRunner().invoke(accord, ["doctor", "--json"], env=house.environment())
     body = json.loads(result.stdout)
     assert (body["state"], result.exit_code) == ("wrong", 1)
     assert {"catalogue", "guards", "disk", "clock"} <= {each["check"] for each in body["findings"]}

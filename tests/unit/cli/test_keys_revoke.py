@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder.catalogue import queries
-from recorder.identity import users
 from recorder.lifecycle import amendments
 from recorder.seal.amendment_kinds import ConsentAdded
 from tests.clock import Clock
@@ -32,10 +31,7 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     shell.good("key", "revoke", house.services.signer.key_id, "--since", since, "--yes")
     longer = ConsentAdded("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
-    users.create_user(
-        house.tenant, login="c@example.com", name="C", role="customer", language="fr", password_hash="x",
-        now=at, entropy=house.entropy,
-    )  # fmt: skip
+    house.user(house.tenant, "c@example.com")
     day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     output = shell.bad("hold", "set", recording, "--owner", "c@example.com", "--review",
                       day, "--reason", "order 12")  # fmt: skip

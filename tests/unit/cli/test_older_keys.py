@@ -18,12 +18,7 @@ from tests.stored_recordings import put_small
 
 def key_findings(house: Bakery, days: float) -> list[tuple[str, str, str]]:
     """The findings so many days from now, by the machine's clock, like the times of files."""
-    environment = {
-        "ACCORD_NODE_DATA": str(house.folder),
-        "ACCORD_CATALOGUE_URL": house.catalogue_url,
-        "ACCORD_STORE_KIND": "directory",
-        "ACCORD_STORE_PATH": str(house.bucket),
-    }
+    environment = house.environment(ACCORD_STORE_PATH=str(house.bucket))
     context = Context(config.load(None, environment), None)
     then = datetime.now(UTC) + timedelta(days=days)
     return [

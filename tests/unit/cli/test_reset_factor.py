@@ -12,10 +12,7 @@ from tests.unit.cli.shell import Shell
 
 def test_reset_takes_all_factors_and_ends_sessions(shell: Shell, house: Bakery, clock: Clock) -> None:
     when = {"now": clock(), "entropy": house.entropy}
-    person = users.create_user(
-        house.tenant, login="claire", name="Claire", role="customer", language="fr",
-        password_hash="$argon2id$1", signer=house.services.signer, **when,
-    )  # fmt: skip
+    person = house.user(house.tenant, "claire")
     words = ("user", "reset-second-factor", "--tenant", "Boulangerie Martin", "claire")
     assert shell(*words).exit_code == 2, "it takes a reason"
     assert "claire has no second factor" in shell.bad(*words, "--reason", "Lost her phone")

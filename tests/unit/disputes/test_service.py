@@ -26,7 +26,6 @@ from recorder.features.disputes import queries
 from recorder.features.disputes.guest_calls import latest_call
 from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import dispute_ids, disputes_about
-from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.mail.outbox import Outbox, open_mail
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
@@ -62,14 +61,8 @@ def test_opening_keeps_the_recording_for_it(scene) -> None:
 
 def test_auditors_and_colleagues_of_other_numbers_open_none(scene, house) -> None:
     day = (house.clock() + timedelta(days=1)).date()
-    other = lines.create_line(
-        scene.customer.id, number="+3225550109", announcement=scene.customer.announcement.id,
-        now=house.clock(), entropy=house.entropy,
-    )  # fmt: skip
-    elsewhere = users.create_user(
-        scene.customer.id, login="luc", name="Luc", role="customer", language="fr", password_hash="x",
-        lines=[other.id], signer=house.services.signer, now=house.clock(), entropy=house.entropy,
-    )  # fmt: skip
+    other = house.add_line(scene.customer.id, "+3225550109", scene.customer.announcement.id)
+    elsewhere = house.user(scene.customer.id, "luc", lines=[other.id])
     for person in (scene.customer.people["audit"], elsewhere):
         with refused("dispute.may_not"):
             scene.disputes.open(person, [scene.call], subject="The price", settle_by=day)
@@ -146,10 +139,7 @@ def test_a_guest_is_no_user_of_the_customers(scene) -> None:
     assert not verify_password(user.password_hash, "")
     assert not verify_password(user.password_hash, user.password_hash)
     with pytest.raises(CatalogueError) as error:
-        users.create_user(
-            scene.customer.id, login="x", name="X", role=EXTERNAL_PARTY, language="fr", password_hash="x",
-            signer=scene.house.services.signer, now=scene.house.clock(), entropy=scene.house.entropy,
-        )  # fmt: skip
+        scene.house.user(scene.customer.id, "x", EXTERNAL_PARTY)
     assert error.value.error_id == "user.role"
 
 

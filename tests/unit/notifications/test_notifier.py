@@ -22,7 +22,7 @@ from recorder.features.notifications.duty import EVERY, LEASE, Notifier
 from recorder.features.notifications.rules import KINDS, NOT_RECORDED, REVIEW, LineFailure, Notification
 from recorder.features.offboarding import queries as offboarding
 from recorder.features.subject_requests import service as request_register
-from recorder.features.tenants import lines, setup
+from recorder.features.tenants import setup
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.ids import uuid7
@@ -86,9 +86,7 @@ def admin(house: Bakery, name: str = "paul", **more):
 
 
 def another_line(house: Bakery, number: str, label: str = "") -> LineRow:
-    return lines.create_line(
-        house.tenant, number=number, announcement=house.line.announcement, label=label, **authors(house)
-    )
+    return house.add_line(house.tenant, number, house.line.announcement, label=label)
 
 
 # --- what there is to tell

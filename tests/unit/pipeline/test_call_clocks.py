@@ -12,7 +12,6 @@ import pytest
 from recorder.catalogue import queries
 from recorder.clock import HIDDEN_BOOT_ID, Uptime, from_iso, to_iso
 from recorder.domain.markers import Marker
-from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
@@ -50,16 +49,7 @@ def played(house, recording: str) -> None:
     """A person listens to the recording now."""
     means = house.services
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
-    row = users.create_user(
-        house.tenant,
-        login="ada@example.be",
-        name="Ada",
-        role="customer",
-        language="fr",
-        password_hash="$argon2id$",
-        now=house.clock(),
-        entropy=house.entropy,
-    )
+    row = house.user(house.tenant, "ada@example.be")
     ada = Actor(row.id, row.tenant, row.role, row.language)
     grant = gate.grant(ada, recording, "agreement")
     opened = gate.open(ada, grant.id, "audio.opus", "play")

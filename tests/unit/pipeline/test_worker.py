@@ -18,7 +18,6 @@ from recorder.catalogue import queries
 from recorder.config import NodeSettings, Settings, WorkerSettings
 from recorder.errors import ConfigError
 from recorder.features.fleet.service import node_reports
-from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
 from recorder.pipeline.poison_takes import CRASH_LIMIT
@@ -185,13 +184,7 @@ def test_snapshot_follows_the_catalogue(house, start) -> None:
     folder = house.folder / "snapshot"
     until("a snapshot", lambda: (folder / "snapshot.json").exists())
     assert read_snapshot(folder).never_record == {"112"}
-    lines.create_line(
-        house.tenant,
-        number="+3225550177",
-        announcement=house.announcement.id,
-        now=house.clock(),
-        entropy=house.entropy,
-    )
+    house.add_line(house.tenant, "+3225550177", house.announcement.id)
     until("the new line", lambda: read_snapshot(folder).line("3225550177") is not None)
 
 
@@ -358,7 +351,6 @@ def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -
 
 
 def test_closes_old_listens(house, start) -> None:
-    from recorder.identity import users
     from recorder.playback import grants
     from recorder.playback.interface import Actor
     from recorder.processes.gate import PanelGate
@@ -366,16 +358,7 @@ def test_closes_old_listens(house, start) -> None:
     folder = house.take()
     house.work(folder)
     means = house.services
-    person = users.create_user(
-        house.tenant,
-        login="a",
-        name="A",
-        role="customer",
-        language="fr",
-        password_hash="x",
-        now=house.clock(),
-        entropy=house.entropy,
-    )
+    person = house.user(house.tenant, "a")
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock)
     who = Actor(person.id, house.tenant, "customer", "fr")
     grant = gate.grant(who, folder.name, "agreement")

@@ -6,7 +6,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
-from recorder.identity import tenants, users
+from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
@@ -23,16 +23,8 @@ def somebody(house) -> Callable[..., Actor]:
     """A user of the house's tenant, or of another's."""
 
     def make(role: str = "customer", tenant: str | None = None, login: str | None = None) -> Actor:
-        row = users.create_user(
-            tenant or house.tenant,
-            login=login or f"{house.entropy(4).hex()}@example.be",
-            name="Ada",
-            role=role,
-            language="fr",
-            password_hash="$argon2id$",
-            now=house.clock(),
-            entropy=house.entropy,
-            signer=house.services.signer,
+        row = house.user(
+            tenant or house.tenant, login or f"{house.entropy(4).hex()}@example.be", role, name="Ada"
         )
         return Actor(row.id, row.tenant, row.role, row.language)
 

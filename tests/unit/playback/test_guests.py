@@ -139,10 +139,7 @@ def test_a_guest_whom_nothing_admits_hears_nothing(
 
 def test_support_acts_under_its_own_grant_alone(gate_with, house, recording) -> None:
     Registration(house.keyring).open_provider("Telvoip", "en", house.clock())
-    sam = users.create_user(
-        PROVIDER, login="sam", name="Sam", role=SUPPORT, language="en", password_hash="$argon2id$",
-        now=house.clock(), entropy=house.entropy, signer=house.services.signer,
-    )  # fmt: skip
+    sam = house.user(PROVIDER, "sam", SUPPORT, language="en")
     own = Actor(sam.id, PROVIDER, SUPPORT, "en")
     gate = gate_with(AnyAdmission(recording.id, ((BEGIN, END),)))
     grant = gate.grant(replace(own, tenant=house.tenant, home=PROVIDER), recording.id, "agreement")

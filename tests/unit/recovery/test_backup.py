@@ -37,7 +37,7 @@ from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import composition, lines, snapshot
+from recorder.features.tenants import composition, snapshot
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import api_tokens, download_permission, tenants, users
@@ -62,10 +62,7 @@ from .conftest import catalogued, rows
 def full(house: Bakery, recorded) -> Bakery:
     """An installation in which every copied table has rows."""
     time_and_entropy = {"now": house.clock(), "entropy": house.entropy}
-    user = users.create_user(
-        house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.services.signer, **time_and_entropy,
-    )  # fmt: skip
+    user = house.user(house.tenant, "claire@example.com", "customer_admin")
     with connected():
         PurposeTable.create(
             id="0198c0de-0000-7000-8000-0000000000cc", tenant=house.tenant, code="school",
@@ -77,9 +74,7 @@ def full(house: Bakery, recorded) -> Bakery:
     announcement = composition.compose(
         house.tenant, name="asking", greeting=greeting, **prompt_options, **time_and_entropy
     )
-    line = lines.create_line(
-        house.tenant, number="+3225550109", announcement=announcement.id, **time_and_entropy
-    )
+    line = house.add_line(house.tenant, "+3225550109", announcement.id)
     change_line(house.tenant, line.id, LineChange(languages=["fr", "en"]), **time_and_entropy)
     change_line(house.tenant, line.id, LineChange(keep=KeepOptions(keep_days=365)), **time_and_entropy)
     change_line(house.tenant, line.id, LineChange(deletable=True), **time_and_entropy)
@@ -109,10 +104,7 @@ def full(house: Bakery, recorded) -> Bakery:
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
     admin = house.factors
-    boss = users.create_user(
-        house.tenant, login="boss", name="Boss", role="customer_admin", language="fr",
-        password_hash="$argon2id$4", signer=house.services.signer, **time_and_entropy,
-    )  # fmt: skip
+    boss = house.user(house.tenant, "boss", "customer_admin")
     admin.require_second_factor(boss, True)
     admin.request_reset(user, boss)
     signing = {"signer": house.services.signer, "trust": house.trust, **time_and_entropy}

@@ -51,7 +51,7 @@ from recorder.features.subject_requests import reviews
 from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import lines, setup
+from recorder.features.tenants import setup
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity import api_tokens, factor_reset, users
@@ -72,7 +72,7 @@ from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
 from tests.unit.web.conftest import COMPILED, TOKEN, Browser
-from web import WebConfig, create_app
+from web import WebConfig
 from web.config import Brand, LoginLimits
 from web.state import KEY
 
@@ -350,13 +350,8 @@ class World:
             brand=Brand(logo=("image/svg+xml", b"<svg/>")),
         )  # fmt: skip
         house = self.house
-        app = create_app(
+        app = house.app(
             config,
-            gate=house.gate,
-            now=self.clock,
-            entropy=self.entropy,
-            changes=house.changes,
-            factors=house.factors,
             proofs=EntryProofs(house.store, house.root_public),
             number_proofs=NumberProofs(CallPolicy(calls_a_day=12), now=self.clock, entropy=self.entropy),
             registration=Registration(house.keyring, house.changes.signer, "open", entropy=self.entropy),
@@ -367,17 +362,20 @@ class World:
     def _company(self, key: str, name: str, family: str, number: str, other: str) -> Company:
         house, at, caller = self.house, {"now": self.clock(), "entropy": self.entropy}, CALLERS[number]
         customer = house.customer(name, number, label=f"Shop {family}", language="en")
-        second = lines.create_line(
-            customer.id, number=other, announcement=customer.announcement.id, label=f"Office {family}",
-            formats=("opus",), **at,
-        )  # fmt: skip
+        second = house.add_line(
+            customer.id, other, customer.announcement.id, label=f"Office {family}", formats=("opus",)
+        )
         company = Company(key, customer, second)
         for who, role in (*ROLES.items(), ("boss", ROLES["admin"]), ("target", ROLES["colleague"])):
-            company.people[who] = users.create_user(
-                customer.id, login=f"{who}@{family}.example", name=f"{who.title()} {family}", role=role,
-                language="en", password_hash=_hashed(), signer=house.services.signer,
-                lines=[second.id] if who == "elsewhere" else None, **at,
-            )  # fmt: skip
+            company.people[who] = house.user(
+                customer.id,
+                f"{who}@{family}.example",
+                role,
+                name=f"{who.title()} {family}",
+                language="en",
+                password_hash=_hashed(),
+                lines=[second.id] if who == "elsewhere" else None,
+            )
         people, ids, tenant = company.people, company.ids, customer.id
         self._add_factor(people["target"])
         recording = house.call(customer, external_party=Party("e164", caller), mode="opt-in")
@@ -580,10 +578,14 @@ class World:
         self.people["ours", "nobody"] = self._person(Browser(self.app.test_client()), "nobody", ours, None)
         self.people["ours", "waiting"] = self._visit(ours, "waiting", ours.people["target"])
         for who in ("ended", "enrolling"):
-            ours.people[who] = users.create_user(
-                ours.id, login=f"{who}@alder.example", name=f"{who.title()} Alder", role=ROLES["admin"],
-                language="en", password_hash=_hashed(), signer=self.house.services.signer, **create_args,
-            )  # fmt: skip
+            ours.people[who] = self.house.user(
+                ours.id,
+                f"{who}@alder.example",
+                ROLES["admin"],
+                name=f"{who.title()} Alder",
+                language="en",
+                password_hash=_hashed(),
+            )
         self.people["ours", "ended"] = self._visit(ours, "ended", ours.people["ended"])
         users.revoke_user(ours.id, ours.people["ended"].id, **create_args)
         self.house.factors.require_second_factor(ours.people["admin"], True)
@@ -591,13 +593,16 @@ class World:
         self.house.factors.require_second_factor(ours.people["admin"], False)
 
     def _log_in_provider(self) -> None:
-        at = {"now": self.clock(), "entropy": self.entropy}
         Registration(self.house.keyring).open_provider("Telvoip", "en", self.clock())
         for who, role in PROVIDER.items():
-            user = users.create_user(
-                roles.PROVIDER, login=f"{who}@telvoip.example", name=f"{who.title()} Telvoip", role=role,
-                language="en", password_hash=_hashed(), signer=self.house.services.signer, **at,
-            )  # fmt: skip
+            user = self.house.user(
+                roles.PROVIDER,
+                f"{who}@telvoip.example",
+                role,
+                name=f"{who.title()} Telvoip",
+                language="en",
+                password_hash=_hashed(),
+            )
             self.people["provider", who] = self._visit(self.ours, who, user)
 
     def _visit(self, company: Company, name: str, user: UserRow) -> Person:

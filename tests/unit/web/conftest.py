@@ -17,7 +17,7 @@ from recorder.features.branding.service import CurrentBranding
 from recorder.mail.outbox import Outbox
 from tests.house import PASSWORD, Customer, House, hash_with
 from tests.mailbox import Mailbox, mailbox
-from web import WebConfig, create_app
+from web import WebConfig
 from web.team import account_links
 
 TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
@@ -159,30 +159,31 @@ def compiled_routes() -> Iterator[None]:
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
     proofs = EntryProofs(house.store, house.root_public)
-    panel = create_app(
-        config,
-        gate=house.gate,
-        now=clock,
-        entropy=entropy,
-        changes=house.changes,
-        factors=house.factors,
-        proofs=proofs,
-        branding=CurrentBranding(house.trust, clock),
-    )
+    return prepared(house.app(config, proofs=proofs, branding=CurrentBranding(house.trust, clock)))
+
+
+def prepared(panel: Flask) -> Flask:
+    """A panel that compiles no template twice, and whose pages are checked."""
     panel.jinja_env.bytecode_cache = COMPILED
     panel.response_class = Page
     return panel
 
 
-@pytest.fixture
-def browser(app) -> Callable[..., Browser]:
+def browsers(panel: Flask) -> Callable[..., Browser]:
+    """Makes browsers of a panel, with somebody logged in."""
+
     def make(login: str | None = None, address: str = "192.0.2.7") -> Browser:
-        browser = Browser(app.test_client(), address)
+        browser = Browser(panel.test_client(), address)
         if login is not None:
             assert browser.log_in(login).status_code == 303
         return browser
 
     return make
+
+
+@pytest.fixture
+def browser(app) -> Callable[..., Browser]:
+    return browsers(app)
 
 
 @pytest.fixture
@@ -195,22 +196,5 @@ def box() -> Iterator[Mailbox]:
 def mail_panel(app, house, clock, entropy, config, monkeypatch) -> Callable[..., Browser]:
     """Makes browsers of a panel that sends mail."""
     monkeypatch.setattr(account_links, "RESPONSE_S", 0.0)
-    panel = create_app(
-        config,
-        gate=house.gate,
-        now=clock,
-        entropy=entropy,
-        changes=house.changes,
-        factors=house.factors,
-        outbox=Outbox(house.keyring, "https://accord.example.com"),
-    )
-    panel.jinja_env.bytecode_cache = COMPILED
-    panel.response_class = Page
-
-    def make(login: str | None = None, address: str = "192.0.2.7") -> Browser:
-        browser = Browser(panel.test_client(), address)
-        if login is not None:
-            assert browser.log_in(login).status_code == 303
-        return browser
-
-    return make
+    panel = prepared(house.app(config, outbox=Outbox(house.keyring, "https://accord.example.com")))
+    return browsers(panel)

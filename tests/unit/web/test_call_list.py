@@ -16,7 +16,6 @@ from recorder.domain import time_zones
 from recorder.domain.parties import Party
 from recorder.features.call_list import queries
 from recorder.features.notes import service as notes
-from recorder.identity import users
 from recorder.seal.amendment import By
 from recorder.spool.layout import REASONS
 from tests.amendments import amend
@@ -406,11 +405,13 @@ def test_finds_calls_by_note_and_label(browser, house, bakery, clock):
 def luc(house, bakery) -> str:
     """A recording on the line of a colleague who sees only that line; another call is on another line."""
     mine, other = house.call(bakery), house.not_recorded(bakery, "full_disk")
-    users.create_user(
-        bakery.id, login="luc", name="Luc Dubois", role="customer", language="fr",
-        password_hash=bakery.people["claire"].password_hash, lines=[bakery.line.id],
-        signer=house.services.signer, now=house.clock(), entropy=house.entropy,
-    )  # fmt: skip
+    house.user(
+        bakery.id,
+        "luc",
+        name="Luc Dubois",
+        password_hash=bakery.people["claire"].password_hash,
+        lines=[bakery.line.id],
+    )
     with connected():
         elsewhere = {"line_id": "another", "number": "+3225550188"}
         NotRecordedTable.update(elsewhere).where(NotRecordedTable.id == other).execute()

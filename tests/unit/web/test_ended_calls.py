@@ -9,7 +9,6 @@ import pytest
 
 from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
-from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.seal.amendment import By
 from tests.house import CALLER
@@ -111,9 +110,7 @@ def test_other_customers_do_not_see_it(browser, rival, ended) -> None:
 
 def test_colleague_of_another_number_does_not_see_it(house, bakery, browser, ended, clock, entropy) -> None:
     at = {"now": clock(), "entropy": entropy}
-    other = lines.create_line(
-        bakery.id, number="+3225550177", announcement=bakery.announcement.id, formats=("opus",), **at
-    )
+    other = house.add_line(bakery.id, "+3225550177", bakery.announcement.id, formats=("opus",))
     claire = bakery.people["claire"]
     assert users.change_access(
         bakery.id, claire.id, role="customer", lines=[other.id], signer=house.services.signer,

@@ -11,7 +11,7 @@ from recorder.catalogue import queries
 from recorder.domain.parties import Party
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
-from recorder.features.tenants import lines, setup
+from recorder.features.tenants import setup
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history
@@ -26,13 +26,7 @@ def baker(house, clock, entropy) -> Customer:
     new_customer = house.customer("Boulangerie Neuve", "+3225550155")
     time_and_entropy = {"now": clock(), "entropy": entropy}
     line_history.end_line(new_customer.id, new_customer.line.id, **time_and_entropy)
-    line = lines.create_line(
-        new_customer.id,
-        number="+3225550155",
-        announcement=new_customer.announcement.id,
-        recorded=False,
-        **time_and_entropy,
-    )
+    line = house.add_line(new_customer.id, "+3225550155", new_customer.announcement.id, recorded=False)
     new_customer = Customer(new_customer.id, line, new_customer.announcement)
     house.person(new_customer, "nora", "Nora Neuve", role="customer_admin", language="en")
     house.person(new_customer, "noah", "Noah Neuve", language="en")

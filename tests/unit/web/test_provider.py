@@ -29,10 +29,10 @@ from recorder.playback.interface import Actor
 from recorder.seal.amendment import By
 from tests.house import CALLER, Customer, House
 from tests.identity_proof import vouch
-from tests.unit.web.conftest import COMPILED, Browser, Page
+from tests.unit.web.conftest import Browser, browsers, prepared
 from tests.unit.web.page_text import text_of
 from tests.unit.web.test_navigation import links
-from web import WebConfig, create_app
+from web import WebConfig
 from web.provider.months import last_day, months_since, parse_month, shift
 
 NEW = {
@@ -173,16 +173,9 @@ def test_customers_come_in_pages(house, provider, bakery, rival, browser, monkey
 @pytest.fixture
 def office(house, clock, entropy, provider) -> Browser:
     """The operator, in a panel that can create customers."""
-    panel = create_app(
-        WebConfig(secret_key=b"k" * 32, secure_cookies=False),
-        gate=house.gate, now=clock, entropy=entropy, changes=house.changes, factors=house.factors,
-        registration=Registration(house.keyring, house.changes.signer, entropy=entropy),
-    )  # fmt: skip
-    panel.jinja_env.bytecode_cache = COMPILED
-    panel.response_class = Page
-    olga = Browser(panel.test_client())
-    assert olga.log_in("olga").status_code == 303
-    return olga
+    config = WebConfig(secret_key=b"k" * 32, secure_cookies=False)
+    registration = Registration(house.keyring, house.changes.signer, entropy=entropy)
+    return browsers(prepared(house.app(config, registration=registration)))("olga")
 
 
 def test_operator_invites_a_customer(house, provider, office) -> None:

@@ -12,7 +12,6 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import SealError
-from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.lifecycle import amendment_service, amendments, erasure_receipt, expiry
 from recorder.seal import canonical_json, signed_document
@@ -372,9 +371,7 @@ def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, cal
     people = bakery.people | rival.people
     signed_by = {"signer": house.services.signer, "trust": house.trust, "by": By("operator")}
     now_and_entropy = {"now": house.clock(), "entropy": house.entropy}
-    mine = lines.create_line(
-        bakery.id, number="+3225550101", announcement=bakery.announcement.id, **now_and_entropy
-    )
+    mine = house.add_line(bakery.id, "+3225550101", bakery.announcement.id)
     users.change_access(
         bakery.id, people["luc"].id, role="customer", lines=[mine.id], **signed_by, **now_and_entropy
     )

@@ -15,7 +15,6 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import InvitationTable, SessionTable, UserTable
 from recorder.errors import CatalogueError, SealError
 from recorder.features.team.invitations import Invitations, invitations
-from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor
@@ -269,10 +268,9 @@ def test_restored_rows_let_nobody_in_again(house, bakery, browser, team) -> None
 
 def test_lines_of_a_colleague_are_enforced_everywhere(house, bakery, browser, clock, entropy) -> None:
     claire = bakery.people["claire"]
-    second = lines.create_line(
-        bakery.id, number="+3225550111", announcement=bakery.announcement.id, label="Atelier",
-        formats=("opus",), now=clock(), entropy=entropy,
-    )  # fmt: skip
+    second = house.add_line(
+        bakery.id, "+3225550111", bakery.announcement.id, label="Atelier", formats=("opus",)
+    )
     visible_call = house.call(bakery)
     missed = house.not_recorded(bakery, "daemon_away")
     visit = browser("claire")

@@ -74,11 +74,7 @@ def run(house):
     """``accord usage`` on this installation; its output."""
 
     def usage(*words: str, code: int = 0) -> str:
-        environment = {
-            "ACCORD_NODE_DATA": str(house.folder), "ACCORD_STORE_KIND": "directory",
-            "ACCORD_CATALOGUE_URL": house.catalogue_url,
-        }  # fmt: skip
-        result = CliRunner().invoke(accord, ["usage", *words], env=environment)
+        result = CliRunner().invoke(accord, ["usage", *words], env=house.environment())
         assert result.exit_code == code, result.output
         house.open_catalogue()
         return result.output
