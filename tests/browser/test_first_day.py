@@ -23,6 +23,7 @@ from playwright.sync_api import Locator, expect
 
 from tests.processes import Installation, Ports
 from tests.waiting import until
+from web.text.sentences import SENTENCES
 
 from .conftest import ROOT, Panel, Person
 
@@ -107,8 +108,12 @@ class Founder:
     number: str
 
     def say(self, sentence: str, **values: str) -> str:
+        """The page's own words: a sentence of a code, or one in a template."""
+        of_codes = (words for codes in SENTENCES.values() for words in codes.values())
+        words = next((each for each in of_codes if each["en"] == sentence), None)
         found = gettext.translation("messages", ROOT / "web" / "translations", [self.language], fallback=True)
-        return found.gettext(sentence) % values if values else found.gettext(sentence)
+        text = found.gettext(sentence) if words is None else words[self.language]
+        return text % values if values else text
 
     def press(self, name: str) -> None:
         self.somebody.page.get_by_role("button", name=self.say(name), exact=True).click()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from recorder.features.tenants.greeting_sound import LARGEST
 from tests.announcements import announcement_in
 
 from .test_pages import assert_accessible, stays_on_the_page
@@ -96,7 +97,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(person):
     nina.log_in("nina")
     page.get_by_role("link", name="Numbers").click()
     page.locator('a[href$="/setup"]').click()
-    large = {"name": "hello.wav", "mimeType": "audio/wav", "buffer": b"RIFF" + b"\0" * (5 << 20)}
+    large = {"name": "hello.wav", "mimeType": "audio/wav", "buffer": b"RIFF" + b"\0" * LARGEST}
     page.get_by_label("Sound file").set_input_files(large)
     page.get_by_role("button", name="Hear what callers will hear").click()
     message = page.get_by_label("Sound file").evaluate("(one) => one.validationMessage")
