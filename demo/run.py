@@ -172,9 +172,11 @@ def show(once: bool) -> int:
         click.echo(f"accord: {error}", err=True)
         return 1
     finally:
-        click.echo("    ending; the store takes up to 16 s")
-        supervisor.stop()
-        thread.join()
+        try:
+            click.echo("    ending; the store takes up to 16 s")
+        finally:  # nobody may be reading any more
+            supervisor.stop()
+            thread.join()
 
 
 def _lock(folder: Path) -> IO[bytes]:

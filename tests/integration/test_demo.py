@@ -55,6 +55,7 @@ def test_second_demo_in_a_folder_names_the_first(tmp_path: Path) -> None:
             )
         finally:
             first.terminate()
+            first.communicate(timeout=60)
     assert second.returncode == 1
     assert re.search(r"its panel is http://127\.0\.0\.1:\d+/", second.stderr)
     assert "Ctrl-C" in second.stderr
