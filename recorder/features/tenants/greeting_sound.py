@@ -37,15 +37,21 @@ def convert_greeting(content: bytes, name: str = "the greeting") -> bytes:
 
 
 def _decode(content: bytes, name: str) -> bytes:
-    with TemporaryFile() as source, TemporaryFile() as target:
-        source.write(content)
-        source.flush()
-        try:
+    try:
+        with TemporaryFile() as source, TemporaryFile() as target:
+            source.write(content)
+            source.flush()
             decoder_process.decode(source, target, _ROOM, patience_s=_PATIENCE_S)
-        except NotSound as error:
-            raise ConfigError(
-                "prompt.not_sound", f"{name} cannot be used: {error}", "save it as WAV, and choose it again"
-            ) from error
-        target.seek(0)
-        samples, rate = soundfile.read(target, dtype="float32")
+            target.seek(0)
+            samples, rate = soundfile.read(target, dtype="float32")
+    except NotSound as error:
+        raise ConfigError(
+            "prompt.not_sound", f"{name} cannot be used: {error}", "save it as WAV, and choose it again"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            "prompt.not_decoded",
+            f"{name} cannot be decoded: {error}",
+            "check the free space of the temporary folder",
+        ) from error
     return wav_bytes(resample(samples.mean(axis=1), rate, RATE), RATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import io
 import json
@@ -18,7 +19,7 @@ from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.errors import AccordError
-from recorder.features.tenants import line_policies, setup
+from recorder.features.tenants import greeting_sound, line_policies, setup
 from recorder.features.tenants.announcements import read_sound
 from recorder.features.tenants.duty import SNAPSHOT_WHOLE, SnapshotDuty
 from recorder.features.tenants.greeting_sound import LARGEST
@@ -306,6 +307,17 @@ def test_whatever_a_telephone_or_computer_records_is_a_greeting(paul, bakery, li
     sound = check_sound(read_sound(row.composition.greeting.sha256), name)
     assert sound.sample_rate == 16_000
     assert 2_900 <= sound.duration_ms <= 3_200
+
+
+def test_a_full_disk_refuses_the_greeting_and_not_the_page(paul, line, monkeypatch) -> None:
+    def fill(*_: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(greeting_sound.decoder_process, "decode", fill)
+    answer = send(paul, line, (recording(rate=44_100), "hello.wav"), greeting_text="Bonjour.")
+    assert answer.status_code == 422
+    assert errors(answer.text) or 'role="alert"' in answer.text
+    assert "Bonjour." in answer.text
 
 
 def test_a_usable_greeting_survives_another_mistake(paul, bakery, line) -> None:
