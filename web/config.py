@@ -6,14 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from recorder.errors import ConfigError
 from recorder.identity.throttle import RateLimit
-from recorder.seal.branding import LONGEST_LOGO
 
 MIN_SECRET_BYTES = 32
-
-
-LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +39,6 @@ class Brand:
     colour_dark: str = ""
     support: SupportContact = SupportContact()
     version: int = 0
-
-
-def read_logo(path: Path) -> tuple[str, bytes]:
-    """A logo's media type and content.  Raises :class:`ConfigError` (``config.invalid``) if it cannot be
-    used."""
-    hint = f"use an SVG or PNG file of at most {LONGEST_LOGO // 1000} kB"
-    if path.suffix.lower() not in LOGO_TYPES:
-        raise ConfigError("config.invalid", f"brand.logo: {path} is neither .svg nor .png", hint)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError("config.invalid", f"brand.logo: {path} cannot be read: {error}", hint) from error
-    if len(content) > LONGEST_LOGO:
-        raise ConfigError("config.invalid", f"brand.logo: {path} has {len(content)} bytes", hint)
-    return LOGO_TYPES[path.suffix.lower()], content
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from recorder.clock import utc_now
 from recorder.domain import names, phone_numbers
 from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES
 from recorder.errors import CatalogueError
-from recorder.features.branding.service import CurrentBranding
+from recorder.features.branding.service import CurrentBranding, provider_name
 from recorder.features.team import access
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
@@ -323,8 +323,7 @@ def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
 
 def _provider_name(context: Context) -> str:
     """The provider's name: as an operator set it in the panel, or of the settings."""
-    branding = CurrentBranding(context.trust(), utc_now)()
-    return (branding.name if branding else "") or context.settings.brand.name
+    return provider_name(CurrentBranding(context.trust(), utc_now)(), context.settings.brand.name)
 
 
 def open_invitations(context: Context) -> Invitations:

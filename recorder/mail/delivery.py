@@ -23,6 +23,7 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.errors import MailError, SealError
 from recorder.fault_log import FaultLog
+from recorder.mail.message import LOGO
 from recorder.mail.outbox import QueuedMail, is_for_now, open_mail
 from recorder.mail.server import MailServer
 from recorder.services import Services
@@ -34,6 +35,14 @@ LEASE: Final = "outgoing mail"
 
 FIRST_PAUSE: Final = timedelta(seconds=30)
 LONGEST_PAUSE: Final = timedelta(minutes=10)
+
+_LOGO_ID: Final = "logo@accord"
+
+_LOGO_PICTURE: Final = (
+    f'<img src="cid:{_LOGO_ID}" alt="" height="32" style="height:32px;max-width:160px;vertical-align:middle;'
+    'margin:0 12px 0 0">'
+)
+"""Beside the provider's name, so that it needs no text of its own."""
 
 log = structlog.get_logger()
 
@@ -74,7 +83,8 @@ def oldest_waiting(now: datetime) -> timedelta | None:
 
 
 def compose(mail: QueuedMail, identity: str, server: MailServer, now: datetime) -> EmailMessage:
-    """The mail as it is sent: plain text, with HTML as the alternative."""
+    """The mail as it is sent: plain text, with HTML as the alternative. The logo is a part of it (RFC 2387):
+    mail programs do not load pictures from elsewhere before they are asked to."""
     local, _, domain = server.sender.rpartition("@")
     message = EmailMessage()
     message["From"] = Address(server.sender_name, local, domain)
@@ -84,7 +94,14 @@ def compose(mail: QueuedMail, identity: str, server: MailServer, now: datetime) 
     message["Message-ID"] = f"<{identity}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.content.text)
-    message.add_alternative(mail.content.html, subtype="html")
+    if not server.logo:
+        message.add_alternative(mail.content.html, subtype="html")
+        return message
+    page = EmailMessage()
+    page.set_content(mail.content.html.replace(LOGO, _LOGO_PICTURE), subtype="html")
+    page.add_related(server.logo, "image", "png", cid=f"<{_LOGO_ID}>", disposition="inline")
+    message.make_alternative()
+    message.attach(page)
     return message
 
 

@@ -2,8 +2,9 @@
 
 A template is ``messages/<kind>.toml`` with a section for each language: ``subject``, ``text`` (before the
 link), ``action`` (the button's label) and ``after`` (what follows it). A message's own sections come between
-text and link. ``{name}`` stands for a value. Values come from customers, so they are shortened to one line
-without addresses of websites, which mail programs would turn into links, and escaped in HTML.
+text and link. ``{name}`` stands for a value; ``{provider}``, the provider's name, is in every message,
+and at the top of its HTML. Values come from customers, so they are shortened to one line without addresses of
+websites, which mail programs would turn into links, and escaped in HTML.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ FOLDER: Final = Path(__file__).with_name("messages")
 
 LONGEST: Final = 120
 """Maximum length of a value in a message, in characters."""
+
+LOGO: Final = "<!-- logo -->"
+"""Where the provider's logo stands in the HTML. It is put in when the mail is sent, as the sender is, so that
+queued mails do not each hold a copy."""
 
 _DOT: Final = re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
 """The dot before a part of a domain; not that of ``B.V.`` or ``2.50``."""
@@ -62,11 +67,12 @@ class RenderedMail:
     html: str
 
 
-def render(message: MailMessage, panel: str) -> RenderedMail:
-    """Render a message whose link leads into the panel at the address ``panel``. Raises ``KeyError`` for a
-    value that the template needs and the message lacks, ``FileNotFoundError`` for an unknown kind."""
+def render(message: MailMessage, panel: str, provider: str) -> RenderedMail:
+    """Render a message of the ``provider``, by its name, whose link leads into the panel at the address
+    ``panel``. Raises ``KeyError`` for a value that the template needs and the message lacks,
+    ``FileNotFoundError`` for an unknown kind."""
     words = {"action": "", "after": ""} | _words(message.kind, message.language)
-    values = {name: one_line(value) for name, value in message.values.items()}
+    values = {name: one_line(value) for name, value in {**message.values, "provider": provider}.items()}
     texts = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
     listed = ["\n".join([each.title, *(f"- {line}" for line in each.lines)]) for each in message.sections]
@@ -74,7 +80,7 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     return RenderedMail(
         one_line(texts["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
-        _page(message, texts, link),
+        _page(message, texts, link, values["provider"]),
     )
 
 
@@ -87,7 +93,7 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
-def _page(message: MailMessage, texts: Mapping[str, str], link: str) -> str:
+def _page(message: MailMessage, texts: Mapping[str, str], link: str, provider: str) -> str:
     common = _words("layout", message.language)
     button = ""
     if link:
@@ -97,6 +103,8 @@ def _page(message: MailMessage, texts: Mapping[str, str], link: str) -> str:
     return _template("layout.html").substitute(
         language=html.escape(message.language if message.language in _sections(message.kind) else "en"),
         subject=html.escape(one_line(texts["subject"], 200)),
+        logo=LOGO,
+        provider=html.escape(provider),
         text="\n".join([_paragraphs(texts["text"]), *map(_section, message.sections)]),
         button=button,
         after=_paragraphs(texts["after"]),

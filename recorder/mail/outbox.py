@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
@@ -41,13 +42,19 @@ class QueuedMail:
     until: datetime
 
 
+def _product_name() -> str:
+    return "Accord"
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """Queues mail to people. ``keyring`` is ``None`` where no mail can be sent: no mail server, or no public
-    address of the ``panel`` for its links (``https://accord.example.com``)."""
+    address of the ``panel`` for its links (``https://accord.example.com``). ``provider`` returns the
+    provider's name, in which mails are sent."""
 
     keyring: Keyring | None = None
     panel: str = ""
+    provider: Callable[[], str] = _product_name
 
     @property
     def sends(self) -> bool:
@@ -73,7 +80,7 @@ class Outbox:
         :class:`recorder.errors.MailError` (``mail.address``)."""
         if self.keyring is None:
             return False
-        address, rendered = normalize_address(address), render(message, self.panel)
+        address, rendered = normalize_address(address), render(message, self.panel, self.provider())
         identity, until = str(uuid7(now, entropy)), (send_from or now) + message.lifetime
         body = {"address": address, "until": to_iso(until), **asdict(rendered)}
         sealed = _encrypt(self.keyring, _purpose(tenant, identity, about), json.dumps(body).encode(), entropy)

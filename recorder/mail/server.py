@@ -6,7 +6,7 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from recorder.errors import MailError
@@ -20,7 +20,8 @@ Security = Literal["starttls", "tls", "none"]
 @dataclass(frozen=True, slots=True)
 class MailServer:
     """The mail server to send through. Its certificate is verified; with ``none`` nothing is encrypted.
-    ``sender`` is the address that mails come from, ``sender_name`` the name shown beside it."""
+    ``sender`` is the address that mails come from, ``sender_name`` the name shown beside it, ``logo`` the PNG
+    picture at their top; without one there is none."""
 
     host: str
     port: int
@@ -29,6 +30,7 @@ class MailServer:
     username: str = ""
     password: str = ""
     sender_name: str = ""
+    logo: bytes = field(default=b"", repr=False)
 
     @contextmanager
     def open(self) -> Iterator[smtplib.SMTP]:

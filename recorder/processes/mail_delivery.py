@@ -4,11 +4,13 @@ hangs delays no other duty."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import ConfigError
+from recorder.features.branding.logo import LOGO_TYPES, read_logo
 from recorder.features.branding.rules import sent_by
 from recorder.features.branding.service import CurrentBranding
 from recorder.mail import delivery, outbox
@@ -40,7 +42,15 @@ def mail_server(settings: Settings) -> MailServer | None:
         mail.username,
         mail.password.get_secret_value(),
         mail.sender_name,
+        _read_picture(settings.brand.logo),
     )
+
+
+def _read_picture(logo: Path | None) -> bytes:
+    """The settings' logo for mails; none where it is drawn in SVG, which mail programs do not show.  Raises
+    :class:`ConfigError`."""
+    media_type, content = ("", b"") if logo is None else read_logo(logo)
+    return content if media_type == LOGO_TYPES[".png"] else b""
 
 
 @dataclass

@@ -161,11 +161,17 @@ class Context:
     def outbox(self) -> Outbox:
         """Queues mail to people, where the settings name a mail server and the panel's address.  Raises
         :class:`ConfigError`."""
+        from recorder.clock import utc_now
+        from recorder.features.branding.service import CurrentBranding, provider_name
         from recorder.mail.outbox import Outbox
 
         settings = self.settings
-        sends = settings.mail.host and settings.web.address
-        return Outbox(self.keyring() if sends else None, settings.web.address)
+        if not (settings.mail.host and settings.web.address):
+            return Outbox(panel=settings.web.address)
+        branding = CurrentBranding(self.trust(), utc_now)
+        return Outbox(
+            self.keyring(), settings.web.address, lambda: provider_name(branding(), settings.brand.name)
+        )
 
     def store(self) -> Store:
         """The object store, with retries.  Raises :class:`ConfigError`, :class:`StoreError`."""

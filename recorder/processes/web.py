@@ -11,6 +11,7 @@ from recorder.clock import utc_now
 from recorder.config import Settings
 from recorder.errors import CatalogueError, ConfigError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.branding.logo import read_logo
 from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.tenants.number_proof import NumberProofs
@@ -31,7 +32,7 @@ from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import StorePing
 from web.app import create_app
 from web.brand import apply_branding
-from web.config import Brand, SupportContact, WebConfig, read_logo
+from web.config import Brand, SupportContact, WebConfig
 from web.health import status_source
 from web.server import serve
 

@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164
+from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import DisputeError
 from recorder.features.disputes import queries
 from recorder.features.disputes.invitations import MOST_TIMES, IssuedGuestLink
@@ -206,7 +207,7 @@ def invite(dispute_id: str) -> ResponseReturnValue:
             language=language,
             address=None if entry.get("how") == "link" else entry.get("address", ""),
             times=times,
-            section=_section(times, language),
+            sections=_sections(dispute, times, language),
         )
     except REFUSALS as error:
         return _invite_page(dispute, entry, refusal(error)), 422
@@ -231,8 +232,15 @@ def renew_invitation(dispute_id: str, guest_id: str) -> ResponseReturnValue:
     guest = _guest(dispute, guest_id)
     try:
         by_mail = request.form.get("how") != "link" and guest.address is not None
+        times = [each for each in guest.times if each > now()]
+        was_there = guest.role == EXTERNAL_PARTY
         issued = invitations().renew_invitation(
-            current_visitor().user, dispute.id, guest_id, address=guest.address if by_mail else None
+            current_visitor().user,
+            dispute.id,
+            guest_id,
+            address=guest.address if by_mail else None,
+            times=times,
+            sections=_sections(dispute, times, guest.language) if was_there else (),
         )
     except REFUSALS as error:
         return _page(dispute, refusal(error), guest_id), 422
@@ -402,12 +410,22 @@ def _proposed_times(entry: Mapping[str, str]) -> list[datetime]:
     return found
 
 
-def _section(times: list[datetime], language: str) -> MailSection | None:
-    """The proposed times in a mail, in the person's language."""
-    if not times:
-        return None
+def _sections(dispute: Dispute, times: list[datetime], language: str) -> tuple[MailSection, ...]:
+    """The calls in a mail, so that the person knows which are meant, and the proposed times, in their
+    language."""
     locale = LOCALES.get(language, language)
     with force_locale(locale):
-        lines = tuple(formats.moment(each) for each in sorted(times))
-        title = _("One of these times would suit us (%(zone)s):", zone=zone_name(locale))
-        return MailSection(str(title), lines)
+        zone = zone_name(locale)
+        calls = str(_("The call (%(zone)s):", zone=zone)), _starts(dispute)
+        proposed = str(_("One of these times would suit us (%(zone)s):", zone=zone)), times
+        return tuple(
+            MailSection(title, tuple(formats.moment(at) for at in sorted(found)))
+            for title, found in (calls, proposed)
+            if found
+        )
+
+
+def _starts(dispute: Dispute) -> list[datetime]:
+    """When the calls of a dispute began."""
+    rows = (catalogue.recording(dispute.tenant, each) for each in dispute.recording_ids)
+    return [row.started_at for row in rows if row is not None]

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 from recorder.auditlog.kinds import GROUPS, KINDS
 from recorder.domain.roles import GUESTS
 from recorder.features.access_log.rules import CHANGED, ERASED, LogEntry, Person
+from web.brand import current_brand
 from web.language import in_language
 
 OTHER_GROUP: Final = "system"
@@ -51,7 +52,7 @@ def person(someone: Person | None) -> str:
     if someone is None or someone.kind == "operator":
         return str(_("Your provider"))
     if someone.kind == "system":
-        return "Accord"
+        return current_brand().name
     if someone.kind == "token":
         return str(_("The program “%(name)s”", name=someone.name))
     if someone.kind == "user" and not someone.name:

@@ -1,7 +1,7 @@
-"""Checks a logo that somebody uploads, and keeps nothing of it but the picture.
+"""Reads the logo of the settings; checks one that somebody uploads, and keeps nothing of it but the picture.
 
-Only PNG is accepted: an SVG file is a document that can contain scripts, and PNG is enough for a logo. Every
-part of the file that draws nothing (texts, profiles, whatever follows the picture) is dropped.
+Only PNG is accepted from the panel: an SVG file is a document that can contain scripts, and PNG is enough for
+a logo. Every part of the file that draws nothing (texts, profiles, whatever follows the picture) is dropped.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, ConfigError
 from recorder.seal.branding import LONGEST_LOGO
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -26,6 +27,25 @@ _LONGEST_PIXEL: Final = 8
 """Bytes of a pixel with four channels of 16 bits."""
 
 HINT: Final = f"a PNG file of at most {LONGEST_LOGO // 1000} kB and {LARGEST_SIDE} pixels a side"
+
+LOGO_TYPES: Final = {".svg": "image/svg+xml", ".png": "image/png"}
+"""The media types of a logo that the settings name, by the file's ending: there, the operator of the machine
+chose it."""
+
+
+def read_logo(path: Path) -> tuple[str, bytes]:
+    """A logo's media type and content.  Raises :class:`ConfigError` (``config.invalid``) if it cannot be
+    used."""
+    hint = f"use an SVG or PNG file of at most {LONGEST_LOGO // 1000} kB"
+    if path.suffix.lower() not in LOGO_TYPES:
+        raise ConfigError("config.invalid", f"brand.logo: {path} is neither .svg nor .png", hint)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError("config.invalid", f"brand.logo: {path} cannot be read: {error}", hint) from error
+    if len(content) > LONGEST_LOGO:
+        raise ConfigError("config.invalid", f"brand.logo: {path} has {len(content)} bytes", hint)
+    return LOGO_TYPES[path.suffix.lower()], content
 
 
 def check_logo(content: bytes) -> bytes:

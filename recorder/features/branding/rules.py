@@ -106,8 +106,8 @@ def domain_of(address: str) -> str:
 
 
 def sent_by(server: MailServer, branding: Branding | None) -> MailServer:
-    """The mail server with the sender of a branding; its address only where it has the configured domain, as
-    the settings may have changed since."""
+    """The mail server with the sender and logo of a branding; its address only where it has the configured
+    domain, as the settings may have changed since."""
     if branding is None:
         return server
     same_domain = branding.sender and domain_of(branding.sender) == domain_of(server.sender)
@@ -115,4 +115,5 @@ def sent_by(server: MailServer, branding: Branding | None) -> MailServer:
         server,
         sender=branding.sender if same_domain else server.sender,
         sender_name=branding.sender_name or server.sender_name or branding.name,
+        logo=branding.logo or server.logo,
     )

@@ -106,5 +106,10 @@ class CurrentBranding:
             self._faults.recover_all()
 
 
+def provider_name(branding: Branding | None, configured: str) -> str:
+    """The provider's name: as an operator set it in the panel, or as it is ``configured`` in the settings."""
+    return (branding.name if branding else "") or configured
+
+
 def _changes(tenant: str) -> list[LoggedLeaf]:
     return leaf_lookup.leaves_after(tenant, -1, CHANGED)

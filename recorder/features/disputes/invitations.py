@@ -108,20 +108,20 @@ class GuestInvitations:
         language: str,
         address: str | None,
         times: Sequence[datetime] = (),
-        section: MailSection | None = None,
+        sections: tuple[MailSection, ...] = (),
     ) -> IssuedGuestLink:
         """Invite the person who was recorded: by mail to their ``address``, or with a link and a code that
-        the customer passes on. ``section`` says in the mail which times are proposed. Raises
-        ``dispute.name``, ``dispute.language``, ``dispute.may_not``, ``dispute.times``, ``dispute.no_mail``
-        (no mail can be sent from here), ``dispute.several_numbers`` (the recordings are of different
-        numbers), :class:`recorder.errors.MailError` (``mail.address``)."""
+        the customer passes on. ``sections`` say in the mail which call it is and which times are proposed.
+        Raises ``dispute.name``, ``dispute.language``, ``dispute.may_not``, ``dispute.times``,
+        ``dispute.no_mail`` (no mail can be sent from here), ``dispute.several_numbers`` (the recordings are
+        of different numbers), :class:`recorder.errors.MailError` (``mail.address``)."""
         name = _check_name(name)
         _check_language(language)
         now = truncate(self.disputes.changes.now())
         guest = str(uuid7(now, self.disputes.changes.entropy))
         number = self._number_of(self.disputes.find_handled(person, dispute))
         invited = GuestInvited(guest, EXTERNAL_PARTY, name, language, (), now, number=number)
-        return self._send_link(person, dispute, invited, address, times, section)
+        return self._send_link(person, dispute, invited, address, times, sections)
 
     def invite_neutral(
         self,
@@ -133,7 +133,7 @@ class GuestInvitations:
         language: str,
         address: str | None,
         times: Sequence[datetime] = (),
-        section: MailSection | None = None,
+        sections: tuple[MailSection, ...] = (),
     ) -> IssuedGuestLink:
         """Invite somebody whom both sides trust to hear some passages (their ids), once the other side
         agrees. Raises as :meth:`invite`, ``dispute.passages_needed``, ``dispute.no_passage``."""
@@ -142,7 +142,7 @@ class GuestInvitations:
         now = truncate(self.disputes.changes.now())
         guest, ids = str(uuid7(now, self.disputes.changes.entropy)), self._passages(person, dispute, passages)
         invited = GuestInvited(guest, NEUTRAL, name, language, (), now, passages=ids)
-        return self._send_link(person, dispute, invited, address, times, section)
+        return self._send_link(person, dispute, invited, address, times, sections)
 
     def call_support(self, person: UserRow, dispute: str, passages: Sequence[str], *, name: str) -> None:
         """Ask the provider's support to help: it hears some passages (their ids), once the other side agrees.
@@ -195,7 +195,7 @@ class GuestInvitations:
         *,
         address: str | None,
         times: Sequence[datetime] = (),
-        section: MailSection | None = None,
+        sections: tuple[MailSection, ...] = (),
     ) -> IssuedGuestLink:
         """Send an invitation again: a new link; the old one ends. Raises as :meth:`invite`, and
         ``dispute.no_guest``."""
@@ -210,7 +210,7 @@ class GuestInvitations:
         invited = GuestInvited(
             guest, old.role, old.name, old.language, (), until, passages=passages, number=old.number
         )
-        return self._send_link(person, dispute, invited, address, times, section)
+        return self._send_link(person, dispute, invited, address, times, sections)
 
     def withdraw_invitation(self, person: UserRow, dispute: str, guest: str) -> None:
         """Withdraw an invitation, also one that was accepted: link and session end at once. Raises
@@ -346,13 +346,13 @@ class GuestInvitations:
         invited: GuestInvited,
         address: str | None,
         times: Sequence[datetime],
-        section: MailSection | None,
+        sections: tuple[MailSection, ...],
     ) -> IssuedGuestLink:
         """Issue a link for an invitation that has no link, address and times yet."""
         link = self._new_link(invited, address, times)
         with tenant_lock(person.tenant):
             return self._issue(
-                self.disputes.find_handled(person, dispute), link, By("user", person.id), section
+                self.disputes.find_handled(person, dispute), link, By("user", person.id), sections
             )
 
     def _new_link(
@@ -382,14 +382,14 @@ class GuestInvitations:
         dispute: Dispute,
         link: tuple[GuestInvited, str, str | None],
         by: By,
-        section: MailSection | None,
+        sections: tuple[MailSection, ...],
     ) -> IssuedGuestLink:
         invited, token, code = link
         self.disputes.state(dispute, dispute.tenant, dispute.id, by, invited)
         path, mailed = f"/together/invitation/{token}", False
         drop_mail(dispute.tenant, invited.guest)
         if invited.address is not None:
-            mailed = self._send_mail(dispute, invited, invited.address, path, by, section)
+            mailed = self._send_mail(dispute, invited, invited.address, path, by, sections)
         return IssuedGuestLink(invited.guest, path, code, mailed)
 
     def _send_mail(
@@ -399,7 +399,7 @@ class GuestInvitations:
         address: str,
         path: str,
         by: By,
-        section: MailSection | None,
+        sections: tuple[MailSection, ...],
     ) -> bool:
         """Queue an invitation, and its one reminder: an answer or a newer invitation drops it. Returns
         whether mail can be sent."""
@@ -410,7 +410,6 @@ class GuestInvitations:
             "person": "" if person is None else person.name,
             "subject": dispute.subject,
         }
-        sections = () if section is None else (section,)
         kind = NEUTRAL_MAIL if invited.role == NEUTRAL else MAIL
         message = MailMessage(kind, invited.language, values, path, LIFETIME, sections)
         reminder = MailMessage(REMINDER_MAIL, invited.language, values, path, LIFETIME - REMINDER_AFTER)

@@ -10,8 +10,10 @@ import pytest
 from recorder import config as settings
 from recorder.colour_contrast import contrast
 from recorder.errors import ConfigError
+from recorder.features.branding.logo import read_logo
+from recorder.seal.branding import LONGEST_LOGO
 from web import create_app
-from web.config import LONGEST_LOGO, Brand, read_logo
+from web.config import Brand
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 

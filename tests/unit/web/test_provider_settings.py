@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -270,13 +271,20 @@ def test_mails_come_from_the_sender_in_the_configured_domain() -> None:
 
 
 def test_worker_sends_from_the_saved_sender(house, bakery, provider, box) -> None:
+    logo = check_logo(png())
     branding = Branding(
-        PROVIDER, 1, provider.people["olga"].id, name="Telvoip", sender="hello@provider.example"
+        PROVIDER, 1, provider.people["olga"].id, name="Telvoip", sender="hello@provider.example", logo=logo
     )
     save_branding(branding, signer=house.changes.signer, now=house.clock(), entropy=house.entropy)
     message = MailMessage("invitation", "fr", {"name": "Eva", "customer": "Martin"}, "/invitation/x")
-    outbox = Outbox(house.keyring, "https://calls.example")
+    outbox = Outbox(house.keyring, "https://calls.example", lambda: "Telvoip <Nord>")
     assert outbox.enqueue(bakery.id, "eva@example.com", message, house.clock(), house.entropy)
     MailDelivery(house.services, replace(box.server, sender_name="")).turn()
     (sender,) = box.mails[0]["From"].addresses
     assert (sender.display_name, sender.addr_spec) == ("Telvoip", "hello@provider.example")
+    page = box.mails[0].get_body(("html",)).get_content()
+    (picture,) = [each for each in box.mails[0].walk() if each.get_content_type() == "image/png"]
+    assert picture.get_content() == logo
+    assert picture["Content-ID"].strip("<>") == re.search('src="cid:([^"]+)"', page)[1]
+    assert "<strong>Telvoip &lt;Nord&gt;</strong>" in page
+    assert 'src="http' not in page, "nothing is loaded from elsewhere"

@@ -21,6 +21,7 @@ from recorder.domain.line_policy import OFF, OUTBOUND_TIMINGS
 from recorder.domain.markers import MARKER_KINDS
 from recorder.domain.parties import Party
 from recorder.lifecycle import plans
+from recorder.mail.message import FOLDER as MESSAGES
 from recorder.playback import interface
 from recorder.prompts import purposes
 from recorder.seal import amendment_kinds, dispute_kinds
@@ -174,6 +175,13 @@ def test_sentences_are_neutral(sentences, translation):
     for language, texts_in_language in texts.items():
         biased_words = re.compile(rf"\b({TAKING_SIDES[language]})\b", re.IGNORECASE)
         assert [text for text in texts_in_language if biased_words.search(text)] == []
+
+
+def test_nobody_reads_the_products_name_under_another_brand(sentences):
+    """The provider's name stands in its place: ``brand.name``, in a mail ``{provider}``."""
+    mails = [each.read_text("utf-8") for each in MESSAGES.glob("*.toml")]
+    texts = [text for one in sentences for text in _tuple(one)] + mails + [repr(SENTENCES)]
+    assert not [each for each in texts if re.search(r"\bAccord\b(?! (demandé|retiré))", each)]
 
 
 @pytest.mark.parametrize(
