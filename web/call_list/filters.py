@@ -96,6 +96,7 @@ class CallFilter:
             tenant=tenant,
             text=rules.parse_text(self.typed),
             name=rules.parse_name(self.typed),
+            words=rules.parse_words(self.typed),
             since=None if first is None else datetime.combine(first, time.min, zone),
             until=None if last is None else datetime.combine(last + timedelta(days=1), time.min, zone),
             line=self.line or None,

@@ -33,4 +33,4 @@ class NoteTable(Table):
 
     class Meta:
         table_name = "call_note"
-        indexes = ((("tenant", "kind", "text"), False),)
+        indexes = ((("tenant", "kind", "text"), False), (("tenant", "id"), False))

@@ -1,10 +1,10 @@
 """The search itself: bounded work, whatever is asked of however many calls.
 
 The index (:mod:`recorder.catalogue.tables.listed_call`) gives several *sources* of calls: the list by time,
-the calls of one line or of the parties whose value contains a text, those with a rare property, those on
-legal hold. The smallest source that covers the query is read whole if it has at most :data:`WINDOW` calls.
-Otherwise the query follows a source by time, window by window, until the page is full; after
-:data:`WINDOWS` it stops and says how far it came, so that the reader can go on from there.
+the calls of one line or of the parties whose value contains a text, those that people wrote about, those with
+a rare property, those on legal hold. The smallest source that covers the query is read whole if it has at
+most :data:`WINDOW` calls. Otherwise the query follows a source by time, window by window, until the page is
+full; after :data:`WINDOWS` it stops and says how far it came, so that the reader can go on from there.
 """
 
 # ruff: noqa: S608 -- every value is bound; what is put into the text are this file's words, and ids
@@ -22,6 +22,7 @@ from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
+from recorder.features.call_list.annotations import annotated_calls
 from recorder.features.call_list.rules import CallQuery, fold_name, is_number
 
 QUICK = 4000
@@ -146,22 +147,20 @@ def plan(query: CallQuery) -> Plan | None:
             parties, all_of_them = _parties(query.tenant, text)
             parties = tuple(sorted({*parties, *accented}))
             line_ids = _named_lines(query.tenant, query.text, query.name)
-            if all_of_them and not parties and not line_ids:
+            written = annotated_calls(query.tenant, query.words) if query.words else ()
+            if all_of_them and not parties and not line_ids and not written:
                 return None
-            fits = (
-                _any_of(("c.external", parties), ("c.internal", parties), ("c.line", line_ids))
-                if all_of_them
-                else _contains(query.tenant, text, accented, line_ids)
-            )
-            source = Source(
-                tuple(
-                    arm
-                    for column, ids in (("external", parties), ("internal", parties), ("line", line_ids))
-                    for arm in _by_ids(column, ids).arms
-                    if ids
-                ),
-                covers=fits,
-            )
+            columns = (("external", parties), ("internal", parties), ("line", line_ids))
+            either = [_among(f"c.{column}", ids) for column, ids in columns if ids]
+            if not all_of_them:
+                either = [_contains(query.tenant, text, accented, line_ids)]
+            arms = [arm for column, ids in columns if ids for arm in _by_ids(column, ids).arms]
+            if written:
+                either.append(_calls(written))
+                # So few that the database orders them by time.
+                arms.append((_PRIMARY, _calls(written), "", ()))
+            fits = _any(either)
+            source = Source(tuple(arms), covers=fits)
             conditions.append(fits)
             if all_of_them:
                 sources.append(source)
@@ -523,8 +522,15 @@ def _among(column: str, ids: Sequence[int]) -> Condition:
     return Condition(f"{column} IN ({', '.join(map(str, ids))})" if ids else "1 = 0")
 
 
-def _any_of(*columns: tuple[str, Sequence[int]]) -> Condition:
-    return Condition(f"({' OR '.join(_among(column, ids).sql for column, ids in columns if ids)})")
+def _calls(ids: Sequence[str]) -> Condition:
+    return Condition(f"c.id IN ({', '.join('?' * len(ids))})", tuple(ids))
+
+
+def _any(conditions: Sequence[Condition]) -> Condition:
+    return Condition(
+        f"({' OR '.join(each.sql for each in conditions)})",
+        tuple(v for each in conditions for v in each.values),
+    )
 
 
 def _all(conditions: Sequence[Condition]) -> Condition:

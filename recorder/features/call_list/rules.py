@@ -28,13 +28,15 @@ class CallQuery:
     """Which calls of a tenant are wanted; ``None`` and ``False`` ask for nothing in particular.
 
     ``text`` is a part of a number or an address, from :func:`parse_text`, and ``name`` the same as a part of
-    a line's label or a colleague's name, from :func:`parse_name`. ``since`` is inclusive, ``until``
+    a line's label or a colleague's name, from :func:`parse_name`; ``words`` is the same as a part of what
+    people wrote, from :func:`parse_words`. ``since`` is inclusive, ``until``
     exclusive. ``line`` is the id of one line; ``scope`` are the ids of the lines that the visitor may see,
     ``None`` if all of them. Lengths are milliseconds of audio, the upper one exclusive."""
 
     tenant: str
     text: str | None = None
     name: str | None = None
+    words: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     line: str | None = None
@@ -77,10 +79,19 @@ def parse_name(typed: str) -> str | None:
     return None if text is None or re.fullmatch(r"\+?[0-9]+", digits) else fold_name(typed)
 
 
+def parse_words(typed: str) -> str | None:
+    """Return the part of a note to search for, see :func:`fold_name`, which may be a number; ``None`` if
+    nothing was typed that can be searched for."""
+    return None if parse_text(typed) is None else fold_name(typed.strip()[:LONGEST_TEXT])
+
+
 def fold_name(text: str) -> str:
     """Return a name in small letters, without accents and with single blanks: ``Élodie`` is found as
     ``elodie``."""
-    letters = unicodedata.normalize("NFKD", " ".join(text.split()).casefold())
+    letters = " ".join(text.split()).casefold()
+    if letters.isascii():
+        return letters
+    letters = unicodedata.normalize("NFKD", letters)
     return "".join(each for each in letters if not unicodedata.combining(each))
 
 

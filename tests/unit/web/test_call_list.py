@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import time_zones
 from recorder.domain.parties import Party
@@ -399,6 +399,39 @@ def test_finds_calls_by_note_and_label(browser, house, bakery, clock):
     page = person.get("/recordings").text
     assert "1 note</span>" in page
     assert "réclamation</span>" in page
+    for typed, found in (
+        ("  rappeler LUNDI", {with_note}), ("reclamation", {labelled}),
+        ("claire mart", {with_note, labelled}), ("erreur", set()),
+    ):  # fmt: skip
+        page = person.get("/recordings", query_string={"q": typed}).text
+        assert set(re.findall(r'class="call-link" href="/recordings/([^"]+)"', page)) == found, typed
+
+
+def test_words_of_others_and_of_other_lines_find_nothing(browser, house, bakery, rival, luc, clock) -> None:
+    """The words of another customer, and those about a call that the colleague may not see."""
+    call, of_rival = house.call(bakery), house.call(rival)
+    how = {"text": "Acompte 4711", "at_ms": None, "now": clock(), "entropy": house.entropy}
+    notes.add_note(bakery.id, call, bakery.people["claire"].id, **how)
+    notes.add_note(rival.id, of_rival, rival.people["dyck"].id, **how)
+    with connected():
+        RecordingTable.update(line_id="another").where(RecordingTable.id == call).execute()
+    for who, found in (("claire", [call]), ("luc", [])):
+        page = browser(who).get("/recordings?q=4711").text
+        assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page) == found, who
+
+
+def test_people_and_words_are_found_beside_many_calls(browser, house, bakery, clock, monkeypatch) -> None:
+    """Where a text is that of more parties than are looked up, the calls are read by time."""
+    calls = [house.call(bakery) for _ in range(4)]
+    claire = bakery.people["claire"].id
+    how = {"at_ms": None, "now": clock(), "entropy": house.entropy}
+    notes.add_note(bakery.id, calls[1], claire, text="3247", **how)
+    notes.add_note(bakery.id, calls[2], claire, text="Devis 12", **how)
+    everything = browser("claire").get("/recordings?q=32").text
+    monkeypatch.setattr(queries, "CANDIDATES", 0)
+    assert browser("claire").get("/recordings?q=32").text.count("call-link") == everything.count("call-link")
+    page = browser("claire").get("/recordings?q=devis").text
+    assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page) == [calls[2]]
 
 
 @pytest.fixture

@@ -129,9 +129,9 @@ def test_the_mail_says_who_what_and_when(house, bakery, call, mail_panel, box) -
     people = ("Jan Peeters", "Claire Martin", "Boulangerie Martin")
     for part in (*people, SUBJECT, "15:00", "Midden-Europese tijd", "U mag nee zeggen"):
         assert part in text, part
-    began = queries.recording(bakery.id, call).started_at.astimezone(ZoneInfo("Europe/Brussels"))
-    assert f"Het gesprek (Midden-Europese tijd):\n- {began.day} " in text, "which call it is"
-    assert f"{began:%H:%M}\n" in text
+    start = queries.recording(bakery.id, call).started_at.astimezone(ZoneInfo("Europe/Brussels"))
+    assert f"Het gesprek (Midden-Europese tijd):\n- {start.day} " in text, "which call it is"
+    assert f"{start:%H:%M}\n" in text
     assert "Boulangerie Martin verstuurt het via Accord, de dienst die zijn gesprekken opneemt." in text
     assert "Bel Boulangerie Martin op het nummer dat u kent." in text
     assert urlsplit(link_in(box.mails[0])).path == path
