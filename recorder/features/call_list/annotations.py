@@ -22,25 +22,19 @@ def annotated_calls(tenant: str, text: str) -> tuple[str, ...]:
     """The ids of a tenant's recordings with a text (:func:`.rules.fold_name`) in a note or a label, in the
     name of the colleague who wrote it, or in the name of a colleague whom they are kept for."""
     with connected():
-        query = UserTable.select(UserTable.id, UserTable.name).where(UserTable.tenant == tenant)
-        people = {str(identity) for identity, name in query.tuples() if text in fold_name(name)}
-        found = {*_written(tenant, text, people), *(_kept(tenant, people) if people else ())}
+        users = UserTable.select(UserTable.id, UserTable.name).where(UserTable.tenant == tenant)
+        people = {row.id for row in users if text in fold_name(row.name)}
+        found = {*_calls_with_notes(tenant, text, people), *_calls_on_hold(tenant, people)}
     return tuple(sorted(found, reverse=True)[:FOUND])
 
 
-def _written(tenant: str, text: str, people: set[str]) -> list[str]:
+def _calls_with_notes(tenant: str, text: str, people: set[str]) -> list[str]:
     mine = (NoteTable.tenant == tenant) & NoteTable.deleted_at.is_null()
-    query = NoteTable.select(NoteTable.recording, NoteTable.user, NoteTable.text).where(mine)
-    latest = query.order_by(NoteTable.id.desc()).limit(READ)
-    return [
-        str(recording)
-        for recording, user, note in latest.tuples()
-        if user in people or text in fold_name(note)
-    ]
+    latest = NoteTable.select().where(mine).order_by(NoteTable.id.desc()).limit(READ)
+    return [row.recording_id for row in latest if row.user_id in people or text in fold_name(row.text)]
 
 
-def _kept(tenant: str, people: set[str]) -> list[str]:
+def _calls_on_hold(tenant: str, people: set[str]) -> list[str]:
     holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
-    query = AmendmentTable.select(AmendmentTable.recording, AmendmentTable.data)
-    rows = query.where((AmendmentTable.tenant == tenant) & holds).limit(READ)
-    return [row.recording_id for row in rows if row.data.get("owner") in people]
+    rows = AmendmentTable.select().where((AmendmentTable.tenant == tenant) & holds).limit(READ)
+    return [row.recording_id for row in rows if row.data.get("owner") in people] if people else []

@@ -147,18 +147,18 @@ def plan(query: CallQuery) -> Plan | None:
             parties, all_of_them = _parties(query.tenant, text)
             parties = tuple(sorted({*parties, *accented}))
             line_ids = _named_lines(query.tenant, query.text, query.name)
-            written = annotated_calls(query.tenant, query.words) if query.words else ()
-            if all_of_them and not parties and not line_ids and not written:
+            annotated = annotated_calls(query.tenant, query.words) if query.words else ()
+            if all_of_them and not parties and not line_ids and not annotated:
                 return None
             columns = (("external", parties), ("internal", parties), ("line", line_ids))
             either = [_among(f"c.{column}", ids) for column, ids in columns if ids]
             if not all_of_them:
                 either = [_contains(query.tenant, text, accented, line_ids)]
             arms = [arm for column, ids in columns if ids for arm in _by_ids(column, ids).arms]
-            if written:
-                either.append(_calls(written))
+            if annotated:
+                either.append(_calls(annotated))
                 # So few that the database orders them by time.
-                arms.append((_PRIMARY, _calls(written), "", ()))
+                arms.append((_PRIMARY, _calls(annotated), "", ()))
             fits = _any(either)
             source = Source(tuple(arms), covers=fits)
             conditions.append(fits)
