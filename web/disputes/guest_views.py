@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 
 import structlog
 from flask import abort, g, redirect, render_template, request, url_for
@@ -12,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from recorder.catalogue import queries as catalogue
-from recorder.catalogue.records import TenantRow
+from recorder.catalogue.records import TenantRow, UserRow
 from recorder.errors import AccordError, DisputeError, RetentionError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.deferrals import may_withdraw
@@ -21,7 +22,7 @@ from recorder.features.disputes.invitations import OpenGuestLink
 from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until
 from recorder.identity import throttle, users
 from recorder.identity.throttle import RateLimit
-from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
+from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS, DECLINED
 from recorder.verification_calls import register
 from web.account.limits import TooManyFailures, count_call, limit_grants
 from web.account.sessions import close_session, open_session
@@ -56,7 +57,7 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     try:
         link = invitations().open_link(token)
     except (DisputeError, SealError) as error:
-        return _ended(error)
+        return _ended(error, token)
     g.guest_language = link.guest.language
     use_zone_of(_customer(link.dispute))
     if request.method != "POST":
@@ -72,10 +73,12 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     except (DisputeError, RetentionError, SealError) as error:
         if error.error_id in ("dispute.wrong_code", "dispute.last_day", "retention.busy"):
             return _invitation(link, refusal(error)), 422
-        return _ended(error)
+        return _ended(error, token)
     log.info("dispute.answered", dispute=link.dispute.id, guest=link.guest.id, answer=answer)
     if user is None:
-        return render_template("disputes/declined.html", customer=_customer(link.dispute).name)
+        return render_template(
+            "disputes/declined.html", customer=_customer(link.dispute).name, guest=link.guest
+        )
     response = redirect(url_for(".welcome"), 303)
     open_session(response, user)
     return response
@@ -217,17 +220,22 @@ def _notice(dispute: Dispute, guest: Guest) -> tuple[str, ...]:
 
 
 def _invitation(link: OpenGuestLink, errors: Mapping[str, str]) -> str:
-    inviter = users.user(link.dispute.tenant, link.guest.invited_by.id or "")
     return render_template(
         "disputes/invitation.html",
         dispute=link.dispute,
         guest=link.guest,
-        customer=_customer(link.dispute),
-        inviter=inviter,
+        declined=link.guest.answer == DECLINED,
+        **_inviter(link.dispute, link.guest),
         notice=_notice(link.dispute, link.guest),
         recordings=recordings_of(link.dispute),
         errors=errors,
     )
+
+
+def _inviter(dispute: Dispute, guest: Guest) -> dict[str, TenantRow | UserRow | None]:
+    """The customer who invited a guest, and the colleague, who may have left since."""
+    inviter = users.user(dispute.tenant, guest.invited_by.id or "")
+    return {"customer": _customer(dispute), "inviter": inviter}
 
 
 def _customer(dispute: Dispute) -> TenantRow:
@@ -237,9 +245,14 @@ def _customer(dispute: Dispute) -> TenantRow:
     return found
 
 
-def _ended(error: AccordError) -> tuple[str, int]:
+def _ended(error: AccordError, token: str) -> tuple[str, int]:
+    """Why a link leads nowhere; whoever has it learns whom to ask, as the invitation said so, too."""
     if error.error_id == "catalogue.away":
         raise error
     log.info("dispute.link_not_open", error_id=error.error_id, error=error.message)
+    inviter = dict[str, TenantRow | UserRow | None]()
+    with suppress(DisputeError, SealError):
+        dispute, guest = invitations().find_invitation(token)
+        g.guest_language, inviter = guest.language, _inviter(dispute, guest)
     why = errors.error(error.error_id, "dispute.unknown_link")
-    return render_template("disputes/ended.html", why=why), 410
+    return render_template("disputes/ended.html", why=why, **inviter), 410

@@ -175,7 +175,7 @@ def guest_state(guest: Guest, now: datetime) -> tuple[str, str]:
     if guest.takes_part:
         return str(_("Accepted; still to be recognised")), "warn"
     if guest.answer == DECLINED:
-        return str(_("Said no")), ""
+        return str(_("No, not confirmed")), ""
     if now >= guest.until:
         return str(_("The invitation has expired")), "wrong"
     return str(_("Invited")), "warn"

@@ -251,6 +251,18 @@ class GuestInvitations:
     def open_link(self, token: str) -> OpenGuestLink:
         """The invitation that a link leads to; opening it changes nothing. Raises ``dispute.unknown_link``
         (also for an old one), ``dispute.guest_ended``, ``dispute.closed``, ``dispute.link_expired``."""
+        dispute, guest = self.find_invitation(token)
+        dispute.check_open()
+        if guest.ended_at is not None:
+            raise DisputeError(
+                "dispute.guest_ended", f"guest {guest.id} no longer takes part", "invite them again"
+            )
+        guest.check_link(self.disputes.changes.now())
+        return OpenGuestLink(dispute, guest)
+
+    def find_invitation(self, token: str) -> tuple[Dispute, Guest]:
+        """The dispute and the guest that a link was made for, even if it leads nowhere any more. Raises
+        ``dispute.unknown_link`` (also for an old one)."""
         found = queries.find_link(token_hash(token))
         if found is None:
             raise _unknown_link()
@@ -260,13 +272,7 @@ class GuestInvitations:
         if guest.token_sha256 != token_hash(token):
             log.error("dispute.link_refused", dispute=dispute, guest=guest_id)
             raise _unknown_link()
-        state.check_open()
-        if guest.ended_at is not None:
-            raise DisputeError(
-                "dispute.guest_ended", f"guest {guest.id} no longer takes part", "invite them again"
-            )
-        guest.check_link(self.disputes.changes.now())
-        return OpenGuestLink(state, guest)
+        return state, guest
 
     def check_code(self, link: OpenGuestLink, code: str) -> None:
         """Check the code that was read out with a link that was passed on; one that was mailed has none.

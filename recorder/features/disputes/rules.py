@@ -115,8 +115,9 @@ class Guest(VerifiedState):
         return accepted and self.ended_at is None
 
     def check_link(self, at: datetime) -> None:
-        """Raises :class:`DisputeError` (``dispute.link_expired``) if the invitation has expired at a time."""
-        if at >= self.until:
+        """Raises :class:`DisputeError` (``dispute.link_expired``) if the invitation has expired at a time.
+        Whoever takes part comes back with the link for as long as the dispute is open."""
+        if at >= self.until and not self.takes_part:
             raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
 
     def check_unverified(self) -> None:

@@ -204,8 +204,12 @@ def test_a_no_is_thanked_for(browser, claire, house, call) -> None:
     assert answer.status_code == 200
     assert "Bedankt" in answer.text
     assert guest.get("/together/welcome").status_code == 302
-    assert "Jan Peeters a refusé" in claire.get(page).text
+    shown = claire.get(page).text
+    assert "Quelqu’un a dit non avec le lien de Jan Peeters" in shown
+    assert "Non, non confirmé" in shown, "a no needs no code, so nobody knows whose it is"
+    assert "heeft iemand met deze link nee gezegd" in guest.get(link).text
     accept(guest, link, code)
+    assert "non confirmé</span>" not in claire.get(page).text
 
 
 def test_ended_links_say_why(browser, claire, house, bakery, call) -> None:
@@ -216,6 +220,27 @@ def test_ended_links_say_why(browser, claire, house, bakery, call) -> None:
     answer = browser().get(link)
     assert answer.status_code == 410
     assert "Jan" not in answer.text
+    assert "Claire Martin van Boulangerie Martin" in answer.text, "whom to ask"
+
+
+def test_who_takes_part_comes_back_after_the_invitation_has_expired(browser, claire, house, call) -> None:
+    page = open_difference(claire, house, call)
+    link, code = invite(claire, page)
+    accept(browser(), link, code)
+    house.clock.forward(days=8)
+    accept(browser(), link, code)
+    wrong = "000 000" if code != "000 000" else "111 111"
+    back = browser()
+    assert back.send(link, back.token(link), answer="accepted", code=wrong).status_code == 422
+
+
+def test_expired_invitation_names_whom_to_ask(browser, claire, house, call) -> None:
+    link, _code = invite(claire, open_difference(claire, house, call))
+    house.clock.forward(days=8)
+    answer = browser().get(link)
+    assert answer.status_code == 410
+    assert "verlopen" in answer.text
+    assert "Claire Martin van Boulangerie Martin" in answer.text
 
 
 def test_a_guest_is_recognised_by_the_call(browser, claire, house, bakery, call) -> None:
