@@ -86,7 +86,8 @@ def import_customers(
     write_report = _open_report(report)
     rows, unread = read_table(table)
     entries, mistakes = read_customers(rows)
-    planner = Planner(read_known_customers(), defaults, complete_with(sources), update, as_routed)
+    never, complete = context.settings.node.never_record, complete_with(sources)
+    planner = Planner(read_known_customers(), defaults, complete, update, as_routed, never)
     tenants = planner.plan(entries)
     if mistakes := sorted([*unread, *mistakes, *planner.mistakes], key=lambda each: each.line):
         write_report(_row(each, "", "wrong") for each in mistakes)

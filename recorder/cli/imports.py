@@ -77,9 +77,8 @@ def import_recordings(
     listed = table or folder / "recordings.csv"
     check_output(report)
     good, wrong = import_table.read_table(listed, folder, zone, now)
-    region = context.settings.node.region or None
     stored = plans.choose_formats(owner.id, formats)
-    importer = service.Importer(owner, kept_until, context.services(), region, stored)
+    importer = service.Importer(owner, kept_until, context.services(), stored)
     outcomes = list(wrong)
     with ProgressLine() as progress:
         for count, row in enumerate(good, 1):

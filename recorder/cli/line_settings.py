@@ -10,13 +10,12 @@ import click
 from recorder.catalogue import queries
 from recorder.catalogue.records import FORMATS, KeepOptions
 from recorder.cli.confirmation import confirm, confirmation_options
-from recorder.cli.line_number import find_line
+from recorder.cli.line_number import describe, find_line, read_new_number
 from recorder.cli.lines import BEEPS, announcement_languages, dashed, line_record, print_line
 from recorder.cli.output import json_option, print_result
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
-from recorder.domain import phone_numbers
 from recorder.domain.call_plan import ALONE, MODES, WAYS
 from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
@@ -75,15 +74,16 @@ def add_line(
 ) -> None:
     """Record a number. Prints the line's id.
 
-    Any spelling will do, and the tenant's own country code may be left out. It must be the number that the
-    dialplan routes: if that has no country code, add --as-routed."""
+    Any spelling will do, and the tenant's own country code may be left out. Where it is unsure what is meant,
+    as with an extension, it asks. It must be the number that the dialplan routes: if that has no
+    country code, add --as-routed. Emergency numbers are never recorded."""
     context.open_catalogue()
     owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
-    if not as_routed:
-        number = phone_numbers.to_canonical(number, owner.country) or number
+    never = context.settings.node.never_record
+    understood = read_new_number(number, owner.country, never, as_routed=as_routed)
     line_id = create_shipped_line(
         owner,
-        number,
+        understood.value,
         announcement=announcement_id,
         language=language,
         label=label,
@@ -94,7 +94,9 @@ def add_line(
         now=utc_now(),
         entropy=os.urandom,
     )
-    row = find_line(owner, number)
+    row = find_line(owner, understood.value)
+    effect = "not recorded before the tenant sets it up" if off else "recorded from the next call on"
+    click.echo(f"{describe(understood)}: {effect}", err=True)
     print_result(line_record(row, announcement_languages(owner.id)), line_id)
 
 

@@ -15,10 +15,11 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.line_number import lines_called
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import utc_now
-from recorder.domain import names, phone_numbers
+from recorder.domain import names
 from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES
 from recorder.errors import CatalogueError
 from recorder.features.branding.service import CurrentBranding, provider_name
@@ -311,8 +312,7 @@ def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
         return None
     found = []
     for number in numbers:
-        canonical = phone_numbers.to_canonical(number, owner.country) or number
-        mine = [line.id for line in queries.lines(owner.id, ended=True) if line.number in (canonical, number)]
+        mine = [line.id for line in lines_called(queries.lines(owner.id, ended=True), number, owner.country)]
         if not mine:
             raise CatalogueError(
                 "user.lines", f"{owner.name} has no number {number}", "`accord line list` shows them"

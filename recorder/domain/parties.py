@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from recorder.domain import phone_numbers
+
 E164: Final = "e164"
 SIP: Final = "sip"
 EXTENSION: Final = "extension"
@@ -19,13 +21,9 @@ WITHHELD: Final = "withheld"
 LONGEST: Final = 128
 """Maximum length of a SIP address, in characters."""
 
-SEPARATORS: Final = str.maketrans("", "", " ()-./")
-"""Translation table that removes the punctuation of a telephone number."""
-
 _ANONYMOUS: Final = frozenset(
     {"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld", "0000000000"}
 )
-_DIGITS = re.compile(r"\+?[0-9]{1,20}")
 _EXTENSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
@@ -50,9 +48,9 @@ def parse_party(user: str, host: str = "", region: str | None = None) -> Party:
     user = clean(user, LONGEST)
     if user.lower() in _ANONYMOUS:
         return NOBODY
-    digits = user.translate(SEPARATORS)
-    if _DIGITS.fullmatch(digits):
-        return _number(digits, region)
+    number = phone_numbers.read_number(user, region or "")
+    if number is not None:
+        return Party(E164 if number.is_international else EXTENSION, number.value)
     if _EXTENSION.fullmatch(user) and not host:
         return Party(EXTENSION, user)
     address = f"sip:{user}@{clean(host, LONGEST)}" if host else f"sip:{user}"
@@ -74,16 +72,3 @@ def clean(text: str, longest: int) -> str:
     separators, direction marks and replacement characters are dropped."""
     printable = "".join(character for character in text[: 4 * longest] if character.isprintable())
     return printable.replace("\ufffd", "").strip()[:longest]
-
-
-def _number(digits: str, region: str | None) -> Party:
-    import phonenumbers  # as in phone_numbers.py
-
-    international = "+" + digits[2:] if digits.startswith("00") else digits
-    try:
-        number = phonenumbers.parse(international, None if international.startswith("+") else region)
-    except phonenumbers.NumberParseException:
-        return Party(EXTENSION, digits)
-    if not phonenumbers.is_possible_number(number):
-        return Party(EXTENSION, digits)
-    return Party(E164, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -120,7 +120,7 @@ def open_number_proofs(context: Context, sources: Sources) -> NumberProofs | Non
     """How customers add numbers by the settings; ``None`` where no number can be called."""
     if not (context.settings.verification_calls.dial and context.settings.numbers.offer):
         return None
-    return NumberProofs(context.call_policy(), sources)
+    return NumberProofs(context.call_policy(), sources, never_record=context.settings.node.never_record)
 
 
 def open_registration(context: Context, signer: Signer | None, sources: Sources) -> Registration:

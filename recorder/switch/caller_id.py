@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recorder.domain.parties import LONGEST, NOBODY, SEPARATORS, Party, clean, parse_party
+from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
+from recorder.domain.phone_numbers import strip_punctuation
 
 
 def caller(headers: Mapping[str, str], region: str | None = None) -> Party:
@@ -47,7 +48,7 @@ def calling_numbers(
 
     A withheld number is included, because the list protects its owner. ``name`` is the header to read."""
     number = clean(headers.get(name, ""), LONGEST)
-    return frozenset({number.translate(SEPARATORS), parse_party(number, "", region).value} - {""})
+    return frozenset({strip_punctuation(number), parse_party(number, "", region).value} - {""})
 
 
 def peer_party(headers: Mapping[str, str], region: str | None = None) -> Party:

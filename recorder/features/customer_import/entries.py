@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recorder.catalogue import country_check
 from recorder.domain import names, phone_numbers, time_zones
-from recorder.domain.line_policy import NUMBER
 from recorder.domain.roles import ROLES
 from recorder.errors import AccordError, CatalogueError
 from recorder.features.customer_import.table import (
@@ -128,14 +127,21 @@ def read_customers(rows: Iterable[TableRow]) -> tuple[list[CustomerEntry], list[
     return list(customers.values()), mistakes
 
 
-def read_parts(customer: CustomerEntry, country: str, as_routed: bool) -> list[TableMistake]:
+def read_parts(
+    customer: CustomerEntry, country: str, as_routed: bool, never_record: Sequence[str]
+) -> list[TableMistake]:
     """Read a customer's numbers and people from its rows, and return what is wrong there. Numbers are those
-    of a ``country``, or stay ``as_routed``: the digits that the dialplan has."""
+    of a ``country``, or stay ``as_routed``: the digits that the dialplan has. Those of ``never_record`` are
+    mistakes."""
+
+    def read_number(text: str) -> str:
+        return phone_numbers.read_line_number(text, country, never_record, as_routed=as_routed).value
+
     mistakes: list[TableMistake] = []
     for row in customer.rows:
         parts = ((NUMBER_COLUMNS, "number"), (PERSON_COLUMNS, "address"))
         for columns, key in parts:
-            values, wrong = _read(row, columns, country, as_routed)
+            values, wrong = _read(row, columns, read_number)
             mistakes += wrong
             if values and key not in row.cells:
                 error = CatalogueError(
@@ -167,7 +173,7 @@ def _add(customer: CustomerEntry, line: int, key: str, values: Mapping[str, Any]
 
 
 def _read(
-    row: TableRow, columns: Iterable[str], country: str = "", as_routed: bool = False
+    row: TableRow, columns: Iterable[str], read_number: Callable[[str], str] = str
 ) -> tuple[dict[str, Any], list[TableMistake]]:
     values: dict[str, Any] = {}
     mistakes: list[TableMistake] = []
@@ -176,26 +182,15 @@ def _read(
             continue
         try:
             if column == "number":
-                values[column] = _number(text, country, as_routed)
+                values[column] = read_number(text)
             elif column == "person_numbers":
                 texts = [each.strip() for each in _NUMBERS.split(text) if each.strip()] or [text]
-                values[column] = tuple(_number(each, country, as_routed) for each in texts)
+                values[column] = tuple(map(read_number, texts))
             else:
                 values[column] = _READERS[column](text)
         except AccordError as error:
             mistakes.append(TableMistake(row.line, column, error))
     return values, mistakes
-
-
-def _number(text: str, country: str, as_routed: bool) -> str:
-    number = text if as_routed else phone_numbers.to_canonical(text, country) or text
-    if not NUMBER.fullmatch(number):
-        raise CatalogueError(
-            "line.number",
-            f"{text!r} is not a number",
-            "2 to 15 digits, with or without a leading +; format the column as text in your spreadsheet",
-        )
-    return number
 
 
 def _language(text: str) -> str:

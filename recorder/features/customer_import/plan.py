@@ -107,13 +107,15 @@ class CustomerSteps:
 @dataclass
 class Planner:
     """Plans an import. ``defaults`` are the values of new customers for which the table has none; with
-    ``update``, what differs is changed; ``as_routed`` numbers keep their digits."""
+    ``update``, what differs is changed; ``as_routed`` numbers keep their digits; those of ``never_record``
+    are refused."""
 
     known: KnownCustomers
     defaults: CustomerValues
     complete: CompleteSettings
     update: bool = False
     as_routed: bool = False
+    never_record: Sequence[str] = ()
     mistakes: list[TableMistake] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
     _addresses: dict[str, int] = field(default_factory=dict)
@@ -152,7 +154,7 @@ class Planner:
             if self.update:
                 changes = {each: entry.stated[each] for each in CHANGEABLE if each in entry.stated}
                 values = replace(values, **changes)
-        self.mistakes += read_parts(entry, values.country, self.as_routed)
+        self.mistakes += read_parts(entry, values.country, self.as_routed, self.never_record)
         customer = CustomerStep(entry.line, values, tenant, differences)
         known = self.known.numbers_of.get(tenant.id, {}) if tenant is not None else {}
         numbers = tuple(self._numbers_of(entry, values, tenant))

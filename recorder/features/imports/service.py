@@ -9,7 +9,6 @@ SHA-256 and imported once; an interrupted command resumes where it stopped.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,13 +58,12 @@ def check_until(until: datetime, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Imports recordings of ``tenant``, kept until ``until`` without a purpose. ``region`` (``BE``) is the
-    country of numbers without a country code."""
+    """Imports recordings of ``tenant``, kept until ``until`` without a purpose. Numbers without a country
+    code are of the tenant's country."""
 
     tenant: TenantRow
     until: datetime
     services: Services
-    region: str | None = None
     formats: tuple[str, ...] = ("opus",)
 
     def bring(self, each: ImportRow) -> ImportOutcome:
@@ -139,7 +137,7 @@ class Importer:
             for row in queries.lines(self.tenant.id, ended=True)
             if _same(row.number, each.line, self.tenant.country)
         ]
-        external_party = parse_party(_bare_number(each.number), "", self.region)
+        external_party = parse_party(each.number, "", self.tenant.country)
         start = CallStart(
             recording=folder.name,
             tenant=self.tenant.id,
@@ -165,12 +163,6 @@ def check_not_leaving(tenant: str) -> None:
     """Raises :class:`RecordingImportError` (``import.offboarding``) if the customer leaves."""
     if offboarding_progress.find_offboarding(tenant) is not None:
         raise RecordingImportError("import.offboarding", "this customer leaves", "import nothing more for it")
-
-
-def _bare_number(number: str) -> str:
-    """A number without spaces and punctuation; anything else (a name, a SIP address) unchanged."""
-    bare = phone_numbers.strip_punctuation(number)
-    return bare if re.fullmatch(r"\+?[0-9]+", bare) else number
 
 
 def _same(number: str, own: str, country: str) -> bool:

@@ -7,8 +7,6 @@ import hashlib
 from datetime import date, datetime
 from typing import Final
 
-import phonenumbers
-
 from recorder.domain import phone_numbers, time_zones
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import SubjectRequestError
@@ -56,15 +54,12 @@ def months_later(day: date, months: int) -> date:
 def normalise_number(text: str, country: str) -> str:
     """A number as people write it, in E.164. Raises :class:`SubjectRequestError`
     (``subject_request.number``)."""
-    try:
-        found = phonenumbers.parse(phone_numbers.strip_punctuation(text), country.upper())
-    except phonenumbers.NumberParseException:
-        found = None
-    if found is None or not phonenumbers.is_possible_number(found):
+    number = phone_numbers.read_number(text, country)
+    if number is None or not number.is_international:
         raise SubjectRequestError(
             "subject_request.number", "this is not a telephone number", "write it as +32 470 12 34 56"
         )
-    return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+    return number.value
 
 
 def local_day(time_zone: str, now: datetime) -> date:

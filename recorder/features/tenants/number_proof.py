@@ -8,6 +8,7 @@ referred to the provider. A line is made in the transaction in which the code is
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -36,19 +37,21 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class NumberProofs:
-    """Calls numbers for customers, by a ``policy``; makes lines of those whose code was heard."""
+    """Calls numbers for customers, by a ``policy``; makes lines of those whose code was heard.
+    ``never_record`` are numbers that the operator excludes."""
 
     policy: CallPolicy = field(default_factory=CallPolicy)
     sources: Sources = SHIPPED
     now: Now = utc_now
     entropy: Entropy = os.urandom
+    never_record: Sequence[str] = ()
 
     def order_call(self, owner: TenantRow, entry: str, *, who: str) -> VerificationCall:
         """Order a call with a code to a number, as somebody wrote it; an earlier code for it becomes invalid.
-        Raises :class:`CatalogueError`: ``number.form`` (no complete number), ``number.added`` (this customer
-        has it), ``tenant.offboarding_announced``; :class:`recorder.errors.VerificationCallError` as
-        :func:`register.order`."""
-        number, now = _complete_number(owner, entry), self.now()
+        Raises :class:`CatalogueError`: as :func:`phone_numbers.read_line_number` (``line.number`` also for an
+        incomplete number), ``number.added`` (this customer has it), ``tenant.offboarding_announced``;
+        :class:`recorder.errors.VerificationCallError` as :func:`register.order`."""
+        number, now = _complete_number(entry, owner.country, self.never_record), self.now()
         with tenant_lock(owner.id):
             lines.check_not_leaving(owner.id)
             _check_not_added(owner.id, number)
@@ -99,11 +102,11 @@ class NumberProofs:
         return line
 
 
-def _complete_number(owner: TenantRow, entry: str) -> str:
-    number = phone_numbers.to_canonical(entry, owner.country)
-    if number is None or not number.startswith("+"):
-        raise CatalogueError("number.form", f"{entry!r} is no complete number", "write it with its area code")
-    return number
+def _complete_number(entry: str, country: str, never_record: Sequence[str]) -> str:
+    number = phone_numbers.read_line_number(entry, country, never_record)
+    if not number.is_international:
+        raise CatalogueError("line.number", f"{entry!r} is no complete number", "write it with its area code")
+    return number.value
 
 
 def _check_not_added(tenant: str, number: str) -> None:

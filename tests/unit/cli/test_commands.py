@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
-from recorder.cli import accord
+from recorder.cli import accord, line_number
 from tests.announcements import announcement_in
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
@@ -48,7 +48,7 @@ def access(shell: Shell) -> list[tuple[str, str, list[str] | None, str]]:
 
 
 def test_customer_is_set_up_from_nothing(customer: Shell) -> None:
-    line = customer.good("line", "add", "--tenant", "Dubois", "+3225550101", "--label", "Accueil").strip()
+    line = customer("line", "add", *MINE, "+3225550101", "--label", "Accueil").stdout.strip()
     (row,) = customer.json("line", "list", *MINE)["lines"]
     assert (row["id"], row["number"], row["label"]) == (line, "+3225550101", "Accueil")
     customer.join("Dubois", "Claire@Example.com")
@@ -230,6 +230,58 @@ def test_number_belongs_to_one_customer(customer: Shell) -> None:
     result = customer("line", "add", "--tenant", "Martin", "3225550101")
     assert result.exit_code == 1
     assert "is already recorded for a customer" in result.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored", "sentence"),
+    [
+        ("02/555.01.77", "+3225550177", "+32 2 555 01 77: recorded"),
+        ("0032 (0)2 555 01 77", "+3225550177", "+32 2 555 01 77: recorded"),
+        ("3225550177", "+3225550177", "+32 2 555 01 77: recorded"),
+    ],
+)
+def test_line_is_added_as_its_number_was_understood(customer: Shell, typed, stored, sentence) -> None:
+    result = customer("line", "add", *MINE, typed)
+    assert result.exit_code == 0, result.output
+    assert sentence in result.stderr
+    assert [each["number"] for each in customer.json("line", "list", *MINE)["lines"]] == [stored]
+    assert customer.json("line", "show", *MINE, typed)["number"] == stored
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("0032255", "too few digits"),
+        ("+32255", "too few digits"),
+        ("02 555 01 77 01", "too many digits"),
+        ("112", "emergency number"),
+        ("101", "emergency number"),
+        ("02 555 01 99", "never-record list"),
+        ("1001", "add --as-routed"),
+        ("25550177", "write it with its country code"),
+        ("0900 12 345", "premium rate"),
+    ],
+)
+def test_number_that_is_unsure_or_never_recorded_is_refused(customer: Shell, typed, reason) -> None:
+    refused = customer("line", "add", *MINE, typed, ACCORD_NODE_NEVER_RECORD="+3225550199")
+    assert refused.exit_code == 1
+    assert reason in refused.stderr
+    assert customer.json("line", "list", *MINE)["lines"] == []
+
+
+def test_digits_that_the_dialplan_routes_stay_as_they_are(customer: Shell) -> None:
+    for digits in ("1001", "025550177"):
+        assert digits in customer("line", "add", *MINE, digits, "--as-routed").stderr
+    assert [each["number"] for each in customer.json("line", "list", *MINE)["lines"]] == ["025550177", "1001"]
+    assert "emergency" in customer.bad("line", "add", *MINE, "112", "--as-routed")
+
+
+@pytest.mark.parametrize(("answer", "lines"), [("y", ["1001"]), ("n", [])])
+def test_line_that_is_unsure_is_asked_for_on_a_terminal(customer: Shell, monkeypatch, answer, lines) -> None:
+    monkeypatch.setattr(line_number, "is_terminal", lambda: True)
+    result = customer("line", "add", *MINE, "1001", typed=answer)
+    assert "Record 1001, as the dialplan routes it?" in result.stderr
+    assert [each["number"] for each in customer.json("line", "list", *MINE)["lines"]] == lines
 
 
 def test_tenant_key_under_another_kek_is_refused(customer: Shell) -> None:

@@ -90,10 +90,10 @@ def test_line_laxer_than_its_country_is_refused(dubois: Shell) -> None:
         dubois.good("tenant", "create", country, "--country", country)
         rows = dubois.json("announcement", "list", "--tenant", country)["announcements"]
         assert [(each["name"], each["mode"]) for each in rows] == [("shipped-en", mode), ("shipped-fr", mode)]
-        dubois.good("line", "add", "--tenant", country, f"+31{len(country)}{ord(country[0])}")
+        dubois.good("line", "add", "--tenant", country, f"+31 20 794 0{ord(country[0])}")
         (line,) = dubois.json("line", "list", "--tenant", country)["lines"]
         assert (line["mode"], line["languages"]) == (mode, ["fr"])
-    refused = dubois("line", "add", "--tenant", "fr", "+33900", "--mode", "notice")
+    refused = dubois("line", "add", "--tenant", "fr", "+33 1 99 00 00 01", "--mode", "notice")
     assert len(dubois.json("announcement", "list", "--tenant", "fr")["announcements"]) == 2
     assert refused.exit_code == 1
     assert "France: a call for agreement cannot be recorded with notice" in refused.output

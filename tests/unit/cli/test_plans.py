@@ -32,7 +32,7 @@ def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None
     assert plans.plan_of(house.tenant).code == "basic"
     assert "no plan 'gold'" in planned("tenant", "set", "Boulangerie Martin", "--plan", "gold").output
     planned.good("tenant", "create", "Fleurs", "--plan", "basic")
-    fleurs = planned.good("line", "add", "--tenant", "Fleurs", "+3225550133").strip()
+    fleurs = planned("line", "add", "--tenant", "Fleurs", "+3225550133").stdout.strip()
     assert fleurs
     (line,) = planned.json("line", "list", "--tenant", "Fleurs")["lines"]
     assert line["formats"] == ["wav"], "the plan's usual format"

@@ -86,7 +86,7 @@ def bring(house: House, customer: Customer, folder: Path, **changes) -> list[imp
         "services": house.services,
         "formats": ("wav",),
     } | changes
-    at_work = Importer(owner, region="BE", **options)
+    at_work = Importer(owner, **options)
     return [*bad, *(at_work.bring(each) for each in good)]
 
 

@@ -36,7 +36,10 @@ FIELD = re.compile(r'<p class="field-error" id="([a-z]+)-wrong">([^<]+)</p>')
 def proofs(app, clock, entropy) -> NumberProofs:
     """Numbers of two countries are called, thirteen times a day."""
     new_proofs = NumberProofs(
-        CallPolicy(("fr",), calls_a_customer=10, calls_a_day=13), now=clock, entropy=entropy
+        CallPolicy(("fr",), calls_a_customer=10, calls_a_day=13),
+        now=clock,
+        entropy=entropy,
+        never_record=("+3225550166",),
     )
     app.extensions[KEY] = replace(app.extensions[KEY], number_proofs=new_proofs)
     return new_proofs
@@ -117,11 +120,13 @@ def test_code_is_told_by_the_prompt_and_stored_nowhere(bakery, browser, proofs, 
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("", "number.form"),
-        ("1001", "number.form"),
-        ("our number", "number.form"),
-        ("112", "number.form"),
-        ("+32 2 555", "call.kind"),
+        ("", "line.number"),
+        ("1001", "line.number"),
+        ("our number", "line.number"),
+        ("112", "line.emergency"),
+        ("+32 2 555", "line.number_length"),
+        ("02 555 01", "line.number_length"),
+        ("+32 2 555 01 66", "line.never_record"),
         ("0900 12 345", "call.kind"),
         ("0800 12 345", "call.kind"),
         ("+882 16 123 4567", "call.country"),
