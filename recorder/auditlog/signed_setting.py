@@ -7,15 +7,20 @@ take a setting away, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
 
-from recorder.auditlog.append import sha256_of
+from recorder.auditlog.append import append, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.clock import truncate
 from recorder.errors import SealError
+from recorder.ids import Entropy
+from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust, is_doubtful
 from recorder.seal.signed_document import Kind, Verified
+from recorder.seal.signing import Signer
 
 HINT: Final = (
     "set it again (`accord user reset-second-factor` for second factors); `accord audit run` names such rows"
@@ -29,18 +34,35 @@ SettingPlace = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class SignedSetting(Generic[Value]):
-    """A kind of setting. ``place_of`` says where a value belongs. Its leaves
-    have ``number`` and ``statement_sha256``."""
+    """A kind of setting, kept in ``table``, with a leaf of the kind ``leaf_kind`` for each statement.
+    ``place_of`` says where a value belongs."""
 
     kind: Kind[Value]
+    table: Any
+    leaf_kind: str
     place_of: Callable[[Value], SettingPlace]
 
-    def check(
-        self, statement: str, place: SettingPlace, leaves: Sequence[LoggedLeaf], trust: Trust
-    ) -> Verified[Value]:
-        """The setting in a row, which is at ``place``, given all leaves about its owner's. Raises
+    def save(
+        self, value: Value, by: By, body: Mapping[str, object], *, signer: Signer, now: datetime,
+        entropy: Entropy, **columns: object,
+    ) -> None:  # fmt: skip
+        """Sign the next value, put it into its row with more ``columns``, and append its leaf, with more
+        fields, the ``body``. The customer must be locked, and the value's number be the next one. Raises
+        :class:`SealError` for a key that is not endorsed for it."""
+        tenant, owner, number = self.place_of(value)
+        statement = self.kind.write(value, signer, truncate(now)).decode()
+        row = {"tenant_id": tenant, "number": number, "statement": statement, **columns}
+        insert = self.table.insert(id=owner, **row)
+        insert.on_conflict(conflict_target=[self.table.id], update=row).execute()
+        signed = {"number": number, "statement_sha256": sha256_of(statement)}
+        author = {"by": by.kind, "actor": by.id or ""}
+        append(tenant, self.leaf_kind, {**signed, **author, **body}, now, entropy)
+
+    def check(self, row: Any, leaves: Sequence[LoggedLeaf], trust: Trust) -> Verified[Value]:
+        """The setting in a row of the table, given all leaves about its owner's. Raises
         :class:`SealError`: ``setting.differs`` (it belongs elsewhere), ``setting.superseded`` (it is not the
         newest in the log), ``seal.key_revoked``, and as :meth:`Kind.read`."""
+        statement, place = row.statement, (row.tenant_id, row.id, row.number)
         signed, newest = self.kind.read(statement.encode(), trust.root), newest_leaf(leaves)
         what = f"{self.kind.name} {place[2]} of {place[1]}"
         if self.place_of(signed.value) != place:

@@ -13,12 +13,11 @@ from typing import Final
 import structlog
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.auditlog.append import tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_number
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
-from recorder.clock import truncate
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
@@ -28,7 +27,9 @@ from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.download_changed"
 
-_SIGNED_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+_SETTING: Final = SignedSetting(
+    KIND, DownloadPermissionTable, CHANGED, lambda found: (found.tenant, found.user, found.number)
+)
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ def is_allowed(tenant: str, user: str, trust: Trust) -> bool:
 def check(row: DownloadPermissionTable, leaves: list[LoggedLeaf], trust: Trust) -> DownloadPermission:
     """The permission in a row, given all leaves about that user's. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
+    return _SETTING.check(row, leaves, trust).value
 
 
 def set_permission(
@@ -72,16 +73,9 @@ def set_permission(
     with tenant_lock(tenant):
         if is_allowed(tenant, user, trust) == allowed:
             return False
-        number = newest_number(changes(tenant, user)) + 1
-        permission = DownloadPermission(tenant, user, number, allowed)
-        statement = KIND.write(permission, signer, truncate(now)).decode()
-        columns = {"tenant_id": tenant, "number": number, "statement": statement}
-        DownloadPermissionTable.insert(id=user, **columns).on_conflict(
-            conflict_target=[DownloadPermissionTable.id], update=columns
-        ).execute()
-        body: dict[str, object] = {"user": user, "number": number, "downloads": allowed, "by": by.kind}
-        body |= {"actor": by.id or "", "statement_sha256": sha256_of(statement)}
-        append(tenant, CHANGED, body, now, entropy)
+        permission = DownloadPermission(tenant, user, newest_number(changes(tenant, user)) + 1, allowed)
+        body = {"user": user, "downloads": allowed}
+        _SETTING.save(permission, by, body, signer=signer, now=now, entropy=entropy)
     return True
 
 

@@ -13,13 +13,12 @@ from typing import Final
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog import signed_setting as settings
-from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.auditlog.append import sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
-from recorder.clock import truncate
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
@@ -36,7 +35,9 @@ HINT: Final = (
     "`accord user reset-second-factor` starts anew, if you know who asks; `accord audit run` names such rows"
 )
 
-_SIGNED_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+_SETTING: Final = SignedSetting(
+    KIND, SecondFactorTable, CHANGED, lambda found: (found.tenant, found.user, found.number)
+)
 
 
 def current(user: UserRow, trust: Trust) -> SecondFactors:
@@ -55,7 +56,7 @@ def current(user: UserRow, trust: Trust) -> SecondFactors:
 def check(row: SecondFactorTable, leaves: list[LoggedLeaf], trust: Trust) -> SecondFactors:
     """The set in a row, given all leaves about that user's sets. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
+    return _SETTING.check(row, leaves, trust).value
 
 
 def ever_had(user: UserRow) -> bool:
@@ -92,21 +93,14 @@ def put(
     with its own number. ``change`` says in the leaf what is different, ``app_key`` is the wrapped key of the
     set's app, ``details`` more fields of the leaf. Raises :class:`CatalogueError` (``factors.changed``) if
     another change came first, :class:`SealError` for a key that is not endorsed for it."""
-    number = new.number + 1
-    new = replace(new, number=number)
-    statement = KIND.write(new, signer, truncate(now)).decode()
+    body = {"user": new.user, "change": change, **details}
     with tenant_lock(new.tenant):
-        if settings.newest_number(changes(new.tenant, new.user)) != number - 1:
+        if settings.newest_number(changes(new.tenant, new.user)) != new.number:
             raise CatalogueError(
                 "factors.changed", "the second factors were changed meanwhile", "load the page again"
             )
-        columns = {"tenant_id": new.tenant, "number": number, "statement": statement, "app_key": app_key}
-        SecondFactorTable.insert(id=new.user, **columns).on_conflict(
-            conflict_target=[SecondFactorTable.id], update=columns
-        ).execute()
-        body: dict[str, object] = {"user": new.user, "number": number, "change": change, "by": by.kind}
-        body |= {"actor": by.id or "", "statement_sha256": sha256_of(statement)}
-        append(new.tenant, CHANGED, body | {**details}, now, entropy)
+        new = replace(new, number=new.number + 1)
+        _SETTING.save(new, by, body, signer=signer, now=now, entropy=entropy, app_key=app_key)
     return new
 
 

@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.auditlog.append import tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_number
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.second_factor import SignInRuleTable
-from recorder.clock import truncate
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
@@ -24,7 +23,10 @@ from recorder.seal.second_factor import RULE, SignInRule
 from recorder.seal.signing import Signer
 
 RULE_CHANGED: Final = "tenant.sign_in_changed"
-_SIGNED_SETTING: Final = SignedSetting(RULE, lambda found: (found.tenant, found.tenant, found.number))
+
+_SETTING: Final = SignedSetting(
+    RULE, SignInRuleTable, RULE_CHANGED, lambda found: (found.tenant, found.tenant, found.number)
+)
 
 
 def requires_second_factor(tenant: str, trust: Trust) -> bool:
@@ -43,7 +45,7 @@ def requires_second_factor(tenant: str, trust: Trust) -> bool:
 def check(row: SignInRuleTable, leaves: list[LoggedLeaf], trust: Trust) -> SignInRule:
     """The rule in a row, given all leaves about that customer's. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
+    return _SETTING.check(row, leaves, trust).value
 
 
 def require_second_factor(
@@ -51,16 +53,8 @@ def require_second_factor(
 ) -> None:
     """Set the rule. Raises :class:`SealError` for a key that is not endorsed for it."""
     with tenant_lock(tenant):
-        number = newest_number(changes(tenant)) + 1
-        rule = SignInRule(tenant, number, required)
-        statement = RULE.write(rule, signer, truncate(now)).decode()
-        columns = {"number": number, "statement": statement}
-        SignInRuleTable.insert(id=tenant, tenant_id=tenant, **columns).on_conflict(
-            conflict_target=[SignInRuleTable.id], update=columns
-        ).execute()
-        body = {"number": number, "second_factor": required, "by": by.kind, "actor": by.id or ""}
-        body |= {"statement_sha256": sha256_of(statement)}
-        append(tenant, RULE_CHANGED, body, now, entropy)
+        rule = SignInRule(tenant, newest_number(changes(tenant)) + 1, required)
+        _SETTING.save(rule, by, {"second_factor": required}, signer=signer, now=now, entropy=entropy)
 
 
 def changes(tenant: str) -> list[LoggedLeaf]:

@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.auditlog.append import tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_number
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.branding import BrandingTable
-from recorder.clock import Now, truncate
+from recorder.clock import Now
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
+from recorder.seal.amendment import By
 from recorder.seal.branding import KIND, Branding
 from recorder.seal.revocation import Trust
 from recorder.seal.signed_document import Verified
@@ -30,7 +31,9 @@ CHANGED: Final = "provider.branding_changed"
 
 HINT: Final = "an operator saves the settings again in the panel; `accord audit run` names such rows"
 
-_SIGNED_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.tenant, found.number))
+_SETTING: Final = SignedSetting(
+    KIND, BrandingTable, CHANGED, lambda found: (found.tenant, found.tenant, found.number)
+)
 
 REFRESH: Final = timedelta(seconds=5)
 """How long a process may show a branding that another one has changed."""
@@ -42,13 +45,7 @@ def save_branding(branding: Branding, *, signer: Signer, now: datetime, entropy:
     tenant = branding.tenant
     with tenant_lock(tenant):
         branding = replace(branding, number=newest_number(_changes(tenant)) + 1)
-        statement = KIND.write(branding, signer, truncate(now)).decode()
-        columns = {"tenant_id": tenant, "number": branding.number, "statement": statement}
-        BrandingTable.insert(id=tenant, **columns).on_conflict(
-            conflict_target=[BrandingTable.id], update=columns
-        ).execute()
-        body = {"number": branding.number, "by": "user", "actor": branding.by}
-        append(tenant, CHANGED, body | {"statement_sha256": sha256_of(statement)}, now, entropy)
+        _SETTING.save(branding, By("user", branding.by), {}, signer=signer, now=now, entropy=entropy)
     return branding
 
 
@@ -67,7 +64,7 @@ def find_branding(trust: Trust, tenant: str = PROVIDER) -> Verified[Branding] | 
 
 def check(row: BrandingTable, trust: Trust) -> Verified[Branding]:
     """The branding in a row. Raises :class:`SealError` as :meth:`SignedSetting.check`."""
-    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), _changes(row.id), trust)
+    return _SETTING.check(row, _changes(row.id), trust)
 
 
 @dataclass

@@ -12,12 +12,18 @@ import pytest
 from recorder.auditlog.append import sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.auditlog.signed_setting import SignedSetting, newest_leaf, newest_number
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.errors import SealError
 from recorder.seal.download_permission import KIND, DownloadPermission
 from recorder.seal.revocation import Revoked, Trust
 from tests.unit.seal.recording import NOW, TENANT, Keys, make_keys
 
-PERMISSION = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+PERMISSION = SignedSetting(
+    KIND,
+    DownloadPermissionTable,
+    "user.download_changed",
+    lambda found: (found.tenant, found.user, found.number),
+)
 PLACE = (TENANT, "ada", 2)
 VALUE = DownloadPermission(*PLACE, allowed=True)
 LATER = NOW + timedelta(hours=1)
@@ -37,9 +43,10 @@ def leaf(number: int, content: str, at: datetime = LATER) -> LoggedLeaf:
 
 
 def refusal(keys: Keys, content: str, leaves: list[LoggedLeaf], revoked: Revoked | None = None) -> str | None:
-    trust = Trust(keys.root.public_key(), lambda: revoked or {})
+    trust, (tenant, user, number) = Trust(keys.root.public_key(), lambda: revoked or {}), PLACE
+    row = DownloadPermissionTable(id=user, tenant_id=tenant, number=number, statement=content)
     try:
-        assert PERMISSION.check(content, PLACE, leaves, trust).value == VALUE
+        assert PERMISSION.check(row, leaves, trust).value == VALUE
     except SealError as error:
         return error.error_id
     return None
