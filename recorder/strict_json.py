@@ -1,9 +1,9 @@
 """JSON at the boundaries: one parser for every document and file, and one conversion to values and back.
 
-A value is a frozen dataclass with ``__pydantic_config__ = STRICT``. pydantic applies its strict rules for
-JSON: a number is not a string, ``true`` is not a number, no field is missing or unknown. The parser refuses
-what pydantic accepts: duplicate fields, NaN, unbounded nesting and, in a signed document, any form but the
-canonical one (RFC 8785).
+A value is a frozen dataclass, and :class:`Strict`. pydantic applies its strict rules for JSON: a number is
+not a string, ``true`` is not a number, no field is missing or unknown. The parser refuses what pydantic
+accepts: duplicate fields, NaN, unbounded nesting and, in a signed document, any form but the canonical one
+(RFC 8785).
 
 A value is checked when it is read, not when it is constructed: within the program, the type checker does
 that.
@@ -30,9 +30,6 @@ from recorder.clock import from_iso, to_iso
 
 Value = TypeVar("Value")
 
-STRICT: Final = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-"""pydantic's configuration for values."""
-
 DEEPEST: Final = 64
 """Maximum levels of nesting: several times those of any document."""
 
@@ -43,6 +40,13 @@ YEARS: Final = range(1970, 9000)
 """Valid years of times in files: adding any retention period stays within the calendar."""
 
 Reason = Literal["not_json", "duplicate_field", "not_canonical", "field", "unknown_field"]
+
+
+class Strict:
+    """What frozen dataclasses that are read from JSON have in common: pydantic's configuration."""
+
+    __slots__ = ()
+    __pydantic_config__ = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Malformed(ValueError):

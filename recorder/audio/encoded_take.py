@@ -13,7 +13,7 @@ from recorder.domain.markers import LocatedMarker
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import Take, read_take
-from recorder.strict_json import STRICT, FileTime, Form, Natural, one_of, parse
+from recorder.strict_json import FileTime, Form, Natural, Strict, one_of, parse
 
 ENCODED = "encoded.json"
 """In the take's folder: the stage *encode* is done."""
@@ -41,11 +41,9 @@ GAP_REASONS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedAnnouncement:
+class LocatedAnnouncement(Strict):
     """The announcement's place in milliseconds of audio, and the normalised cross-correlation there (1.0: an
     identical sound)."""
-
-    __pydantic_config__ = STRICT
 
     offset_ms: Natural
     end_ms: Natural
@@ -53,11 +51,9 @@ class LocatedAnnouncement:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Strict):
     """A stretch without sound, in milliseconds of audio. ``channel`` is ``left``, ``right`` or ``both``;
     ``reason`` is one of :data:`GAP_REASONS`."""
-
-    __pydantic_config__ = STRICT
 
     start_ms: Natural
     end_ms: Natural
@@ -66,12 +62,10 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Strict):
     """A prompt that both parties heard whole, located in the audio, in milliseconds. It belongs to keep
     question ``number`` (from 0, see ``keep_answers.py``); ``which`` is its sound: ``question``, or the
     outcome (``yes``, ``no``, ``none``). ``at`` is the time of the marker at its end."""
-
-    __pydantic_config__ = STRICT
 
     number: int
     which: str
@@ -95,11 +89,9 @@ def _name_of(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedSound:
+class EncodedSound(Strict):
     """A plain file that will be encrypted and stored as an object: its ``name`` (``audio.opus``,
     ``audio.wav``, ``peaks`` or ``note``), ``length`` in bytes, and ``sha256`` of its bytes in hex."""
-
-    __pydantic_config__ = STRICT
 
     name: str
     path: Annotated[Path, PlainSerializer(_name_of, when_used="json")]
@@ -128,11 +120,9 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _File(Strict):
     """``encoded.json``: an :class:`Encoded` without its take. Paths are relative to the take's folder, so
     that the spool can be moved."""
-
-    __pydantic_config__ = STRICT
 
     format: Literal[1]
     duration_ms: int

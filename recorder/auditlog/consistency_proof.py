@@ -21,24 +21,20 @@ from recorder.errors import AuditLogError
 from recorder.seal import canonical_json
 from recorder.seal.signing import Endorsement
 from recorder.store.contract import Store
-from recorder.strict_json import STRICT, Form, Sha256
+from recorder.strict_json import Form, Sha256, Strict
 
 TYPE: Final = "accord-log-consistency"
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    __pydantic_config__ = STRICT
-
+class _End(Strict):
     checkpoint: str
     endorsement: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
+class _Proof(Strict):
     """The content of the file."""
-
-    __pydantic_config__ = STRICT
 
     path: tuple[Sha256, ...]
     before: _End

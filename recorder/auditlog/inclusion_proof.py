@@ -25,7 +25,7 @@ from recorder.errors import AuditLogError, SealError
 from recorder.seal import canonical_json, signing
 from recorder.seal.signing import CHECKPOINT, Endorsement
 from recorder.store.contract import Store
-from recorder.strict_json import STRICT, Form, Key, Sha256
+from recorder.strict_json import Form, Key, Sha256, Strict
 
 TYPE: Final = "accord-log-inclusion"
 
@@ -35,10 +35,8 @@ _NO_PROOF: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
+class _Proof(Strict):
     """The content of the file. ``body`` and ``salt`` are ``None`` if they were erased."""
-
-    __pydantic_config__ = STRICT
 
     leaf: str
     body: str | None

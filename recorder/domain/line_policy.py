@@ -11,7 +11,7 @@ from pydantic import Field
 
 from recorder.domain.call_plan import MODES, WAYS
 from recorder.domain.sentences import TimedSentence
-from recorder.strict_json import STRICT, Positive, Sha256, is_none, one_of
+from recorder.strict_json import Positive, Sha256, Strict, is_none, one_of
 
 BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
 TIMINGS = (BEFORE_RINGING, AT_PICKUP)
@@ -36,15 +36,13 @@ KeepDays = Annotated[int, Field(ge=1, le=LONGEST_DAYS)]
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(Strict):
     """One immutable version of a line's announcement. ``purposes`` are codes (``agreement``), ``keep_days``
     is the announced retention period in days, ``sha256`` the WAV file's SHA-256 in hex, and ``duration_ms``
     its length.
 
     It is a separate type beside the catalogue's announcement because the daemon has no catalogue: this is
     what a call needs, in the node's snapshot and in the call's folder, where a later edit cannot reach it."""
-
-    __pydantic_config__ = STRICT
 
     id: str
     version: int
@@ -57,26 +55,22 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentPrompt:
+class ConsentPrompt(Strict):
     """The further sentences of a line whose calls may be refused. ``question``: in opt-in the question before
     anything is recorded, in opt-out the reminder after a meaningless key; ``declined``: the call is not
     recorded."""
-
-    __pydantic_config__ = STRICT
 
     question: TimedSentence
     declined: TimedSentence
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Strict):
     """The keep question of a line: a yes keeps the recording ``keep_days`` for ``purpose``.
 
     Without a ``question`` the colleague asks in their own words, after the ``cue``. ``destroy``: after a no
     the recording is destroyed at the call's end. ``at_start``: the line asks by itself, as soon as two
     speak."""
-
-    __pydantic_config__ = STRICT
 
     purpose: str
     keep_days: KeepDays
@@ -96,11 +90,9 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Strict):
     """The sentences of a line whose colleagues may delete a recording during the call: the ``question`` to
     the colleague alone, and to both that it is ``deleted``."""
-
-    __pydantic_config__ = STRICT
 
     question: TimedSentence
     deleted: TimedSentence
@@ -116,12 +108,10 @@ BEEPS = ("external", "internal", "both")
 
 
 @dataclass(frozen=True, slots=True)
-class TransferNotice:
+class TransferNotice(Strict):
     """The transfer notice of a line, and who hears it (one of :data:`~recorder.domain.call_plan.WAYS`). Where
     transfer targets are asked for consent, the ``sound`` asks as the line's mode does, and ``refused`` says
     that the call is not recorded."""
-
-    __pydantic_config__ = STRICT
 
     how: Annotated[str, one_of(WAYS)]
     sound: TimedSentence
@@ -134,10 +124,8 @@ class TransferNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class Language(Strict):
     """The sentences of a line in one language."""
-
-    __pydantic_config__ = STRICT
 
     announcement: Announcement
     consent_prompt: ConsentPrompt | None = None
@@ -165,7 +153,7 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True)
-class LinePolicy:
+class LinePolicy(Strict):
     """What happens to the calls of one number.
 
     ``number`` is digits with an optional ``+``; ``formats`` a subset of ``("opus", "wav")``; ``mode`` is one
@@ -174,8 +162,6 @@ class LinePolicy:
     offers the first language and the ``others``: key 1 is the first. ``delete`` is set where colleagues may
     delete a recording during the call; ``beep`` is one of :data:`BEEPS`, or empty.
     """
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     line: str

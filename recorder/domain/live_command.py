@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from recorder.strict_json import STRICT
+from recorder.strict_json import Strict
 
 DONE: Final = "done"
 NO_ANSWER: Final = "no_answer"
@@ -27,12 +27,10 @@ RING_SECONDS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(Strict):
     """A command for a live call: ``id`` of the request, ``call`` the recording's id, ``action`` one of
     :data:`recorder.call.remote_commands.COMMANDS`, ``by`` its origin (panel, api), and ``until`` its deadline
     by ``time.monotonic()`` of this machine (0: only return the outcome)."""
-
-    __pydantic_config__ = STRICT
 
     id: str
     call: str
@@ -42,11 +40,9 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class CallOut:
+class CallOut(Strict):
     """A number to call and a sound to play: ``<id>.wav`` among the spool's outgoing sounds. ``until`` as in
     :class:`Request`."""
-
-    __pydantic_config__ = STRICT
 
     id: str
     number: str

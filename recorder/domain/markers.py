@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-from recorder.strict_json import STRICT, FileTime, Time
+from recorder.strict_json import FileTime, Strict, Time
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class Marker(Strict):
     """A moment in a call. ``at`` is its time in UTC, ``kind`` one of :data:`MARKER_KINDS`, and ``data`` small
     and flat, with names of :data:`DATA_NAMES`."""
-
-    __pydantic_config__ = STRICT
 
     at: FileTime
     kind: str
@@ -50,11 +48,9 @@ DATA_NAMES: Final = frozenset(_SEALED) | {"party", "value", "leg"}
 
 
 @dataclass(frozen=True, slots=True)
-class SealedMarker:
+class SealedMarker(Strict):
     """A marker in a manifest, whose markers are in clear. Its data has only names of :data:`SealedName`,
     whatever its kind; who came or left is in the encrypted parties."""
-
-    __pydantic_config__ = STRICT
 
     at: Time
     kind: str

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recorder.strict_json import STRICT
+from recorder.strict_json import Strict
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenSentence:
+class SpokenSentence(Strict):
     """A sentence and its sound: ``text`` word for word, ``sha256`` of the sound file's bytes, in hex."""
-
-    __pydantic_config__ = STRICT
 
     text: str
     sha256: str

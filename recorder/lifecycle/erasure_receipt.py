@@ -30,7 +30,7 @@ from recorder.seal.amendment_kinds import Erased, ErasedObject
 from recorder.seal.signing import RECEIPT, Signer
 from recorder.seal.verification import verify
 from recorder.store.contract import Store
-from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
+from recorder.strict_json import Form, Natural, Positive, Sha256, Strict, Time, one_of
 
 _GROUNDS = (
     amendment_kinds.CONSENT_WITHDRAWN,
@@ -40,10 +40,8 @@ _GROUNDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(Strict):
     """An amendment that led to the erasure."""
-
-    __pydantic_config__ = STRICT
 
     kind: Annotated[str, one_of(_GROUNDS)]
     at: Time
@@ -51,11 +49,9 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureReceiptBody:
+class ErasureReceiptBody(Strict):
     """A receipt's content: ``key`` is the id of the destroyed data key, ``tombstone`` the SHA-256 of the
     amendment that states the erasure."""
-
-    __pydantic_config__ = STRICT
 
     recording: str
     tenant: str

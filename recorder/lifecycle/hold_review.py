@@ -26,18 +26,16 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.seal import signed_document, signing
 from recorder.seal.revocation import Trust, is_doubtful
-from recorder.strict_json import STRICT, Form, Natural, Sha256, Time
+from recorder.strict_json import Form, Natural, Sha256, Strict, Time
 
 UNCONFIRMED: Final = "holds.unconfirmed"
 CONFIRMED: Final = "holds.confirmed"
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(Strict):
     """The statement that a customer's ``holds`` (their number) were reviewed; ``leaf`` is the hash of the
     leaf that it answers."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     leaf: Sha256

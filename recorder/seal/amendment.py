@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError
 from recorder.seal import amendment_kinds, hints, signed_document, signing
-from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, one_of
+from recorder.strict_json import Form, Positive, Sha256, Strict, Time, one_of
 
 MAX_BYTES = 1024 * 1024
 LAST = 9999
@@ -45,11 +45,9 @@ _NAME = re.compile(r"amendment-([0-9]{4})\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class By:
+class By(Strict):
     """The author: ``system`` (a duty of the worker), ``operator`` (the command line), or a ``user`` with
     their id.  Never a name, since signed documents stay."""
-
-    __pydantic_config__ = STRICT
 
     kind: Annotated[str, one_of(("system", "operator", "user"))]
     id: str | None = None
@@ -79,10 +77,8 @@ class Amendment:
 
 
 @dataclass(frozen=True, slots=True)
-class AmendmentBody:
+class AmendmentBody(Strict):
     """The signed body; the form of ``data`` depends on ``kind``."""
-
-    __pydantic_config__ = STRICT
 
     recording: str
     tenant: str

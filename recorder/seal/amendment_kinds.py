@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from recorder.domain.roles import ADMIN, EXTERNAL_PARTY, GUESTS, OWN_SIDE, ROLES, THIRD_PARTIES
 from recorder.errors import SealError
 from recorder.seal import canonical_json
-from recorder.strict_json import STRICT, Binary, Form, Positive, Sha256, Time, is_none, one_of
+from recorder.strict_json import Binary, Form, Positive, Sha256, Strict, Time, is_none, one_of
 
 ERASED = "erased"
 HOLD_SET = "hold_set"
@@ -54,10 +54,8 @@ Some = Annotated[tuple[str, ...], AfterValidator(_check_some)]
 
 
 @dataclass(frozen=True, slots=True)
-class ErasedObject:
+class ErasedObject(Strict):
     """An object that was deleted in every version."""
-
-    __pydantic_config__ = STRICT
 
     name: str
     stored_sha256: Sha256
@@ -65,11 +63,9 @@ class ErasedObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
+class Erased(Strict):
     """The tombstone.  ``key_id`` is the id of the destroyed data key; ``remains`` names the objects that stay
     beside this amendment."""
-
-    __pydantic_config__ = STRICT
 
     reason: Annotated[str, one_of(ERASURE_REASONS)]
     key_id: Annotated[str, Field(alias="key")]
@@ -78,12 +74,10 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldSet:
+class HoldSet(Strict):
     """A legal hold. ``owner`` is a user's id, or the responsible person at the operator; ``review_at`` is its
     latest review; ``roles`` and the owner may still listen, for these purposes only. ``replaces`` is the
     number of the amendment whose hold this one takes the place of: somebody else handles it now."""
-
-    __pydantic_config__ = STRICT
 
     purposes: Some
     owner: str
@@ -94,20 +88,16 @@ class HoldSet:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldLifted:
+class HoldLifted(Strict):
     """The end of a hold; ``hold`` is the number of the amendment that set it."""
-
-    __pydantic_config__ = STRICT
 
     hold: Positive
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentWithdrawn:
+class ConsentWithdrawn(Strict):
     """Consent withdrawn; ``reason`` says how, in the words of the person who entered it."""
-
-    __pydantic_config__ = STRICT
 
     purposes: Some
     reason: str
@@ -123,12 +113,10 @@ recorded having given a code that was told to the number in the recording. Only 
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentAdded:
+class ConsentAdded(Strict):
     """Consent given after the call: ``purpose`` holds until ``until``.  ``country`` names the country rules
     whose ceiling applied, ``reason`` says how consent was given, ``on`` the day in the customer's time zone,
     if stated; ``basis`` what it rests on."""
-
-    __pydantic_config__ = STRICT
 
     purpose: str
     until: Time
@@ -139,20 +127,16 @@ class ConsentAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class PurposesNarrowed:
+class PurposesNarrowed(Strict):
     """Purposes that end early."""
-
-    __pydantic_config__ = STRICT
 
     purposes: Some
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class DeletionRequested:
+class DeletionRequested(Strict):
     """The customer's order to delete the recording."""
-
-    __pydantic_config__ = STRICT
 
     reason: str
 
@@ -167,11 +151,9 @@ the customer's people who vouch for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeConfirmation:
+class OutcomeConfirmation(Strict):
     """Somebody's confirmation of an outcome: the user's id, their side of the call, and how it is known who
     they are."""
-
-    __pydantic_config__ = STRICT
 
     user: str
     side: Annotated[str, one_of((OWN_SIDE, EXTERNAL_PARTY))]
@@ -186,12 +168,10 @@ def _check_sides(found: tuple[OutcomeConfirmation, ...]) -> tuple[OutcomeConfirm
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeAdded:
+class OutcomeAdded(Strict):
     """What the two sides of a dispute agreed on afterwards. ``outcome_sha256`` is what both confirmed
     (:func:`recorder.seal.outcome.outcome_sha256`); ``content`` has its text, the names and the passages,
     encrypted under the recording's data key, so that they end with the recording."""
-
-    __pydantic_config__ = STRICT
 
     dispute: str
     outcome_sha256: Sha256
@@ -206,12 +186,10 @@ class OutcomeAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureDeferred:
+class ErasureDeferred(Strict):
     """The person who was recorded takes part in a dispute about the recording: whatever one side asks for,
     it is not erased before the dispute's outcome is sealed, and at most until ``until``. Its guests may hear
     it for these purposes meanwhile."""
-
-    __pydantic_config__ = STRICT
 
     dispute: str
     until: Time
@@ -223,12 +201,10 @@ ORDERED: Final = "ordered"
 
 
 @dataclass(frozen=True, slots=True)
-class DeferralEnded:
+class DeferralEnded(Strict):
     """The end of a deferral before its last day; ``deferral`` is the number of the amendment that set it.
     ``how``: the person who was recorded left the dispute, or an authority ordered the erasure. ``people``
     are the ids of those who said so: that person, or the two who entered and confirmed the order."""
-
-    __pydantic_config__ = STRICT
 
     deferral: Positive
     how: Annotated[str, one_of((GUEST_LEFT, ORDERED))]

@@ -21,7 +21,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from recorder.seal import signed_document, signing
-from recorder.strict_json import STRICT, Binary, Form, Positive
+from recorder.strict_json import Binary, Form, Positive, Strict
 
 LONGEST_LOGO: Final = 50_000
 """Maximum length of a logo, in bytes: a first visit stays light."""
@@ -30,12 +30,10 @@ Colour = Annotated[str, Field(pattern="^(#[0-9a-f]{6})?$")]
 
 
 @dataclass(frozen=True, slots=True)
-class Branding:
+class Branding(Strict):
     """The provider's presentation, as the user ``by`` set it. An empty value leaves the one of the settings
     file. ``logo`` is a PNG file. ``sender`` and ``sender_name`` are of mails; ``help_address`` is the mail
     address or ``https`` link under which customers get help."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     number: Positive

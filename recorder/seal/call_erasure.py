@@ -21,7 +21,7 @@ from recorder.seal.document_source import DocumentSink, DocumentSource, read_doc
 from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import memory_file
-from recorder.strict_json import STRICT, Form, Time
+from recorder.strict_json import Form, Strict, Time
 from recorder.verified_state import VerifiedState
 
 MAX_BYTES: Final = 256 * 1024
@@ -35,10 +35,8 @@ _PLACE = re.compile(r"call-erasures/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)\.j
 
 
 @dataclass(frozen=True, slots=True)
-class ErasedCalls:
+class ErasedCalls(Strict):
     """The erased calls, the time, and the subject request."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     request: str

@@ -21,15 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.revocation import Revoked, check_signer
-from recorder.strict_json import STRICT, Form, Time
+from recorder.strict_json import Form, Strict, Time
 
 
 @dataclass(frozen=True, slots=True)
-class SignedCommand:
+class SignedCommand(Strict):
     """A request: ``by`` (panel, api) is where it was made, ``actor`` the person's or the token's id. It is
     not to be carried out after ``until`` (UTC)."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     id: str

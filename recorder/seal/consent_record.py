@@ -34,17 +34,15 @@ from recorder.domain.call_plan import MODES, NOTICE, OPT_IN
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import LocatedMarker
 from recorder.domain.sentences import TimedSentence
-from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
+from recorder.strict_json import Natural, Positive, Sha256, Strict, Time, one_of
 
 ANSWERS = (YES, NO, NONE)
 """The answers, silence included."""
 
 
 @dataclass(frozen=True, slots=True)
-class SealedSentence:
+class SealedSentence(Strict):
     """A sentence to be played: its text, and the SHA-256 of its sound."""
-
-    __pydantic_config__ = STRICT
 
     text: str
     sound_sha256: Sha256
@@ -58,12 +56,10 @@ class PlayedSentence(SealedSentence):
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(Strict):
     """The consent to recording: the line's ``mode`` and, where it asks, the ``answer`` (``yes`` in opt-in;
     ``none``, nobody refused, in opt-out), the ``key`` that was pressed, its time, and the question
     (``None`` where the line has none)."""
-
-    __pydantic_config__ = STRICT
 
     mode: Annotated[str, one_of(MODES)]
     answer: str | None
@@ -80,17 +76,15 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardVoice:
+class HeardVoice(Strict):
     """The place of the external party's spoken answer in the left channel, in milliseconds of audio."""
-
-    __pydantic_config__ = STRICT
 
     from_ms: Natural
     to_ms: Natural
 
 
 @dataclass(frozen=True, slots=True)
-class KeepQuestion:
+class KeepQuestion(Strict):
     """A keep question and its answer.  Offsets are milliseconds of audio.
 
     ``how``: ``question`` (played to both) or ``own_words`` (then there is no ``question``).
@@ -99,8 +93,6 @@ class KeepQuestion:
     ``aloud`` or ``own_words``.  ``voice``: the external party's voice before a colleague
     confirmed a yes; ``unheard_at``: when a colleague confirmed a yes without it, which is no answer.
     ``confirmed``: both heard the ``confirmation`` of the answer to its end."""
-
-    __pydantic_config__ = STRICT
 
     asked_at: Time
     offset_ms: Natural
@@ -135,10 +127,8 @@ class KeepQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepConsent:
+class KeepConsent(Strict):
     """The purpose that a yes adds to the announced ones: its ``code``, retention in days, and end."""
-
-    __pydantic_config__ = STRICT
 
     code: Annotated[str, Field(alias="purpose")]
     keep_days: Positive

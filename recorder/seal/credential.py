@@ -28,18 +28,16 @@ from recorder.domain.roles import CUSTOMER, GUESTS, PROVIDER, PROVIDER_ROLES, RO
 from recorder.errors import SealError
 from recorder.seal import hints, signed_document, signing
 from recorder.seal.revocation import Revoked, check_signer
-from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
+from recorder.strict_json import Form, Sha256, Strict, Time, is_none, one_of
 
 USER: Final = "user"
 TOKEN: Final = "token"  # noqa: S105, a kind
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Strict):
     """The signed credential: ``secret_sha256`` (hex) is that of the password or token, which was set ``at``
     that time (UTC). Only a user has a ``role``."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     kind: Literal["user", "token"]

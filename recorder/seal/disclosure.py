@@ -18,15 +18,13 @@ from typing import Final
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.revocation import Trust, check_signer
-from recorder.strict_json import STRICT, Form
+from recorder.strict_json import Form, Strict
 
 
 @dataclass(frozen=True, slots=True)
-class Disclosure:
+class Disclosure(Strict):
     """A decision: ``given`` is ``own`` (the person's channel) or ``both``, ``actor`` the id of the user who
     decided."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     request: str

@@ -11,7 +11,7 @@ from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, SUPPORT
 from recorder.errors import SealError
 from recorder.seal import canonical_json
 from recorder.seal.amendment_kinds import CODE, PEOPLE, Day, Some
-from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, is_none, one_of
+from recorder.strict_json import Form, Natural, Positive, Sha256, Strict, Time, is_none, one_of
 
 OPENED: Final = "opened"
 RESCHEDULED: Final = "rescheduled"
@@ -60,21 +60,17 @@ CLOSED_HOW: Final = (SETTLED, UNSETTLED)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldRecording:
+class HeldRecording(Strict):
     """A recording that a dispute is about; ``hold`` is the number of the amendment that put it on legal hold
     for the dispute."""
-
-    __pydantic_config__ = STRICT
 
     recording: str
     hold: Positive
 
 
 @dataclass(frozen=True, slots=True)
-class AmendedRecording:
+class AmendedRecording(Strict):
     """A recording that the outcome was sealed beside; ``amendment`` is its amendment's number."""
-
-    __pydantic_config__ = STRICT
 
     recording: str
     amendment: Positive
@@ -91,11 +87,9 @@ def _check_recordings(found: tuple[_Recording, ...]) -> tuple[_Recording, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class DisputeOpened:
+class DisputeOpened(Strict):
     """The beginning: the recordings, what the two sides see differently (``subject``, in the customer's
     words), the day by which it is to be settled, and the purposes for which the recordings may be heard."""
-
-    __pydantic_config__ = STRICT
 
     recordings: Annotated[tuple[HeldRecording, ...], AfterValidator(_check_recordings)]
     subject: str
@@ -104,16 +98,14 @@ class DisputeOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescheduled:
+class Rescheduled(Strict):
     """Another day by which it is to be settled."""
-
-    __pydantic_config__ = STRICT
 
     settle_by: Day
 
 
 @dataclass(frozen=True, slots=True)
-class GuestInvited:
+class GuestInvited(Strict):
     """An invitation, or its renewal: a later one for the same ``guest`` replaces the link, and nothing else.
 
     ``number`` is that of the external party in the recordings (E.164), ``None`` where it is none; ``address``
@@ -122,8 +114,6 @@ class GuestInvited:
     link is valid up to ``until``. The provider's support has no link: it comes in by its own queue.
 
     Somebody who was not in the call is to hear some ``passages`` (their ids), once the other side agrees."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     role: Annotated[str, one_of((EXTERNAL_PARTY, NEUTRAL, SUPPORT))]
@@ -139,14 +129,12 @@ class GuestInvited:
 
 
 @dataclass(frozen=True, slots=True)
-class GuestAnswered:
+class GuestAnswered(Strict):
     """A guest's answer to the invitation; ``notice_sha256`` is the SHA-256 of what they were told, in
     ``language``. One who has declined can accept later, while the link is valid.
 
     Once the person who was recorded takes part, what one side asks for erases nothing before the outcome, and
     at most until ``erasure_waits_until``, which nobody moves alone."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     answer: Annotated[str, one_of(ANSWERS)]
@@ -156,31 +144,25 @@ class GuestAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class GuestVouched:
+class GuestVouched(Strict):
     """One of the customer's people, the author, says how they recognised the guest."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class GuestVerified:
+class GuestVerified(Strict):
     """It was established that the guest is the person who was recorded."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     how: Annotated[str, one_of(VERIFIED_HOW)]
 
 
 @dataclass(frozen=True, slots=True)
-class GuestAgreed:
+class GuestAgreed(Strict):
     """The person who was recorded says whether a guest who was not in the call may hear these passages (their
     ids), and no others."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     answer: Annotated[str, one_of(ANSWERS)]
@@ -188,10 +170,8 @@ class GuestAgreed:
 
 
 @dataclass(frozen=True, slots=True)
-class GuestEntered:
+class GuestEntered(Strict):
     """One of the provider's support people, the author, comes in to help, and says why."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     name: str
@@ -199,21 +179,17 @@ class GuestEntered:
 
 
 @dataclass(frozen=True, slots=True)
-class GuestEnded:
+class GuestEnded(Strict):
     """A guest no longer takes part."""
-
-    __pydantic_config__ = STRICT
 
     guest: str
     how: Annotated[str, one_of(ENDED_HOW)]
 
 
 @dataclass(frozen=True, slots=True)
-class PassageMarked:
+class PassageMarked(Strict):
     """Somebody marks a passage of a recording, from ``begin_ms`` to ``end_ms`` of audio, and describes it in
     a sentence; the author agrees with their own words."""
-
-    __pydantic_config__ = STRICT
 
     passage: str
     recording: str
@@ -223,42 +199,34 @@ class PassageMarked:
 
 
 @dataclass(frozen=True, slots=True)
-class PassageWorded:
+class PassageWorded(Strict):
     """Somebody describes a passage differently, which the others may confirm."""
-
-    __pydantic_config__ = STRICT
 
     passage: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class PassageConfirmed:
+class PassageConfirmed(Strict):
     """Somebody confirms a passage's words as they are, by their SHA-256."""
-
-    __pydantic_config__ = STRICT
 
     passage: str
     text_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
-class PassageLeftOpen:
+class PassageLeftOpen(Strict):
     """Somebody leaves a passage open: the two hear it differently, and that may be so."""
-
-    __pydantic_config__ = STRICT
 
     passage: str
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeWritten:
+class OutcomeWritten(Strict):
     """Somebody writes what comes of the dispute; the author agrees with their own words. An earlier text, and
     every confirmation of it, has no effect any more. The recordings are then kept for ``keep_days`` from the
     call, so that it stays clear what was agreed; ``None``: as long as was announced. ``salt`` makes the hash
     one that nobody guesses a text by."""
-
-    __pydantic_config__ = STRICT
 
     outcome: Annotated[str, one_of(OUTCOMES)]
     text: str
@@ -267,58 +235,46 @@ class OutcomeWritten:
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeConfirmed:
+class OutcomeConfirmed(Strict):
     """Somebody confirms the outcome as it is written (:func:`recorder.seal.outcome.outcome_sha256`)."""
-
-    __pydantic_config__ = STRICT
 
     outcome_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeRetracted:
+class OutcomeRetracted(Strict):
     """Somebody no longer agrees with the outcome as it is written."""
-
-    __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeRecorded:
+class OutcomeRecorded(Strict):
     """The outcome is an amendment of the recordings now: their ids, each with the amendment's number.
     ``page_sha256`` is the hash of the token by which the outcome's page is found."""
-
-    __pydantic_config__ = STRICT
 
     recordings: Annotated[tuple[AmendedRecording, ...], AfterValidator(_check_recordings)]
     page_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureOrdered:
+class ErasureOrdered(Strict):
     """Somebody, the author, enters that an ``authority`` ordered the erasure; ``reference`` is what it calls
     its order. Without a second person nothing follows from it."""
-
-    __pydantic_config__ = STRICT
 
     authority: str
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
-class OrderConfirmed:
+class OrderConfirmed(Strict):
     """A second person, of the customer or of its provider, has seen the order (the number of the statement
     that entered it): an erasure no longer waits for the outcome."""
-
-    __pydantic_config__ = STRICT
 
     order: Positive
 
 
 @dataclass(frozen=True, slots=True)
-class DisputeClosed:
+class DisputeClosed(Strict):
     """The end; no guest hears anything after it."""
-
-    __pydantic_config__ = STRICT
 
     how: Annotated[str, one_of(CLOSED_HOW)]
 

@@ -30,7 +30,7 @@ from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import KINDS, DisputeData, data_body, read_data
 from recorder.seal.revocation import Trust, check_signer
-from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
+from recorder.strict_json import Form, Positive, Sha256, Strict, Time
 
 MAX_BYTES: Final = 64 * 1024
 
@@ -56,10 +56,8 @@ class DisputeStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class StatementOfDispute:
+class StatementOfDispute(Strict):
     """The signed body; the form of ``data`` depends on ``kind``."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     dispute: str

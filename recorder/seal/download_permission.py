@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.seal import signed_document, signing
-from recorder.strict_json import STRICT, Form, Positive
+from recorder.strict_json import Form, Positive, Strict
 
 
 @dataclass(frozen=True, slots=True)
-class DownloadPermission:
+class DownloadPermission(Strict):
     """Whether a user may download recordings."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     user: str

@@ -23,15 +23,13 @@ from recorder.domain.roles import CUSTOMER, PROVIDER_ROLES, ROLES, roles_of
 from recorder.errors import SealError
 from recorder.seal import hints, signed_document, signing
 from recorder.seal.revocation import Trust, check_signer
-from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
+from recorder.strict_json import Form, Sha256, Strict, Time, is_none, one_of
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(Strict):
     """Who is invited, to what, and by whom; valid from ``at`` up to ``until`` (UTC) for the holder of the
     token."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     id: str

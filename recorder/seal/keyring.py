@@ -34,7 +34,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, hints
 from recorder.spool.atomic_files import name_failure
-from recorder.strict_json import STRICT, Binary, Form, one_of
+from recorder.strict_json import Binary, Form, Strict, one_of
 
 KEY = 32
 _NONCE = 12
@@ -67,14 +67,12 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class WrappedKey:
+class WrappedKey(Strict):
     """A key encrypted under another key; safe to store anywhere.
 
     ``kind`` is ``tenant`` or ``recording`` (then ``recording`` is set); ``key_id`` is the id of the key
     inside, ``wrapped_by`` that of the key that opens it.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Annotated[str, one_of((TENANT, RECORDING))]
     tenant: str

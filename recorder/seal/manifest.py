@@ -25,7 +25,7 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json, consent_record, hints, signing, streaming_aead
 from recorder.seal.keyring import RESTORE, Secret, key_part
 from recorder.seal.signed_document import Kind
-from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
+from recorder.strict_json import Binary, Form, Natural, Positive, Sha256, Strict, Time
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -42,11 +42,9 @@ IMPORTED = "imported"
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
+class Object(Strict):
     """An encrypted object.  Hashes are SHA-256 in hex, lengths in bytes; ``blocks`` are the hashes of the
     stored 64 KiB blocks, in order."""
-
-    __pydantic_config__ = STRICT
 
     name: str
     media_type: str
@@ -68,24 +66,20 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
-class AnnouncedPurpose:
+class AnnouncedPurpose(Strict):
     """A purpose that the recording may be used for, and until when: announced, or consented to in the call.
 
     It is a separate type beside the line's announcement because it states an outcome, signed and never
     changed: a purpose is sealed only if it was heard in the audio, and its end is a time instead of days."""
-
-    __pydantic_config__ = STRICT
 
     code: str
     until: Time
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class Announced(Strict):
     """The announcement, and its place in the audio: ``offset_ms`` to ``end_ms``.  ``score`` is the normalised
     cross-correlation; 1.0 is the identical sound."""
-
-    __pydantic_config__ = STRICT
 
     id: str
     version: Natural
@@ -100,20 +94,16 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedParty:
+class JoinedParty(Strict):
     """A participant or supervisor who was there from ``offset_ms`` on."""
-
-    __pydantic_config__ = STRICT
 
     offset_ms: int
     party: Party
 
 
 @dataclass(frozen=True, slots=True)
-class Parties:
+class Parties(Strict):
     """The parties of the call.  The manifest has them encrypted under the recording's data key."""
-
-    __pydantic_config__ = STRICT
 
     external_party: Party
     internal_party: Party | None
@@ -121,27 +111,23 @@ class Parties:
 
 
 @dataclass(frozen=True, slots=True)
-class UncorrectedTimes:
+class UncorrectedTimes(Strict):
     """A call's times as noted during the call, by clocks that turned out to be wrong."""
-
-    __pydantic_config__ = STRICT
 
     started_at: Time
     ended_at: Time
 
 
 @dataclass(frozen=True, slots=True)
-class KeyIds:
+class KeyIds(Strict):
     """Ids of the recording's ``data`` key and of the ``tenant``'s key that first wrapped it."""
-
-    __pydantic_config__ = STRICT
 
     data: str
     tenant: str
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Strict):
     """A verified manifest.  Times are UTC, offsets and durations milliseconds of audio.
 
     ``announced`` is ``None`` where the announcement was not found in the audio; ``unannounced`` then says
@@ -151,8 +137,6 @@ class Manifest:
     unless an amendment changes that.  ``signing_key_id`` is the id of the signing key, which is not in the
     body.
     """
-
-    __pydantic_config__ = STRICT
 
     recording: str
     tenant: str

@@ -28,7 +28,7 @@ from recorder.seal.document_source import DocumentSink, DocumentSource, read_doc
 from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import memory_file
-from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
+from recorder.strict_json import Form, Natural, Positive, Sha256, Strict, Time, one_of
 from recorder.verified_state import VerifiedState
 
 MAX_BYTES: Final = 64 * 1024
@@ -49,11 +49,9 @@ _NAME = re.compile(r"statement-([0-9]{4})\.json")
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
+class HandedOver(Strict):
     """The handover archive: its id, when it was complete, its length in bytes, the numbers of included and
     omitted recordings, and hashes of its layout and of its rows."""
-
-    __pydantic_config__ = STRICT
 
     handover: str
     at: Time
@@ -65,11 +63,9 @@ class HandedOver:
 
 
 @dataclass(frozen=True, slots=True)
-class StatementBody:
+class StatementBody(Strict):
     """The signed body.  ``until`` is the end of the time to download the archive.  ``early`` says how the
     customer consented to an erasure before that: ``None`` in other statements, '' in a later erasure."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     number: Positive
@@ -137,10 +133,8 @@ STATEMENT: Final = signed_document.Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptArchive:
+class ReceiptArchive(Strict):
     """The handover archive, in the receipt."""
-
-    __pydantic_config__ = STRICT
 
     at: Time
     length: Annotated[Natural, Field(alias="bytes")]
@@ -149,10 +143,8 @@ class ReceiptArchive:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptLog:
+class ReceiptLog(Strict):
     """The last checkpoint of the customer's audit log, in the receipt."""
-
-    __pydantic_config__ = STRICT
 
     size: Natural
     root: Sha256
@@ -160,21 +152,17 @@ class ReceiptLog:
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptKeys:
+class ReceiptKeys(Strict):
     """The ids of the customer's destroyed keys, and the end of the last backup with a copy of them."""
-
-    __pydantic_config__ = STRICT
 
     destroyed: tuple[str, ...]
     copies_end: Time
 
 
 @dataclass(frozen=True, slots=True)
-class OffboardingReceiptBody:
+class OffboardingReceiptBody(Strict):
     """The signed body: ``statement`` is the SHA-256 of the deciding statement, ``recordings_erased`` counts
     recordings by reason, ``erased`` and ``remains`` name kinds of data in words."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     statement: Sha256

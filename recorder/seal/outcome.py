@@ -11,7 +11,7 @@ from recorder.seal import canonical_json, streaming_aead
 from recorder.seal.dispute_kinds import OutcomeWritten
 from recorder.seal.keyring import Secret
 from recorder.seal.manifest import Manifest
-from recorder.strict_json import STRICT, Form, Natural, Positive
+from recorder.strict_json import Form, Natural, Positive, Strict
 
 CONTENT: Final = "outcome"
 """The name in the associated data of the encrypted content."""
@@ -23,10 +23,8 @@ _STATEMENT: Final = Form[OutcomeWritten](OutcomeWritten)
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomePassage:
+class OutcomePassage(Strict):
     """A passage of the recording that both sides described in the same words, in milliseconds of audio."""
-
-    __pydantic_config__ = STRICT
 
     begin_ms: Natural
     end_ms: Positive
@@ -34,21 +32,17 @@ class OutcomePassage:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedPerson:
+class NamedPerson(Strict):
     """The name of somebody who confirmed the outcome, by the user's id."""
-
-    __pydantic_config__ = STRICT
 
     user: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeContent:
+class OutcomeContent(Strict):
     """What an amendment has of an outcome, encrypted: what the dispute was about, the text as it was
     confirmed, who confirmed it, and the passages of this recording."""
-
-    __pydantic_config__ = STRICT
 
     subject: str
     statement: OutcomeWritten

@@ -24,7 +24,7 @@ from recorder.errors import SealError
 from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment import By
 from recorder.seal.keyring import key_part
-from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
+from recorder.strict_json import Form, Positive, Sha256, Strict, Time
 
 MAX_BYTES: Final = 16 * 1024
 FOLDER: Final = "retention/"
@@ -36,12 +36,10 @@ _NAME = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class LimitSet:
+class LimitSet(Strict):
     """A limit of ``days`` from ``since`` on, for one purpose and one line (``None``: any).  With
     ``covers_consents`` it also limits what was consented to before ``since``, in the call or later; without
     it, that lasts until its own end."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     id: str
@@ -58,11 +56,9 @@ class LimitSet:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitLifted:
+class LimitLifted(Strict):
     """The end of a limit: recordings made from ``at`` on are kept as announced again.  ``set_sha256`` is the
     hex SHA-256 of the statement that set the limit ``id``."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     id: str

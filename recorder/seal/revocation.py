@@ -27,7 +27,7 @@ from recorder.seal.amendment import Amendment, name
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.sealing import NAME
 from recorder.seal.signing import key_id, verify
-from recorder.strict_json import STRICT, Form, Time, b64
+from recorder.strict_json import Form, Strict, Time, b64
 
 SUFFIX = ".revocation.json"
 
@@ -149,10 +149,8 @@ class Revocations:
 
 
 @dataclass(frozen=True, slots=True)
-class Revocation:
+class Revocation(Strict):
     """The signed body."""
-
-    __pydantic_config__ = STRICT
 
     key_id: str
     since: Time

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
 from recorder.seal import signed_document, signing
-from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
+from recorder.strict_json import Binary, Form, Natural, Positive, Sha256, Strict, Time
 
 MAX_PASSKEYS: Final = 10
 """Passkeys of one user."""
@@ -32,20 +32,16 @@ LONGEST_NAME: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class AuthenticatorApp:
+class AuthenticatorApp(Strict):
     """An app that shows one-time codes (TOTP): the hex SHA-256 of its secret."""
-
-    __pydantic_config__ = STRICT
 
     secret_sha256: Sha256
     since: Time
 
 
 @dataclass(frozen=True, slots=True)
-class Passkey:
+class Passkey(Strict):
     """A WebAuthn credential: its id, its COSE public key, and the name that its owner gave it."""
-
-    __pydantic_config__ = STRICT
 
     id: Annotated[Binary, Field(min_length=1, max_length=1023)]
     public_key: Annotated[Binary, Field(min_length=1, max_length=2048)]
@@ -54,11 +50,9 @@ class Passkey:
 
 
 @dataclass(frozen=True, slots=True)
-class SecondFactors:
+class SecondFactors(Strict):
     """All second factors of a user. ``codes`` are hex SHA-256 of the recovery codes that were not used yet.
     ``number`` is 0 for a user who never had any; that set is not signed."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     user: str
@@ -88,11 +82,9 @@ KIND: Final = signed_document.Kind(
 
 
 @dataclass(frozen=True, slots=True)
-class SignInRule:
+class SignInRule(Strict):
     """Whether everybody at a customer must have a second factor; ``number`` counts the customer's rules from
     1."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     number: Positive
@@ -100,10 +92,8 @@ class SignInRule:
 
 
 @dataclass(frozen=True, slots=True)
-class ResetRequest:
+class ResetRequest(Strict):
     """An admin's request (``by``, their id) that the set with a ``number`` of a colleague is reset."""
-
-    __pydantic_config__ = STRICT
 
     tenant: str
     id: str

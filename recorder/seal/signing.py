@@ -40,7 +40,7 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json
 from recorder.seal.keyring import BRING_BACK, keys_exist, read_private, write_private
 from recorder.spool.atomic_files import give_to_owner
-from recorder.strict_json import STRICT, Form, Key, Time, b64
+from recorder.strict_json import Form, Key, Strict, Time, b64
 
 MANIFEST: Final = "manifest"
 AMENDMENT: Final = "amendment"
@@ -90,10 +90,8 @@ YEARS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class EndorsedKey:
+class EndorsedKey(Strict):
     """The root's statement about a signing key: its ``uses``, and the time in which it may sign."""
-
-    __pydantic_config__ = STRICT
 
     key_id: str
     public_key: Key

@@ -34,7 +34,7 @@ from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
-from recorder.strict_json import STRICT, FileTime, Form, Natural, is_empty, is_none, one_of, parse
+from recorder.strict_json import FileTime, Form, Natural, Strict, is_empty, is_none, one_of, parse
 from recorder.verified_state import VerifiedState
 
 Value = TypeVar("Value")
@@ -60,7 +60,7 @@ DELAY = "delay.json"
 
 
 @dataclass(frozen=True, slots=True)
-class CallStart:
+class CallStart(Strict):
     """A call as it arrived.
 
     ``channel`` is the switch's id of the external party's leg. ``started_at`` is the daemon's clock when it
@@ -75,8 +75,6 @@ class CallStart:
     ``import_keep_until``: an imported recording, without an announcement, and until when it is kept without a
     purpose; ``channel`` is then the SHA-256 of its file, in hex.
     """
-
-    __pydantic_config__ = STRICT
 
     recording: str
     tenant: str | None
@@ -102,11 +100,9 @@ class CallStart:
 
 
 @dataclass(frozen=True, slots=True)
-class CallEnd:
+class CallEnd(Strict):
     """How a call ended, at ``ended_at`` (UTC). ``outcome`` is ``recorded`` (the worker processes the take) or
     ``not_recorded``, with a ``reason`` (one of :data:`REASONS`)."""
-
-    __pydantic_config__ = STRICT
 
     outcome: str
     reason: str | None
@@ -147,10 +143,8 @@ _END: Final = Form[CallEnd](CallEnd)
 
 
 @dataclass(frozen=True, slots=True)
-class AudioLength:
+class AudioLength(Strict):
     """The length of ``audio.wav`` in bytes at a time (UTC): by then the switch had written so much audio."""
-
-    __pydantic_config__ = STRICT
 
     at: FileTime
     bytes: Natural

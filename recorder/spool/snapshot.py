@@ -54,7 +54,7 @@ from recorder.domain.phone_numbers import dialled_numbers, shared_country
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import ConfigError
 from recorder.spool.atomic_files import write_file
-from recorder.strict_json import STRICT, Form, Malformed, Sha256, parse
+from recorder.strict_json import Form, Malformed, Sha256, Strict, parse
 
 FORMAT: Final = 3
 
@@ -74,9 +74,7 @@ sets them to mark a sound as in use."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
-    __pydantic_config__ = STRICT
-
+class _Index(Strict):
     format: int
     made_at: str
     lines: tuple[Sha256, ...]

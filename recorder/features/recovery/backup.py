@@ -35,7 +35,7 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json, streaming_aead
 from recorder.seal.keyring import BRING_BACK, Keyring
 from recorder.spool.atomic_files import sync_folder
-from recorder.strict_json import STRICT, Form, Time
+from recorder.strict_json import Form, Strict, Time
 
 _HEADER_BYTES = 64 * 1024
 _PIECE = 256 * 1024
@@ -45,11 +45,9 @@ Tell = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderBody:
+class HeaderBody(Strict):
     """The first line of a backup's file. ``schema`` names the catalogue's migrations, ``kek`` is the id of
     the key-encryption key."""
-
-    __pydantic_config__ = STRICT
 
     made_at: Time
     software: str
