@@ -11,7 +11,7 @@ from recorder.catalogue.tenant_queries import newest_tenant_key
 from recorder.clock import to_iso
 from recorder.features.fleet import service as fleet
 from recorder.features.fleet.service import NodeReport, node_reports
-from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.ops.doctor.key_files import PAGE
 from recorder.ops.status import format_duration
 
@@ -31,7 +31,7 @@ class FleetStatus:
         for each in self.reports:
             yield each.node, self._look_at_keys(each, kek) or self._look_at(each, now)
         if not self.reports:
-            yield "fleet", DoctorFinding(WARNING, "no node has reported", "start a worker on each node")
+            yield "fleet", warning("no node has reported", "start a worker on each node")
 
     def figures(self) -> dict[str, object]:
         """The reports as JSON."""
@@ -46,16 +46,16 @@ class FleetStatus:
         match report.state(now):
             case fleet.SILENT:
                 hint = "see whether its worker runs and reaches the catalogue"
-                return DoctorFinding(WRONG, f"{node}: no report for {age}", hint)
+                return wrong(f"{node}: no report for {age}", hint)
             case fleet.UNWATCHED:
                 what = f"{node}: its daemon does not watch the switch; {figures}"
-                return DoctorFinding(WRONG, what, "its calls are not recorded: run `accord doctor` there")
+                return wrong(what, "its calls are not recorded: run `accord doctor` there")
             case fleet.BEHIND:
                 what = f"{node}: a call has waited for {format_duration(report.wait)}; {figures}"
-                return DoctorFinding(WARNING, what, "the log of its worker has the reason (take.delayed)")
+                return warning(what, "the log of its worker has the reason (take.delayed)")
             case fleet.DISK_FILLS:
-                return DoctorFinding(WARNING, f"{node}: {figures}", "make room on the disk of its spool")
-        return DoctorFinding(OK, f"{node}: {figures}")
+                return warning(f"{node}: {figures}", "make room on the disk of its spool")
+        return ok(f"{node}: {figures}")
 
     def _look_at_keys(self, report: NodeReport, kek: str | None) -> DoctorFinding | None:
         """A node that has other keys than the nodes beside it, or lacks ``kek``, which wraps the newest
@@ -64,11 +64,11 @@ class FleetStatus:
             return None  # a version before reports no keys
         if kek is not None and kek not in report.keks:
             what = f"{report.node}: it lacks the key-encryption key {kek}, which wraps customers' keys"
-            return DoctorFinding(WRONG, what, PAGE)
+            return wrong(what, PAGE)
         count = Counter(each.root for each in self.reports if each.root)
         if any(number >= count[report.root] for root, number in count.items() if root != report.root):
             what = f"{report.node}: its root {report.root} is not that of the other nodes"
-            return DoctorFinding(WRONG, what, PAGE)
+            return wrong(what, PAGE)
         return None
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from recorder.clock import from_iso, to_iso
 from recorder.errors import TakeError
 from recorder.ops.doctor import machine, node
-from recorder.ops.doctor.findings import OK, WARNING, WRONG, Check, DoctorFinding, Patient, examine
+from recorder.ops.doctor.findings import OK, WARNING, Check, DoctorFinding, Patient, examine, ok, wrong
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import CALL, QueueDepth
 from recorder.spool.disk_space import Disk, measure_disk
@@ -108,10 +108,9 @@ class NodeStatus:
                     silent.append(folder.name)
         self.live = states
         each = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        yield DoctorFinding(OK, f"calls: {states.total()} live" + (f": {each}" if each else ""))
+        yield ok(f"calls: {states.total()} live" + (f": {each}" if each else ""))
         if silent:
-            yield DoctorFinding(
-                WRONG,
+            yield wrong(
                 f"calls: {len(silent)} recordings have stopped growing: "
                 f"{', '.join(silent[: node.MAX_NAMES])}",
                 "the switch does not write them: see its log; `accord doctor` checks the spool's permissions",
@@ -133,7 +132,7 @@ class NodeStatus:
             "`accord take list` shows the reason of each that fails" if late or depth.delays else "",
         )
         if depth.closed:
-            yield DoctorFinding(WRONG, f"spool: {depth.closed} folders cannot be opened", node.GROUP)
+            yield wrong(f"spool: {depth.closed} folders cannot be opened", node.GROUP)
 
     def disk(self, patient: Patient) -> Iterator[DoctorFinding]:
         """The spool's disk has room."""

@@ -19,7 +19,7 @@ from recorder.errors import CatalogueError, ConfigError
 from recorder.features.recovery.dump import last_backup
 from recorder.ops.doctor import node, storage
 from recorder.ops.doctor.checks import look
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 
 BACKUP_GOOD_FOR: Final = timedelta(days=1)
 
@@ -47,7 +47,7 @@ class UpgradePackage:
 
 def read_package(path: Path) -> UpgradePackage:
     """Read the description in a package's file. Raises :class:`ConfigError` (``upgrade.package``)."""
-    wrong = ConfigError(
+    refusal = ConfigError(
         "upgrade.package",
         f"{path} is not a package of Accord that can be read",
         "give the path of accord-recorder_VERSION_ARCH.deb; dpkg-deb must be installed",
@@ -57,10 +57,10 @@ def read_package(path: Path) -> UpgradePackage:
             ["dpkg-deb", "--field", str(path), *FIELDS], check=True, capture_output=True, text=True
         ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        raise wrong from error
+        raise refusal from error
     fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     if set(fields) != set(FIELDS) or fields["Package"] != "accord-recorder":
-        raise wrong
+        raise refusal
     return UpgradePackage(
         version=fields["Version"],
         size=int(fields["Installed-Size"]) * 1024,
@@ -91,12 +91,11 @@ class UpgradeCheck:
         except CatalogueError as error:
             if error.error_id != "catalogue.older":
                 raise
-            yield DoctorFinding("warning", f"schema: {error.message}", error.hint)
+            yield warning(f"schema: {error.message}", error.hint)
             return
-        yield DoctorFinding("ok", f"schema: version {__version__} can use it")
+        yield ok(f"schema: version {__version__} can use it")
         if self._package is not None and self._package.newest > newest_migration():
-            yield DoctorFinding(
-                "warning",
+            yield warning(
                 f"schema: version {self._package.version} needs it up to {self._package.newest}; its worker "
                 "and panel wait for that",
                 "after the installation run `accord migrate`, then restart worker and panel",
@@ -106,16 +105,11 @@ class UpgradeCheck:
         """The version that is installed now can be installed again after the migration."""
         oldest = oldest_migration_served() if self._package is None else self._package.oldest
         if self._package is None:
-            yield DoctorFinding(
-                "ok", f"way back: versions whose newest migration is {oldest} or later can use the schema"
-            )
+            yield ok(f"way back: versions whose newest migration is {oldest} or later can use the schema")
         elif newest_migration() >= oldest:
-            yield DoctorFinding(
-                "ok", f"way back: version {__version__} can use the schema of {self._package.version}"
-            )
+            yield ok(f"way back: version {__version__} can use the schema of {self._package.version}")
         else:
-            yield DoctorFinding(
-                "warning",
+            yield warning(
                 f"way back: version {__version__} cannot use the schema of {self._package.version}",
                 "upgrade all nodes together; the only way back is the backup from before `accord migrate`",
             )
@@ -129,16 +123,14 @@ class UpgradeCheck:
         open_catalogue(url, connections=patient.settings.catalogue.connections)
         made_at = last_backup()
         if made_at is not None and patient.now() - made_at <= BACKUP_GOOD_FOR:
-            yield DoctorFinding("ok", f"backup: made at {to_iso(made_at)}")
+            yield ok(f"backup: made at {to_iso(made_at)}")
         elif made_at is not None or tenant_queries.log_sizes():
             when = "none was made" if made_at is None else f"the last was made at {to_iso(made_at)}"
-            yield DoctorFinding(
-                "wrong",
-                f"backup: {when}",
-                "run `accord backup FILE`: without one, no migration can be undone",
+            yield wrong(
+                f"backup: {when}", "run `accord backup FILE`: without one, no migration can be undone"
             )
         else:
-            yield DoctorFinding("ok", "backup: there are no customers, and so nothing to lose")
+            yield ok("backup: there are no customers, and so nothing to lose")
 
     def key_uses(self, patient: Patient) -> Iterator[DoctorFinding]:
         """The signing key is endorsed for all that the package's version signs."""
@@ -146,8 +138,7 @@ class UpgradeCheck:
             return  # the check of the keys compares with the installed version
         absent = sorted({*self._package.key_uses} - {*patient.context.signer().endorsement.uses})
         if absent:
-            yield DoctorFinding(
-                "warning",
+            yield warning(
                 f"keys: version {self._package.version} also signs {', '.join(absent)}",
                 "have the root's key at hand: run `accord key renew` after the installation",
             )
@@ -165,12 +156,9 @@ class UpgradeCheck:
         for what, folder, size in needs:
             free = shutil.disk_usage(folder).free
             if free < size:
-                yield DoctorFinding(
-                    "wrong",
+                yield wrong(
                     f"room: {what} needs {size / 1e6:.0f} MB; the disk of {folder} has {free / 1e6:.0f} MB",
                     "make room first, but delete nothing in the spool",
                 )
             else:
-                yield DoctorFinding(
-                    "ok", f"room: {free / 1e9:.1f} GB for {what}, which needs {size / 1e6:.0f} MB"
-                )
+                yield ok(f"room: {free / 1e9:.1f} GB for {what}, which needs {size / 1e6:.0f} MB")

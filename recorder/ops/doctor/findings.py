@@ -46,6 +46,26 @@ class DoctorFinding:
     hint: str = ""
 
 
+def ok(what: str) -> DoctorFinding:
+    """The finding that something is as it should be."""
+    return DoctorFinding(OK, what)
+
+
+def warning(what: str, hint: str) -> DoctorFinding:
+    """The finding that something works, but not for long, or could not be checked."""
+    return DoctorFinding(WARNING, what, hint)
+
+
+def wrong(what: str, hint: str) -> DoctorFinding:
+    """The finding that calls, recordings or promises are at stake."""
+    return DoctorFinding(WRONG, what, hint)
+
+
+def skipped(what: str) -> DoctorFinding:
+    """The finding that something was not looked at."""
+    return DoctorFinding(SKIPPED, what)
+
+
 @dataclass(frozen=True, slots=True)
 class Patient:
     """The installation being checked, by its settings, and the clock it is checked at. ``failures`` are the
@@ -90,12 +110,12 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
         except NotChecked as reason:
             found.append(skip(check, str(reason)))
         except AccordError as error:
-            found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
+            found.append(wrong(f"{name}: {error.message}", error.hint))
         except OSError as error:
             hint = DISK_HINTS.get(error.errno or 0, "check the path, its owner and its mode")
             if error.errno == errno.EROFS:
                 hint = read_only_hint(error.filename)
-            found.append(DoctorFinding("wrong", f"{name}: {error}", hint))
+            found.append(wrong(f"{name}: {error}", hint))
         except Exception as error:
             # Any other error of a library becomes a finding too, so that the next check still runs.
             found.append(_unexpected(name, error))
@@ -117,8 +137,7 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
     if late:
         patient.failures.add(check.__name__)
         findings.append(
-            DoctorFinding(
-                "wrong",
+            wrong(
                 f"{title(check)}: no answer within {limit:g} s",
                 "it waits for a disk, the database, the network or the switch, which does not respond",
             )
@@ -130,20 +149,17 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
 
 def skip(check: Check, reason: str) -> DoctorFinding:
     """The finding that a check was not made."""
-    return DoctorFinding(SKIPPED, f"{title(check)}: not checked, because {reason}")
+    return skipped(f"{title(check)}: not checked, because {reason}")
 
 
 def _unexpected(name: str, error: Exception) -> DoctorFinding:
     from peewee import PeeweeException  # few of the checks use the catalogue
 
     if isinstance(error, PeeweeException):
-        return DoctorFinding(
-            "wrong",
+        return wrong(
             f"{name}: the catalogue: {error}",
             "check that the database is running and that no other process holds it",
         )
-    return DoctorFinding(
-        "wrong",
-        f"{name}: {type(error).__name__}: {error}",
-        "this is a bug in Accord: report it with this line",
+    return wrong(
+        f"{name}: {type(error).__name__}: {error}", "this is a bug in Accord: report it with this line"
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 from recorder.errors import ConfigError
 from recorder.features.fleet.service import node_reports
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.processes.spool_holders import account
 from recorder.seal import signing
 from recorder.seal.kek_files import BEFORE, NEXT
@@ -27,17 +27,16 @@ PRIVATE: Final = frozenset({signing.KEK, signing.SIGNING_KEY, signing.PANEL_KEY}
 def node_key_files(patient: Patient) -> Iterator[DoctorFinding]:
     """The keys of a node's worker are here, for Accord's user alone."""
     _check_files(patient, NODE_KEYS)
-    yield DoctorFinding("ok", f"node key files: {_all(NODE_KEYS)}, closed to other users")
+    yield ok(f"node key files: {_all(NODE_KEYS)}, closed to other users")
 
 
 def panel_key_files(patient: Patient) -> Iterator[DoctorFinding]:
     """The keys of a panel are here, for Accord's user alone, and none that seals recordings."""
     _check_files(patient, PANEL_KEYS)
-    yield DoctorFinding("ok", f"panel key files: {_all(PANEL_KEYS)}, closed to other users")
+    yield ok(f"panel key files: {_all(PANEL_KEYS)}, closed to other users")
     foreign = patient.settings.keys_folder / signing.SIGNING_KEY
     if foreign.exists():
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"panel key files: {foreign} is the workers' key, and of no use to a panel",
             f"`rm {foreign}`: an intruder in the panel could seal and erase recordings with it",
         )
@@ -93,17 +92,15 @@ def shared_keys(patient: Patient) -> Iterator[DoctorFinding]:
     other_root = [each.node for each in others if each.root != root]
     without_kek = [each.node for each in others if kek not in each.keks]
     if other_root:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"shared keys: this machine's root is {root}, but that of {', '.join(other_root)} is another",
             f"{PAGE}, from a node whose recordings can be heard; two roots are two installations",
         )
     if without_kek:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"shared keys: {', '.join(without_kek)} lacks this machine's key-encryption key {kek}",
             f"{PAGE}, from a node whose recordings can be heard, to the one that lacks it",
         )
     if not other_root and not without_kek:
         nodes = f"the same on {len(others)} other nodes" if others else "no other node has reported"
-        yield DoctorFinding("ok", f"shared keys: root {root}, key-encryption key {kek}; {nodes}")
+        yield ok(f"shared keys: root {root}, key-encryption key {kek}; {nodes}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recorder.errors import ConfigError
 from recorder.identity.breached_passwords import check_list
-from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient, State
+from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient, State, ok, warning, wrong
 from recorder.ops.doctor.kernel_clock import kernel_clock
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, last_watched, listener
 from recorder.processes.supervisor import HEARTBEAT_FD
@@ -55,11 +55,11 @@ def clock(patient: Patient) -> Iterator[DoctorFinding]:
     """The kernel reports that its clock is synchronised."""
     kernel = kernel_clock()
     if kernel is None:
-        yield DoctorFinding("warning", "clock: the kernel does not report whether it is synchronised", _NTP)
+        yield warning("clock: the kernel does not report whether it is synchronised", _NTP)
     elif not kernel.in_sync:
-        yield DoctorFinding("warning", "clock: it is not synchronised", _NTP)
+        yield warning("clock: it is not synchronised", _NTP)
     else:
-        yield DoctorFinding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
+        yield ok(f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
 
 
 def versions(patient: Patient) -> Iterator[DoctorFinding]:
@@ -68,15 +68,12 @@ def versions(patient: Patient) -> Iterator[DoctorFinding]:
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield DoctorFinding(
-                "wrong", f"versions: {name} is not installed", f"pip install {name}=={tested}"
-            )
+            yield wrong(f"versions: {name} is not installed", f"pip install {name}=={tested}")
             continue
         if found == tested:
-            yield DoctorFinding("ok", f"versions: {name} {found}, gevent {version('gevent')}")
+            yield ok(f"versions: {name} {found}, gevent {version('gevent')}")
         else:
-            yield DoctorFinding(
-                "warning",
+            yield warning(
                 f"versions: {name} {found} is installed, but Accord is tested with {tested}",
                 f"pip install {name}=={tested}",
             )
@@ -88,29 +85,23 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
     lock = node.spool_folder / DAEMON
     found = holder(lock)
     if found is None:
-        yield DoctorFinding(
-            "wrong", f"daemon: {_absence('daemon')}, so calls are not recorded", _start("daemon")
-        )
+        yield wrong(f"daemon: {_absence('daemon')}, so calls are not recorded", _start("daemon"))
         return
     if found.stopped:
-        yield DoctorFinding(
-            "wrong", f"daemon: process {found.pid} is stopped", f"run `kill -CONT {found.pid}`, or restart it"
-        )
+        yield wrong(f"daemon: process {found.pid} is stopped", f"run `kill -CONT {found.pid}`, or restart it")
         return
     # As the kernel times it, not as the patient's clock: it is the age of a file.
     last = last_watched(node.spool_folder)
     if last is not None and datetime.now(UTC) - last > UNWATCHED:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"daemon: process {found.pid} has not been connected to the switch since {last:%H:%M:%S} UTC",
             "its log has the reason (switch.down)",
         )
     else:
-        yield DoctorFinding("ok", f"daemon: process {found.pid} is connected to the switch")
+        yield ok(f"daemon: process {found.pid} is connected to the switch")
     port = patient.settings.switch.listen_port
     if listener(port) is None:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"daemon: nothing listens on port {port}, where the dialplan sends calls",
             "give the daemon and this command the same [switch] listen_port",
         )
@@ -121,16 +112,12 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
     """A worker runs on this spool."""
     found = holder(patient.settings.node.spool_folder / WORKER)
     if found is None:
-        yield DoctorFinding(
-            "wrong", f"worker: {_absence('worker')}, so finished calls stay there", _start("worker")
-        )
+        yield wrong(f"worker: {_absence('worker')}, so finished calls stay there", _start("worker"))
         return
     if found.stopped:
-        yield DoctorFinding(
-            "wrong", f"worker: process {found.pid} is stopped", f"run `kill -CONT {found.pid}`, or restart it"
-        )
+        yield wrong(f"worker: process {found.pid} is stopped", f"run `kill -CONT {found.pid}`, or restart it")
         return
-    yield DoctorFinding("ok", f"worker: process {found.pid} runs")
+    yield ok(f"worker: process {found.pid} runs")
     yield from _supervision("worker", found)
 
 
@@ -141,14 +128,14 @@ def panel(patient: Patient) -> Iterator[DoctorFinding]:
         if not (patient.settings.keys_folder / _PANEL_KEY).exists():
             raise NotChecked("no panel's key is on this machine")
         absence = _absence("web") if _is_restarted("web") else f"nothing listens on port {web.port}"
-        yield DoctorFinding("warning", f"panel: {absence}", _start("web"))
+        yield warning(f"panel: {absence}", _start("web"))
         return
     host = "127.0.0.1" if web.host in {"0.0.0.0", "::", ""} else web.host  # noqa: S104  # compared, not bound
     status, _ = _get(host, web.port, "/healthz")
     if status == 200:
-        yield DoctorFinding("ok", f"panel: answers on {host}:{web.port}")
+        yield ok(f"panel: answers on {host}:{web.port}")
     else:
-        yield DoctorFinding("wrong", f"panel: answers {status} on {host}:{web.port}", "see its log")
+        yield wrong(f"panel: answers {status} on {host}:{web.port}", "see its log")
 
 
 def readiness(patient: Patient) -> Iterator[DoctorFinding]:
@@ -169,16 +156,15 @@ def mail(patient: Patient) -> Iterator[DoctorFinding]:
     """Mail to people can be sent, if the settings name a mail server."""
     mail, address = patient.settings.mail, patient.settings.web.address
     if not mail.host:
-        yield DoctorFinding("ok", "mail: no server is set; pages show links instead of sending them")
+        yield ok("mail: no server is set; pages show links instead of sending them")
         return
     if not address:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             "mail: [mail] host is set, but [web] address is not: no mail is sent to people",
             "set [web] address to the panel's public address, to which links in mails lead",
         )
     else:
-        yield DoctorFinding("ok", f"mail: sent through {mail.host}")
+        yield ok(f"mail: sent through {mail.host}")
 
 
 def waiting_mail(patient: Patient) -> Iterator[DoctorFinding]:
@@ -189,61 +175,53 @@ def waiting_mail(patient: Patient) -> Iterator[DoctorFinding]:
 
     patient.context.open_catalogue()
     if (oldest := oldest_waiting(patient.now())) is not None and oldest > OLD_MAIL:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"mail: a mail has waited for {oldest // timedelta(minutes=1)} minutes",
             "check section [mail]; the worker's log says why (mail.delayed)",
         )
     else:
-        yield DoctorFinding("ok", "mail: none has waited for long")
+        yield ok("mail: none has waited for long")
 
 
 def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
     """The list of breached passwords can be searched and is not out of date, if the settings name one."""
     path = patient.settings.web.breached_passwords
     if path is None:
-        yield DoctorFinding("ok", "breached passwords: no list is set; common ones are refused")
+        yield ok("breached passwords: no list is set; common ones are refused")
         return
     try:
         size = check_list(path)
     except ConfigError as error:
-        yield DoctorFinding("warning", f"breached passwords: {error.message}", error.hint)
+        yield warning(f"breached passwords: {error.message}", error.hint)
         return
     written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     if patient.now() - written_at > LIST_GOOD_FOR:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"breached passwords: {path} dates from {written_at:%d %B %Y}, and passwords breached since then "
             "are accepted",
             "download it again (docs/operate/panel.md), and put the whole file in place by renaming it",
         )
     else:
-        yield DoctorFinding("ok", f"breached passwords: {path} is sorted; {size / 1e9:.1f} GB")
+        yield ok(f"breached passwords: {path} is sorted; {size / 1e9:.1f} GB")
 
 
 def _supervision(name: str, process: Process) -> Iterator[DoctorFinding]:
     environment, files = process.environment, process.files
     if environment is None:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"{name}: this user may not see what supervises process {process.pid}",
             "run the doctor as root or as Accord's user",
         )
     elif "NOTIFY_SOCKET" in environment and "WATCHDOG_USEC" not in environment:
-        yield DoctorFinding(
-            "warning", f"{name}: systemd runs it without a watchdog", "set WatchdogSec= as in deploy/systemd"
-        )
+        yield warning(f"{name}: systemd runs it without a watchdog", "set WatchdogSec= as in deploy/systemd")
     elif not {"NOTIFY_SOCKET", HEARTBEAT_FD} & set(environment):
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"{name}: it runs without a supervisor, so nothing restarts it when it hangs or dies",
             "run it under systemd (deploy/systemd) or `accord run`",
         )
     if files is not None and files < FILES:
-        yield DoctorFinding(
-            "warning",
-            f"{name}: may open {files} files, but needs {FILES}",
-            f"set LimitNOFILE={FILES * 16} in its unit",
+        yield warning(
+            f"{name}: may open {files} files, but needs {FILES}", f"set LimitNOFILE={FILES * 16} in its unit"
         )
 
 
@@ -261,14 +239,13 @@ def _readiness(name: str, host: str, port: int, faults: Collection[str] = ()) ->
             if (not each["ok"] or each.get("hint")) and _SAME.get(key, key) not in faults
         }
     except (ValueError, KeyError, TypeError):
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"{name}: answers {status} on {host}:{port}/readyz",
             "check the ports in [metrics]: another program may be listening there",
         )
         return
     if status == 200:
-        yield DoctorFinding("ok", f"{name}: reports that it is ready")
+        yield ok(f"{name}: reports that it is ready")
     for key, each in bad.items():
         state: State = "warning" if each["ok"] else "wrong"
         yield DoctorFinding(state, f"{name}: {key}: {each.get('what', '')}", str(each.get("hint", "")))

@@ -14,7 +14,17 @@ from pathlib import Path
 
 from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError, TakeError
-from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, NotChecked, Patient
+from recorder.ops.doctor.findings import (
+    OK,
+    WARNING,
+    WRONG,
+    DoctorFinding,
+    NotChecked,
+    Patient,
+    ok,
+    warning,
+    wrong,
+)
 from recorder.processes.spool_holders import WORKER, account, holder
 from recorder.spool.disk_space import (
     DEFAULT_RATE,
@@ -69,17 +79,16 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
                 each.rmdir()
     aside = folder / QUARANTINE
     if aside.is_dir() and aside.stat().st_dev != folder.stat().st_dev:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"spool: {aside} is on another file system, so nothing can be moved there",
             "keep the quarantine on the spool's file system",
         )
     shut = _closed_folders(folder)
     if shut:
-        yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be read or emptied", GROUP)
+        yield wrong(f"spool: {len(shut)} folders cannot be read or emptied", GROUP)
     yield from quarantine(patient)
     if not shut:
-        yield DoctorFinding("ok", f"spool: folders can be made, renamed and removed in {folder}")
+        yield ok(f"spool: folders can be made, renamed and removed in {folder}")
 
 
 def _closed_folders(spool: Path) -> list[Path]:
@@ -105,8 +114,7 @@ def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
             note = json.loads((take / QUARANTINE_REASON).read_bytes())
             notes.append((str(note["since"]), str(note["reason"])))
     last = ", the last at {}: {}".format(*max(notes)) if notes else ""
-    yield DoctorFinding(
-        "warning",
+    yield warning(
         f"spool: {len(takes)} takes in quarantine{last}",
         f"`cat {aside}/*/{QUARANTINE_REASON}` shows why and until when; `accord take retry` retries one",
     )
@@ -130,15 +138,13 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
     if found.free < bytes_needed(
         found.size, [*files, GrowingFile(0, DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS
     ):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"disk: no room for one more recording beside the {len(files)} in progress: new calls are "
             "listed as not recorded (full_disk)",
             "recording resumes once the worker has stored enough; more calls at a time need a larger disk",
         )
     if node.warn_at >= node.full_at:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"disk: warn_at ({node.warn_at:g}) is not below full_at ({node.full_at:g}): nothing warns you",
             "set [node] warn_at below full_at",
         )
@@ -217,29 +223,25 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
             silent.add(announcement.sha256)
     yield from _moved(node.spool_folder, node.name)
     for tenant in sorted(strangers):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"takes: calls wait for customer {tenant}, who is not in the catalogue",
             "set [catalogue] url to the one that the snapshot was made from; the calls wait until then",
         )
     for sha256 in sorted(silent):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is missing",
             f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
         )
     if delays:
         since, reason = min(delays)
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"takes: {len(delays)} of {total} finished calls fail, since {since}: {reason}",
             "`accord take list` shows the reason of each, and the worker's log what to do (take.delayed)",
         )
     if unreadable:
-        yield DoctorFinding("warning", f"takes: {unreadable} cannot be read", "the worker quarantines them")
+        yield warning(f"takes: {unreadable} cannot be read", "the worker quarantines them")
     if long:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"takes: {long} of {total} finished calls have waited for more than "
             f"{WAITS_LONG.seconds // 60} minutes",
             "the worker's log has the reason for each (take.delayed)",
@@ -247,9 +249,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
     if not (strangers or silent or delays or unreadable or long):
         each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
-        yield DoctorFinding(
-            "ok", f"takes: {total} finished calls in progress" + (f": {each}{since}" if each else "")
-        )
+        yield ok(f"takes: {total} finished calls in progress" + (f": {each}{since}" if each else ""))
 
 
 def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
@@ -264,8 +264,7 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
             takes_by_node.setdefault(start.node, []).append(folder.name)
     for node, names in sorted(takes_by_node.items()):
         rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"takes: {len(names)} unfinished calls of node {node!r} wait: "
             f"{', '.join(names[:MAX_NAMES])}{rest}",
             "the daemon ends each within a minute, once it is connected to the switch and the folder no "
@@ -279,15 +278,14 @@ def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
     if not (node.snapshot_folder / INDEX).exists() and holder(node.spool_folder / WORKER) is None:
         raise NotChecked("there is none yet, and no worker runs, which writes it")
     read = read_snapshot(node.snapshot_folder)
-    yield DoctorFinding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
+    yield ok(f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
     for sha256 in sorted(read.damaged):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"snapshot: prompt {sha256[:12]} is damaged",
             "check the disk; the worker writes the prompt again within a minute",
         )
     if not read.lines:
-        yield DoctorFinding("warning", "snapshot: no line is recorded", "add one with `accord line add`")
+        yield warning("snapshot: no line is recorded", "add one with `accord line add`")
 
 
 def snapshot_age(patient: Patient) -> Iterator[DoctorFinding]:
@@ -297,10 +295,9 @@ def snapshot_age(patient: Patient) -> Iterator[DoctorFinding]:
     node = patient.settings.node
     patient.context.open_catalogue()
     if is_current(node.snapshot_folder, node.never_record):
-        yield DoctorFinding("ok", "snapshot: the same as the catalogue says")
+        yield ok("snapshot: the same as the catalogue says")
     else:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             "snapshot: it is older than the catalogue, so calls follow earlier settings",
             "check that the worker is running: it writes the snapshot within a second of a change",
         )

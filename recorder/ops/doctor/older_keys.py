@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recorder.auditlog.object_kinds import kind_of
 from recorder.catalogue import tenant_queries
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning
 from recorder.seal import kek_files
 from recorder.seal.data_key import read_wrapped
 from recorder.seal.keyring import TENANT, load_kek
@@ -34,18 +34,13 @@ def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
             continue  # it came back: `accord key rotate` will say so
         until = _last_touched(path) + timedelta(days=days)
         if many := wraps.get(identity, 0):
-            yield DoctorFinding(
-                "warning",
-                f"older keys: {path} still wraps {many} customers' keys",
-                "run `accord key rotate` again",
+            yield warning(
+                f"older keys: {path} still wraps {many} customers' keys", "run `accord key rotate` again"
             )
         elif patient.now() < until:
-            yield DoctorFinding(
-                "ok", f"older keys: {path} is needed for older backups, until {until:%Y-%m-%d}"
-            )
+            yield ok(f"older keys: {path} is needed for older backups, until {until:%Y-%m-%d}")
         else:
-            yield DoctorFinding(
-                "warning",
+            yield warning(
                 f"older keys: {path} is no longer needed: the last backup made under it expired on "
                 f"{until:%Y-%m-%d}",
                 f"`rm {path}`, and destroy its copies: it opens old copies of catalogue and bucket",

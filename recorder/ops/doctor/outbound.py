@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from recorder.domain.line_policy import OFF
 from recorder.errors import ConfigError
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.ops.doctor.switch import SAME_ADDRESS, as_findings, loaded_dialplan, same_host
 from recorder.spool.snapshot import read_snapshot
 
@@ -20,21 +20,17 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
     lines, ways = _lines(patient), list(dialplan_lint_outbound.callee_setups(loaded))
     if not ways:
         if lines:
-            yield DoctorFinding(
-                "wrong",
+            yield wrong(
                 f"outbound: {lines} lines record outbound calls, but no context sends these to the daemon",
                 "put freeswitch_conf/dialplan/outbound/10_accord.xml into the context of outbound calls, "
                 "then reloadxml",
             )
         else:
-            yield DoctorFinding(
-                "ok", "outbound: no line records outbound calls, and no context sends any here"
-            )
+            yield ok("outbound: no line records outbound calls, and no context sends any here")
         return
     missing = dialplan_lint_outbound.missing_extensions(loaded)
     for name in missing:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"outbound: the extension {name} is missing",
             "put freeswitch_conf/dialplan/accord_callee.xml beside the switch's dialplan, then reloadxml",
         )
@@ -50,8 +46,7 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
     }:
         targets = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
         found.append(
-            DoctorFinding(
-                "wrong",
+            wrong(
                 f"outbound: callees are sent to {targets}, but "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
                 SAME_ADDRESS,
@@ -60,10 +55,9 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
     yield from found
     if not found and entry is not None:
         contexts = ", ".join(sorted({way.context for way in ways}))
-        yield DoctorFinding(
-            "ok",
+        yield ok(
             f"outbound: context {contexts} sends callees to this daemon once they have answered, "
-            f"and waits {dialplan_lint_outbound.wait_limit(entry)} s for it",
+            f"and waits {dialplan_lint_outbound.wait_limit(entry)} s for it"
         )
 
 
@@ -73,18 +67,15 @@ def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
 
     dial = patient.settings.verification_calls.dial
     if not dial:
-        yield DoctorFinding(
-            "ok", "verification calls: this node makes none ([verification_calls] dial is not set)"
-        )
+        yield ok("verification calls: this node makes none ([verification_calls] dial is not set)")
     elif not commands.dialable(dial):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"verification calls: {dial} does not lead directly to a gateway",
             "set [verification_calls] dial to sofia/gateway/<name>/{number}: loopback would go through the "
             "dialplan",
         )
     else:
-        yield DoctorFinding("ok", f"verification calls: made through {dial}")
+        yield ok(f"verification calls: made through {dial}")
 
 
 def call_budget(patient: Patient) -> Iterator[DoctorFinding]:
@@ -97,12 +88,12 @@ def call_budget(patient: Patient) -> Iterator[DoctorFinding]:
     count, budget = count_calls(patient.now()), patient.settings.verification_calls.calls_a_day
     what = f"call budget: {count} of {budget} verification calls in the last 24 hours"
     if count < budget:
-        yield DoctorFinding("ok", what)
+        yield ok(what)
     else:
         hint = (
             "find out who orders them (the customers' access logs), or raise [verification_calls] calls_a_day"
         )
-        yield DoctorFinding("warning", f"{what}: no number is called", hint)
+        yield warning(f"{what}: no number is called", hint)
 
 
 def _lines(patient: Patient) -> int:

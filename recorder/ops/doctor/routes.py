@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recorder.domain.line_policy import OFF, LinePolicy
 from recorder.errors import ConfigError
-from recorder.ops.doctor.findings import SKIPPED, DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, skipped, warning, wrong
 from recorder.ops.doctor.switch import dialplan_folder, loaded_dialplan
 from recorder.spool.snapshot import read_snapshot
 
@@ -35,14 +35,12 @@ def routes(patient: Patient) -> Iterator[DoctorFinding]:
     try:
         lines = tuple(read_snapshot(patient.settings.node.snapshot_folder).lines.values())
     except ConfigError as error:
-        yield DoctorFinding(SKIPPED, f"routes: of no line were calls followed: {error.message}")
+        yield skipped(f"routes: of no line were calls followed: {error.message}")
     folder = dialplan_folder(patient.settings.switch)
     found = [*_twice(loaded), *_inbound(loaded, lines, folder), *_outbound(loaded, lines, folder)]
     yield from found
     if not found:
-        yield DoctorFinding(
-            "ok", f"routes: no route connects a call of the {len(lines)} lines before Accord is asked"
-        )
+        yield ok(f"routes: no route connects a call of the {len(lines)} lines before Accord is asked")
 
 
 def recordings(patient: Patient) -> Iterator[DoctorFinding]:
@@ -52,21 +50,19 @@ def recordings(patient: Patient) -> Iterator[DoctorFinding]:
     settings = patient.settings.switch
     found, folder = list(other_recordings(loaded_dialplan(settings))), dialplan_folder(settings)
     for context, name in found:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"recordings: {_place(folder, context, name)} records calls by itself: before the announcement, "
             "and through every pause",
             "remove it for calls of recorded lines (docs/freeswitch.md, Other recordings), then reloadxml",
         )
     if not found:
-        yield DoctorFinding("ok", "recordings: no extension but Accord's records calls")
+        yield ok("recordings: no extension but Accord's records calls")
 
 
 def _twice(loaded: LoadedDialplan) -> Iterator[DoctorFinding]:
     contexts = [entry.context for entry in loaded.entries()]
     for context in sorted({each for each in contexts if contexts.count(each) > 1}):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"routes: context {context} sends each call to the daemon {contexts.count(context)} times",
             "keep one copy of Accord's extensions in it: is the file included by name and with its folder?",
         )
@@ -87,8 +83,7 @@ def _inbound(
         for name, numbers in numbers_by_name.items():
             each = sorted({number.removeprefix("+") for number in numbers})
             more = f" and {len(each) - 1} more" if len(each) > 1 else ""
-            yield DoctorFinding(
-                "wrong",
+            yield wrong(
                 f"routes: {_place(folder, context, name)} connects calls to line {each[0]}{more} "
                 "before Accord is asked: they are neither announced nor recorded",
                 _INBOUND.format(context=context),
@@ -121,8 +116,7 @@ def _outbound(
                 _SHORT if short else _OUTBOUND,
             )
         for name in unguessed:
-            yield DoctorFinding(
-                "warning",
+            yield warning(
                 f"routes: {_place(folder, context, name)} leads to external numbers that cannot be derived",
                 "make a test call through it, and check that the call is listed",
             )

@@ -20,7 +20,7 @@ from recorder.features.keys import copies
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import hold_review, plans
 from recorder.lifecycle.statements import Statements
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.processes import object_store
 from recorder.processes.spool_holders import account
 from recorder.seal import signing
@@ -46,16 +46,14 @@ def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
     patient.context.open_catalogue()
     with writing():
         skew = abs(clock_offset(patient.now))
-    yield DoctorFinding("ok", f"catalogue: {without_password(url)}, schema is current, accepts writes")
+    yield ok(f"catalogue: {without_password(url)}, schema is current, accepts writes")
     if (since := hold_review.holds_unconfirmed()) is not None:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"catalogue: rebuilt at {to_iso(since)}: nothing expires until the legal holds are confirmed",
             "`accord rebuild --holds` lists them, `accord rebuild --confirm-holds` confirms them",
         )
     if skew > SKEW:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"catalogue: the database's clock and this machine's are {skew.total_seconds():.0f} s apart",
             "synchronise both by NTP",
         )
@@ -68,27 +66,21 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
     endorsed = patient.context.signer().endorsement
     now = patient.now()
     endorsed.check(patient.context.root(), "manifest", now)
-    yield DoctorFinding(
-        "ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}"
-    )
+    yield ok(f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}")
     if absent := [use for use in signing.USES if use not in endorsed.uses]:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"keys: the signing key is not endorsed for {', '.join(absent)} and cannot sign those",
             "run `accord key renew` with the root's key",
         )
     if endorsed.not_after - now < RENEW_WITHIN:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
             "run `accord key renew` with the root's key: nothing can be sealed after that",
         )
     yield from panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists() and not patient.settings.keys.disposable:
-        yield DoctorFinding(
-            "warning",
-            "keys: the root's private key is on this machine",
-            "move it to a medium that is kept offline",
+        yield warning(
+            "keys: the root's private key is on this machine", "move it to a medium that is kept offline"
         )
 
 
@@ -98,25 +90,22 @@ def panel_key(patient: Patient) -> Iterator[DoctorFinding]:
         return
     renew = "run `accord key renew` with the root's key"
     if more := sorted({*endorsement.uses} - {*signing.PANEL_USES}):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"keys: the panel's key {endorsement.key_id} is also endorsed for {', '.join(more)}: "
             "an intruder in the panel could sign those",
             f"{renew}, and `accord key revoke {endorsement.key_id}`",
         )
     if absent := [use for use in signing.PANEL_USES if use not in endorsement.uses]:
         what = f"is not endorsed for {', '.join(absent)} and cannot sign those"
-        yield DoctorFinding("wrong", f"keys: the panel's key {what}", renew)
+        yield wrong(f"keys: the panel's key {what}", renew)
     if not endorsement.not_before <= patient.now() <= endorsement.not_after:
-        yield DoctorFinding(
-            "wrong", f"keys: the panel's key was endorsed until {to_iso(endorsement.not_after)}", renew
-        )
+        yield wrong(f"keys: the panel's key was endorsed until {to_iso(endorsement.not_after)}", renew)
 
 
 def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
     """Somebody has confirmed a copy, on another disk, of each key without which recordings are lost."""
     if patient.settings.keys.disposable:
-        yield DoctorFinding("ok", "key copies: none are asked for ([keys] disposable)")
+        yield ok("key copies: none are asked for ([keys] disposable)")
         return
     folder = patient.settings.keys_folder
     keys_to_copy = {
@@ -128,13 +117,11 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
         hint = "run `accord key verify-copy <file>` on a copy: it checks the copy and notes where and when"
         copy = confirmed.get(kind)
         if copy is None:
-            yield DoctorFinding("warning", f"key copies: no copy of {name} has been confirmed", hint)
+            yield warning(f"key copies: no copy of {name} has been confirmed", hint)
         elif copy.key_id != identity:
-            yield DoctorFinding("warning", f"key copies: the confirmed copy is of another {name[4:]}", hint)
+            yield warning(f"key copies: the confirmed copy is of another {name[4:]}", hint)
         elif patient.now() - copy.at > COPY_GOOD_FOR:
-            yield DoctorFinding(
-                "warning", f"key copies: the copy of {name} was last confirmed on {to_iso(copy.at)}", hint
-            )
+            yield warning(f"key copies: the copy of {name} was last confirmed on {to_iso(copy.at)}", hint)
         else:
             yield _place_of(folder, name, copy)
 
@@ -143,8 +130,7 @@ def _place_of(folder: Path, name: str, copy: copies.KeyCopy) -> DoctorFinding:
     """Where a copy is, as far as that can be seen now."""
     same = copies.is_on_same_disk(folder, copy.path)
     if copy.same_disk if same is None else same:
-        return DoctorFinding(
-            "warning",
+        return warning(
             f"key copies: {name} and its copy {copy.path} are on one disk, and are lost together",
             "run `accord key backup <folder>` on a disk that goes elsewhere",
         )
@@ -153,7 +139,7 @@ def _place_of(folder: Path, name: str, copy: copies.KeyCopy) -> DoctorFinding:
         if same is None
         else "on another file system; whether that is another disk cannot be seen"
     )
-    return DoctorFinding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)} at {copy.path}, {where}")
+    return ok(f"key copies: {name}, confirmed on {to_iso(copy.at)} at {copy.path}, {where}")
 
 
 def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
@@ -176,11 +162,11 @@ def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
         except SealError as failure:
             error = failure
         closed += 1
-        yield DoctorFinding("wrong", f"customers: {error.message}", error.hint)
+        yield wrong(f"customers: {error.message}", error.hint)
     if known and not closed:
-        yield DoctorFinding("ok", f"customers: {len(known)}, the key-encryption key opens each one's key")
+        yield ok(f"customers: {len(known)}, the key-encryption key opens each one's key")
     if not known:
-        yield DoctorFinding("warning", "customers: there are none", "add one with `accord tenant create`")
+        yield warning("customers: there are none", "add one with `accord tenant create`")
 
 
 def _erased(patient: Patient, tenant: str) -> bool:
@@ -192,40 +178,36 @@ def _erased(patient: Patient, tenant: str) -> bool:
 def lines(patient: Patient) -> Iterator[DoctorFinding]:
     """Every line is recorded as its customer's country allows, with an announcement made for its mode."""
     patient.context.open_catalogue()
-    wrong, all_lines = country_check.find_misfits(), country_check.count_active_lines()
+    misfits, all_lines = country_check.find_misfits(), country_check.count_active_lines()
     found = policies()
     unfit = found.unfit
     if found.unlogged:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"lines: {len(found.unlogged)} of {all_lines} are not recorded, because the log does not say "
             f"whose they are: first {found.unlogged[0].number}",
             "`accord audit run` names rows that were changed or made up outside Accord",
         )
     if unfit:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"lines: {len(unfit)} of {all_lines} are not recorded, because their announcement was made "
             f"for another mode: first {unfit[0].number}",
             "set the mode again with `accord line set --mode`, which composes the announcement for it",
         )
     if found.faulty:
         first = found.faulty[0]
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"lines: {len(found.faulty)} of {all_lines} are recorded as the snapshot had them before, or not "
             f"at all: first {first.number}: {first.error.message}",
             first.error.hint,
         )
-    if wrong:
-        yield DoctorFinding(
-            "wrong",
-            f"lines: {len(wrong)} of {all_lines} do not fit their customers' countries: "
-            f"first {wrong[0].line.number}",
+    if misfits:
+        yield wrong(
+            f"lines: {len(misfits)} of {all_lines} do not fit their customers' countries: "
+            f"first {misfits[0].line.number}",
             "`accord country check` lists them, with the reason and what to do",
         )
     elif not unfit and not found.unlogged and not found.faulty:
-        yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
+        yield ok(f"lines: {all_lines}, each fits its customer's country")
 
 
 def customer_plans(patient: Patient) -> Iterator[DoctorFinding]:
@@ -234,14 +216,13 @@ def customer_plans(patient: Patient) -> Iterator[DoctorFinding]:
     tenants = tenant_queries.customers()
     without_plan = [(row, code) for row in tenants if (code := plans.plan_code(row.id)) not in plans.plans()]
     for row, code in without_plan:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"plans: {row.name} has the plan {code!r}, which there is no longer: it is treated as "
             f"{plans.STARTER!r} meanwhile",
             "add it to the file that `[web] plans` names, or give another one: `accord tenant set --plan`",
         )
     if not without_plan:
-        yield DoctorFinding("ok", f"plans: {', '.join(plans.plans())}, each customer has one")
+        yield ok(f"plans: {', '.join(plans.plans())}, each customer has one")
 
 
 def store(patient: Patient) -> Iterator[DoctorFinding]:
@@ -254,9 +235,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     able = S3Store(bucket).abilities()
     capability = capabilities.probe_server(bucket, os.urandom)
-    yield DoctorFinding(
-        "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} stores, returns and deletes"
-    )
+    yield ok(f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} stores, returns and deletes")
     for has, what, instead in (
         (
             able.put_if_absent,
@@ -267,10 +246,9 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
         (capability.ranges, "serves ranges", "playing from the middle reads the whole recording"),
     ):
         yield _able(has, what, instead)
-    yield DoctorFinding(
-        "ok",
+    yield ok(
         f"store: versioning: {_yes(able.versioning)}, object lock: {_yes(able.object_lock)}"
-        + ("" if able.versioning else " (without versions, what others overwrite or delete is lost)"),
+        + ("" if able.versioning else " (without versions, what others overwrite or delete is lost)")
     )
     if capability.clock is None:
         return
@@ -287,17 +265,14 @@ def _store_folder(folder: Path) -> DoctorFinding:
     """Whether Accord's user may write to a store that is a folder. Nothing is written, since a folder that
     root made there would stop the worker, whose own readiness tells whether a write succeeds."""
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
-        return DoctorFinding(
-            "wrong", f"store: the folder {folder} cannot be written", disk_space.read_only_hint(folder)
-        )
+        return wrong(f"store: the folder {folder} cannot be written", disk_space.read_only_hint(folder))
     if closed := [each for each in written_folders(folder) if not _may_write(folder, each)]:
-        return DoctorFinding(
-            "wrong",
+        return wrong(
             f"store: Accord's user may not write to {', '.join(map(str, closed[:MOST_NAMES]))}"
             + (f" and {len(closed) - MOST_NAMES} more" if len(closed) > MOST_NAMES else ""),
             f"`chown -R --reference={folder} {folder}`",
         )
-    return DoctorFinding("ok", f"store: the folder {folder}; one machine, no copies")
+    return ok(f"store: the folder {folder}; one machine, no copies")
 
 
 def _may_write(store: Path, folder: Path) -> bool:
@@ -315,23 +290,19 @@ def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:
         return
     server = object_store.embedded(patient.settings)
     if (owner := server.other_owner()) is not None:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"embedded store: user {owner} of this machine listens on its port: what is stored is lost",
             "end that program, or set another [store] embedded_port; then run `accord audit run`",
         )
     elif found := server.open_ports():
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"embedded store: any user of this machine can use port {', '.join(map(str, found))}: "
             "every object can be copied and deleted there, locked or not",
             "restart `accord run`, which makes the certificate that closes them; if another program uses "
             "these ports, set another [store] embedded_port",
         )
     else:
-        yield DoctorFinding(
-            "ok", "embedded store: its internal ports are closed to the machine's other users"
-        )
+        yield ok("embedded store: its internal ports are closed to the machine's other users")
 
 
 def _able(has: bool, what: str, instead: str) -> DoctorFinding:
@@ -348,30 +319,26 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
     patient.context.open_catalogue()
     late = checkpoint.find_unsigned(patient.now() - LATE)
     if late:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"logs: {len(late)} have entries that are not signed yet, first that of customer {late[0]}",
             "check that the worker is running; `checkpoint.sign_failed` in its log has the reason, and "
             "`accord audit run` names what was changed",
         )
     else:
-        yield DoctorFinding("ok", "logs: every log is signed up to its last entries")
+        yield ok("logs: every log is signed up to its last entries")
 
 
 def log_lock(patient: Patient) -> Iterator[DoctorFinding]:
     """Checkpoints are stored where nobody can delete them."""
     if patient.settings.store.kind == "directory":
-        yield DoctorFinding(
-            "ok", "logs: checkpoints are in the store's folder, where its owner can delete them"
-        )
+        yield ok("logs: checkpoints are in the store's folder, where its owner can delete them")
     elif not _locks(patient):
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             "logs: the store has no object lock: anyone who may write there can delete checkpoints",
             "use a bucket made with object lock, or send checkpoints by mail (`accord audit mail add`)",
         )
     else:
-        yield DoctorFinding("ok", "logs: the store locks checkpoints")
+        yield ok("logs: the store locks checkpoints")
 
 
 def _locks(patient: Patient) -> bool:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from recorder.call import transitions
 from recorder.config import SwitchSettings
 from recorder.errors import ConfigError, SwitchError
-from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient
+from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient, ok, warning, wrong
 from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener, processes_of, user_of
 from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 
@@ -55,20 +55,17 @@ def switch(patient: Patient) -> Iterator[DoctorFinding]:
     with _Connection(settings) as connection:
         status = connection.api(commands.status()).splitlines()
         version = status[1].partition("(")[2].partition(")")[0] if len(status) > 1 else "answers"
-        yield DoctorFinding(
-            "ok", f"switch: {settings.host}:{settings.port}, {version}, {status[0] if status else ''}"
-        )
+        yield ok(f"switch: {settings.host}:{settings.port}, {version}, {status[0] if status else ''}")
         missing = [
             module for module in MODULES if connection.api(commands.module_exists(module)).strip() != "true"
         ]
         for module in missing:
-            yield DoctorFinding(
-                "wrong",
+            yield wrong(
                 f"switch: {module} is not loaded ({MODULES[module]})",
                 f"add it to modules.conf.xml, and run `load {module}`",
             )
         if not missing:
-            yield DoctorFinding("ok", f"switch: has the {len(MODULES)} modules that Accord uses")
+            yield ok(f"switch: has the {len(MODULES)} modules that Accord uses")
 
 
 def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
@@ -82,8 +79,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
         # The answer holds the password: no part of it is ever shown.
         root = ElementTree.fromstring(found)  # noqa: S314  # the switch's own; expat bounds entities
     except ElementTree.ParseError:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             "event socket: the switch does not show its configuration",
             "check listen-ip in event_socket.conf.xml",
         )
@@ -93,7 +89,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
     listens = values.get("listen-ip") or "127.0.0.1"
     behind = values.get("apply-inbound-acl") or "loopback.auto"
     if listens in LOOPBACK:
-        yield DoctorFinding("ok", f"event socket: listens only on {listens}")
+        yield ok(f"event socket: listens only on {listens}")
     else:
         yield DoctorFinding(
             "wrong" if behind in EVERYBODY else "warning",
@@ -101,7 +97,7 @@ def event_socket(patient: Patient) -> Iterator[DoctorFinding]:
             "set listen-ip to 127.0.0.1: whoever logs in there controls every call",
         )
     if values.get("password") == "ClueCon":  # FreeSWITCH's own, known to everybody
-        yield DoctorFinding("wrong", "event socket: it has FreeSWITCH's default password", "set another one")
+        yield wrong("event socket: it has FreeSWITCH's default password", "set another one")
 
 
 def key(patient: Patient) -> Iterator[DoctorFinding]:
@@ -121,10 +117,9 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
                 raise
             there = False
     if there:
-        yield DoctorFinding("ok", "key: the switch has the daemon's key, which identifies its calls")
+        yield ok("key: the switch has the daemon's key, which identifies its calls")
     else:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             "key: the switch does not have this daemon's key, so the daemon asks the switch about each call",
             "check that the daemon is connected (its log: switch.up, switch.key_failed), and that the "
             "switch's esl-allowed-api permits global_setvar",
@@ -138,17 +133,15 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     loaded = loaded_dialplan(patient.settings.switch)
     missing = dialplan_lint.missing_extensions(loaded)
     for name in missing:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"dialplan: the extension {name} is missing",
             "put freeswitch_conf/dialplan/accord.xml beside the switch's dialplan, then reloadxml",
         )
     if not missing:
-        yield DoctorFinding("ok", f"dialplan: has the {len(dialplan_lint.EXTENSIONS)} extensions")
+        yield ok(f"dialplan: has the {len(dialplan_lint.EXTENSIONS)} extensions")
     entries = list(loaded.entries())
     if not entries:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             "dialplan: no extension sends calls to the daemon",
             "copy freeswitch_conf/dialplan/public/00_accord.xml to accord/inbound.xml of the switch's "
             "configuration, include it at the top of the inbound context, then reloadxml",
@@ -158,8 +151,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
         str(patient.settings.node.snapshot_folder.absolute() / INFO_PROMPTS),
     )
     if folder != place:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             f"dialplan: information prompts are looked for in {folder or 'no folder'}",
             "set accord_info_prompts in accord/vars.xml (ACCORD_INFO_PROMPTS in the switch's environment) to "
             f"{place}, then reloadxml",
@@ -170,13 +162,10 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
         here = [port for host, port in entry.addresses if same_host(host, settings.listen_host)]
         if settings.listen_port in here:
             wait = dialplan_lint.wait_limit(entry)
-            yield DoctorFinding(
-                "ok", f"dialplan: context {entry.context} sends calls to this daemon, and waits {wait} s"
-            )
+            yield ok(f"dialplan: context {entry.context} sends calls to this daemon, and waits {wait} s")
         else:
             targets = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
-            yield DoctorFinding(
-                "wrong",
+            yield wrong(
                 f"dialplan: context {entry.context} sends calls to {targets}, but "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
                 SAME_ADDRESS,
@@ -184,8 +173,7 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     bound = dialplan_lint.fixed_announcement_limit(loaded)
     longest = _longest(patient)
     if bound is not None and bound < longest:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"dialplan: announcements are cut off after {bound} s, but the longest needs {longest} s",
             "accord_begin must use +${accord_seconds}, the length that the daemon sets",
         )
@@ -205,10 +193,9 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
     ]
     yield from faults
     if not faults:
-        yield DoctorFinding(
-            "ok",
+        yield ok(
             f"guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states in which an unannounced call "
-            "can be left, the switch stops its recording (checked in the loaded dialplan; no call was made)",
+            "can be left, the switch stops its recording (checked in the loaded dialplan; no call was made)"
         )
 
 
@@ -230,21 +217,17 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
             run_dir = connection.api(commands.global_variable("run_dir")).strip()
     user = _switch_user(run_dir, patient.settings.switch.port)
     if user is not None and not user.may(spool, 3):
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"recording: the switch's user {_name(user.uid)} may not write to {spool}",
             f"put {DROP_IN} into /etc/systemd/system, which starts the switch in Accord's group, run "
             "`systemctl daemon-reload` and restart it; the spool has mode 2770, the folders above it g+x",
         )
         return
     if not sees:
-        yield DoctorFinding(
-            "wrong", f"recording: the switch does not find {spool}", "give it the same path on both"
-        )
+        yield wrong(f"recording: the switch does not find {spool}", "give it the same path on both")
         return
     if user is None:
-        yield DoctorFinding(
-            "warning",
+        yield warning(
             "recording: cannot tell which user the switch runs as",
             "make a test call: `accord status` shows whether its recording grows",
         )
@@ -253,23 +236,19 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
     prompts = node.snapshot_folder / "prompts"
     unread = [each for each in (prompts.glob("*.wav") if prompts.is_dir() else ()) if not user.may(each, 4)]
     if unread:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
             f"run `chmod g+rX` on {prompts} and the folders above it",
         )
     daemon = holder(spool / DAEMON)
     keeper = user_of(daemon.pid) if daemon else None
     if daemon and keeper and user.uid not in {0, keeper.uid} and daemon.umask & 0o020:
-        yield DoctorFinding(
-            "wrong",
+        yield wrong(
             f"recording: the daemon (umask {daemon.umask:03o}) makes folders that {name} may not write to",
             "set UMask=0007 in its unit, or run `umask 0007` before starting it",
         )
     elif not unread:
-        yield DoctorFinding(
-            "ok", f"recording: the switch's user {name} may write to the spool and read the prompts"
-        )
+        yield ok(f"recording: the switch's user {name} may write to the spool and read the prompts")
 
 
 class _Connection:
