@@ -10,7 +10,7 @@ import click
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow
-from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_record, print_result
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
@@ -59,14 +59,7 @@ def list_announcements(context: Context, tenant_name: str) -> None:
 def _record(row: AnnouncementRow) -> Record:
     """An announcement; ``source``: Accord composed it, or it is the tenant's own sound."""
     return {
-        "id": row.id,
-        "tenant": row.tenant,
-        "name": row.name,
-        "version": row.version,
-        "language": row.language,
-        "purposes": row.purposes,
-        "keep_days": row.keep_days,
-        "mode": row.mode,
+        **fields_of(row, "id", "tenant", "name", "version", "language", "purposes", "keep_days", "mode"),
         "source": "own sound" if row.composition is None else "composed",
         "duration_ms": row.duration_ms,
         "text": row.text,

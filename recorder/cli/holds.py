@@ -8,7 +8,7 @@ import click
 
 from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.day import DAY
-from recorder.cli.output import Record, json_option, print_list, print_result
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_result
 from recorder.cli.recording_id import find_recording, recording_argument
 from recorder.cli.tenant_name import find_owner, find_tenant
 from recorder.cli.users import find_user
@@ -48,15 +48,9 @@ def list_holds(context: Context, tenant_name: str | None) -> None:
 def hold_record(row: HoldRow, now: datetime) -> Record:
     """A hold; ``review_due``: the day of its review has come."""
     return {
-        "recording": row.recording,
-        "number": row.number,
-        "tenant": row.tenant,
-        "purposes": row.purposes,
-        "roles": row.roles,
-        "owner": row.owner,
-        "reason": row.reason,
-        "since": row.since,
-        "review_at": row.review_at,
+        **fields_of(
+            row, "recording", "number", "tenant", "purposes", "roles", "owner", "reason", "since", "review_at"
+        ),
         "review_due": row.review_at <= now,
     }
 

@@ -9,7 +9,7 @@ import click
 
 from recorder.catalogue import queries
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.cli.output import Record, json_option, print_list, print_record
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_record
 from recorder.cli.tenant_name import TENANT, find_tenant
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ def line_record(row: LineRow, language_of: Mapping[str, str]) -> Record:
     """A line with its settings, in the words of the options of `accord line set`."""
     notice, keep = row.transfer_notice, row.keep
     return {
-        "id": row.id,
-        "tenant": row.tenant,
-        "number": row.number,
-        "label": row.label,
-        "mode": row.mode,
+        **fields_of(row, "id", "tenant", "number", "label", "mode"),
         "languages": [language_of[each] for each in row.announcements],
         "announcements": row.announcements,
         "timing": dashed(row.timing),
@@ -93,11 +89,7 @@ def line_record(row: LineRow, language_of: Mapping[str, str]) -> Record:
         if keep is None
         else {
             "days": keep.keep_days,
-            "purpose": keep.purpose,
-            "own_words": keep.own_words,
-            "destroy": keep.destroy,
-            "at_start": keep.at_start,
-            "wording": keep.wording,
+            **fields_of(keep, "purpose", "own_words", "destroy", "at_start", "wording"),
         },
         "since": row.since,
     }

@@ -43,6 +43,11 @@ def is_json() -> bool:
     return bool(click.get_current_context().meta.get(_AS_JSON))
 
 
+def fields_of(value: object, *names: str) -> Record:
+    """Some fields of a value, by their own names."""
+    return {name: getattr(value, name) for name in names}
+
+
 def print_json(document: Record) -> None:
     """Print a document, whatever the options."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=1, default=_json_value))

@@ -13,7 +13,7 @@ from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.day import DAY
 from recorder.cli.holds import OPERATOR, REASON, hold_record
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_record, print_result
 from recorder.cli.output_files import write_output
 from recorder.cli.recording_id import find_recording, recording_argument
 from recorder.cli.tenant_name import find_tenant
@@ -98,10 +98,7 @@ def show_recording(context: Context, recording_id: str) -> None:
     row = find_recording(recording_id)
     holds = amendments.holds(row.tenant, row.id)
     more = {
-        "announcement": row.announcement,
-        "announcement_version": row.announcement_version,
-        "restricted": row.restricted,
-        "keep_answer": row.keep_answer,
+        **fields_of(row, "announcement", "announcement_version", "restricted", "keep_answer"),
         "consented_until": dict(row.consented_until),
         "imported": row.import_sha256 is not None,
         "prefix": row.prefix,
@@ -116,22 +113,10 @@ def show_recording(context: Context, recording_id: str) -> None:
 
 def recording_record(row: RecordingRow) -> Record:
     """A recording without the other party of its call."""
-    return {
-        "id": row.id,
-        "tenant": row.tenant,
-        "line": row.line,
-        "number": row.number,
-        "direction": row.direction,
-        "started_at": row.started_at,
-        "duration_ms": row.duration_ms,
-        "announced": row.announced,
-        "purposes": row.purposes,
-        "keep_until": row.keep_until,
-        "stored_at": row.stored_at,
-        "stored_bytes": row.stored_bytes,
-        "erased_at": row.erased_at,
-        "erasure_reason": row.erasure_reason,
-    }
+    return fields_of(
+        row, "id", "tenant", "line", "number", "direction", "started_at", "duration_ms", "announced",
+        "purposes", "keep_until", "stored_at", "stored_bytes", "erased_at", "erasure_reason",
+    )  # fmt: skip
 
 
 @recording.command("withdraw-consent")
@@ -287,13 +272,7 @@ def verify_receipt(context: Context, file: Path, root: Path | None) -> None:
     """Verify a receipt from its file and the root's key alone."""
     public = signing.load_public(root) if root else context.root()
     receipt = receipts.read(file.read_bytes().rstrip(b"\n"), public)
-    record = {
-        "recording": receipt.recording,
-        "tenant": receipt.tenant,
-        "erased_at": receipt.erased_at,
-        "reason": receipt.reason,
-        "complete_from": receipt.complete_from,
-    }
+    record = fields_of(receipt, "recording", "tenant", "erased_at", "reason", "complete_from")
     print_result(record, _sentence(receipt))
 
 

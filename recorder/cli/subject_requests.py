@@ -12,7 +12,7 @@ from recorder.catalogue.records import TenantRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.day import DAY
-from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_record, print_result
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
@@ -48,13 +48,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
 def _record(row: RequestRow, owner: TenantRow) -> Record:
     verified = f"verified by {row.verified_how}" if row.verified_how else "not verified"
     return {
-        "id": row.id,
-        "tenant": row.tenant,
-        "number": row.number,
-        "wants": row.wants,
-        "language": row.language,
-        "received_on": row.received_on,
-        "due_on": row.due_on,
+        **fields_of(row, "id", "tenant", "number", "wants", "language", "received_on", "due_on"),
         "overdue": row.overdue(rules.local_day(owner.time_zone, utc_now())),
         "state": row.closed_how or verified,
         "extension_reason": row.extension_reason,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.cli.output import Record, json_option, print_list, print_record
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_record
 from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.features.provider.service import Customer, describe_customer, list_customers
 
@@ -73,12 +73,7 @@ def tenant_record(tenant_id: str) -> Record:
 def customer_record(row: Customer) -> Record:
     """A tenant; ``leaves_at`` is the day of its departure, planned or past."""
     return {
-        "id": row.tenant.id,
-        "name": row.tenant.name,
-        "language": row.tenant.language,
-        "languages": row.tenant.languages,
-        "time_zone": row.tenant.time_zone,
-        "country": row.tenant.country,
+        **fields_of(row.tenant, "id", "name", "language", "languages", "time_zone", "country"),
         "plan": row.plan,
         "lines": row.lines,
         "people": row.users,

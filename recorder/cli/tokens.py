@@ -7,7 +7,7 @@ import os
 import click
 
 from recorder.cli.confirmation import confirm, confirmation_options
-from recorder.cli.output import Record, json_option, print_list, print_result
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_result
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
@@ -35,13 +35,7 @@ def list_tokens(context: Context, tenant_name: str) -> None:
 
 
 def _record(row: TokenRow) -> Record:
-    return {
-        "id": row.id,
-        "tenant": row.tenant,
-        "name": row.name,
-        "created_at": row.created_at,
-        "revoked_at": row.revoked_at,
-    }
+    return fields_of(row, "id", "tenant", "name", "created_at", "revoked_at")
 
 
 @token.command("create")

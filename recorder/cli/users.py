@@ -16,7 +16,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.line_number import lines_called
-from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.output import Record, fields_of, json_option, print_list, print_record, print_result
 from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import utc_now
 from recorder.domain import names
@@ -119,10 +119,7 @@ def list_users(context: Context, tenant_name: str | None) -> None:
 def _user_record(row: UserRow, numbers: Mapping[str, str]) -> Record:
     """A person; ``numbers`` are the only ones whose calls they see (``None``: all)."""
     return {
-        "id": row.id,
-        "login": row.login,
-        "name": row.name,
-        "role": row.role,
+        **fields_of(row, "id", "login", "name", "role"),
         "numbers": None if row.lines is None else [numbers[each] for each in row.lines],
         "state": "revoked" if row.revoked_at else "active",
         "created_at": row.created_at,

@@ -11,7 +11,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.handover_check import ROOT, HandoverCheck, find_handover_folder
-from recorder.cli.output import Record, is_json, json_option, print_json
+from recorder.cli.output import Record, fields_of, is_json, json_option, print_json
 from recorder.cli.recording_id import find_recording
 from recorder.clock import utc_now
 from recorder.errors import AccordError, CatalogueError
@@ -85,10 +85,7 @@ def _verify_recording(
         "name": name,
         "intact": report.ok,
         "checks": [seals.CHECKS[number] for number in report.checked],
-        "findings": [
-            {"code": each.code, "where": each.where, "message": each.message, "blocks": each.blocks}
-            for each in report.findings
-        ],
+        "findings": [fields_of(each, "code", "where", "message", "blocks") for each in report.findings],
     }
 
 
