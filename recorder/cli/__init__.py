@@ -16,69 +16,29 @@ from recorder.errors import ConfigError
 
 _COMMANDS: Final = {
     "run": LazyCommand("processes", "run", "Run all processes of one machine, and restart them."),
-    "daemon": LazyCommand(
-        "processes",
-        "daemon",
-        "Run the daemon, which announces and records calls.",
-    ),
-    "worker": LazyCommand(
-        "processes",
-        "worker",
-        "Run the worker, which stores and erases recordings.",
-    ),
+    "daemon": LazyCommand("processes", "daemon", "Run the daemon, which announces and records calls."),
+    "worker": LazyCommand("processes", "worker", "Run the worker, which stores and erases recordings."),
     "web": LazyCommand("processes", "web", "Run the panel."),
-    "migrate": LazyCommand(
-        "processes",
-        "migrate",
-        "Create the catalogue, or update its schema.",
-    ),
-    "init": LazyCommand(
-        "init",
-        "init",
-        "Set up this machine: settings, secrets, keys, catalogue.",
-    ),
+    "migrate": LazyCommand("processes", "migrate", "Create the catalogue, or update its schema."),
+    "init": LazyCommand("init", "init", "Set up this machine: settings, secrets, keys, catalogue."),
     "upgrade": LazyCommand("upgrade", "upgrade", "Upgrades to another version of Accord."),
-    "doctor": LazyCommand(
-        "doctor",
-        "doctor",
-        "Check the installation, and advise about each fault.",
-    ),
-    "status": LazyCommand(
-        "status",
-        "status",
-        "Show this node's processes, live calls, spool and disk.",
-    ),
-    "audit": LazyCommand(
-        "audit",
-        "audit",
-        "Verify catalogue, log and recordings; export proofs.",
-    ),
+    "doctor": LazyCommand("doctor", "doctor", "Check the installation, and advise about each fault."),
+    "status": LazyCommand("status", "status", "Show this node's processes, live calls, spool and disk."),
+    "audit": LazyCommand("audit", "audit", "Verify catalogue, log and recordings; export proofs."),
     "rebuild": LazyCommand("rebuild", "rebuild", "Rebuild the catalogue's recordings from the bucket."),
-    "backup": LazyCommand(
-        "backup",
-        "backup",
-        "Back up everything that the bucket does not hold.",
-    ),
-    "restore": LazyCommand(
-        "backup",
-        "restore",
-        "Restore a backup's FILE into an empty catalogue.",
-    ),
+    "backup": LazyCommand("backup", "backup", "Back up everything that the bucket does not hold."),
+    "restore": LazyCommand("backup", "restore", "Restore a backup's FILE into an empty catalogue."),
     "key": LazyCommand("keys", "key", "Keys: root, signing keys and key-encryption key."),
     "store": LazyCommand("store", "store", "The object store of the recordings."),
     "take": LazyCommand("take", "take", "Takes: recorded calls that are not stored yet."),
     "hold": LazyCommand("holds", "hold", "Legal holds: recordings that expiry and deletion skip."),
     "retention": LazyCommand("retention", "retention", "Retention limits: retention shorter than announced."),
     "recording": LazyCommand(
-        "recordings",
-        "recording",
-        "Recordings: list and verify them, amend them, erase them.",
+        "recordings", "recording", "Recordings: list and verify them, amend them, erase them."
     ),
     "tenant": LazyCommand("tenants", "tenant", "Tenants: create, list, show and change them."),
     "offboarding": LazyCommand(
-        "offboarding",
-        "offboarding",
-        "Departures of tenants: export, erasure, receipt.",
+        "offboarding", "offboarding", "Departures of tenants: export, erasure, receipt."
     ),
     "plan": LazyCommand("plans", "plan", "Plans: features, formats and longest retention."),
     "completion": LazyCommand("completion", "completion", "Print the completion script of a shell."),
@@ -87,20 +47,12 @@ _COMMANDS: Final = {
     "token": LazyCommand("tokens", "token", "API tokens: the access of a tenant's own programs."),
     "line": LazyCommand("lines", "line", "Lines: the numbers that are recorded, and their settings."),
     "announcement": LazyCommand(
-        "announcements",
-        "announcement",
-        "Announcements: the spoken notice, and the question.",
+        "announcements", "announcement", "Announcements: the spoken notice, and the question."
     ),
     "prompt": LazyCommand("prompts", "prompt", "Prompts: the sentences that callers hear."),
-    "country": LazyCommand(
-        "country",
-        "country",
-        "Countries: their rules for recordings, not legal advice.",
-    ),
+    "country": LazyCommand("country", "country", "Countries: their rules for recordings, not legal advice."),
     "subject-request": LazyCommand(
-        "subject_requests",
-        "subject_request",
-        "Subject requests: people who ask for their recordings.",
+        "subject_requests", "subject_request", "Subject requests: people who ask for their recordings."
     ),
 }
 
