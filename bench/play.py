@@ -109,11 +109,12 @@ def serve_panel(folder: Path, port: int) -> None:
     from recorder.store.seaweedfs import SeaweedFS
     from tests.house import House
     from web import WebConfig, create_app, serve
+    from web.state import PanelState
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     store = S3Store(SeaweedFS(folder / "seaweedfs", port).bucket())
     house = House(folder, utc_now, os.urandom, store)
-    app = create_app(WebConfig(b"b" * 32, secure_cookies=False), gate=house.gate)
+    app = create_app(PanelState(WebConfig(b"b" * 32, secure_cookies=False), gate=house.gate))
     serve(app, "127.0.0.1", 0, ready=lambda bound_port: print(bound_port, flush=True))
 
 

@@ -56,6 +56,8 @@ from tests.encoder_cache import encode_once
 from tests.entropy import RepeatableEntropy
 from web import WebConfig, create_app
 from web.account import passwords
+from web.login_refusals import LoginRefusals
+from web.state import PanelState
 
 RATE = 8000
 PASSWORD = "two voices, one agreement"
@@ -144,7 +146,8 @@ class House:
     def app(self, config: WebConfig, **more: Any) -> Flask:
         """The panel, with more of its services."""
         parts = {"now": self.clock, "entropy": self.entropy, "changes": self.changes, "factors": self.factors}
-        return create_app(config, gate=self.gate, **parts, **more)
+        refused = LoginRefusals(self.entropy)
+        return create_app(PanelState(config, self.gate, refused=refused, **parts, **more))
 
     def open_catalogue(self) -> None:
         """Migrate the catalogue and open it in this process."""

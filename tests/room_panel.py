@@ -27,10 +27,11 @@ def serve_panel(folder: Path, url: str, port: int, *, secure: bool) -> None:
     from recorder.clock import utc_now
     from tests.house import House
     from web import WebConfig, create_app, serve
+    from web.state import PanelState
 
     house = House(folder, utc_now, os.urandom, url=url)
     config = WebConfig(SECRET, secure_cookies=secure, proxies=1)
-    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
+    app = create_app(PanelState(config, gate=house.gate, changes=house.changes, factors=house.factors))
     serve(app, "127.0.0.1", port, ready=lambda port: print(port, flush=True))
 
 

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-
 from flask import Flask
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 
-from recorder.catalogue import ping
-from recorder.clock import Now, utc_now
-from recorder.features.access_log.verification import EntryProofs
-from recorder.features.branding.service import CurrentBranding
-from recorder.features.tenants.number_proof import NumberProofs
-from recorder.features.tenants.registration import Registration
-from recorder.health import Check, Readiness
-from recorder.identity.second_factors import SecondFactorService
-from recorder.ids import Entropy
-from recorder.lifecycle.amendment_service import Changes
-from recorder.mail.outbox import Outbox
-from recorder.prompts.composer import SHIPPED
-from recorder.prompts.sound_sources import Sources
-from recorder.verification_calls.policy import CallPolicy
 from web import (
     access_log,
     account,
     api,
     brand,
+    branding,
     call_list,
     compliance,
     design,
@@ -45,6 +29,7 @@ from web import (
     offboarding,
     playback,
     provider,
+    registration,
     retention,
     rooms,
     security,
@@ -54,57 +39,25 @@ from web import (
     uploads,
     usage,
 )
-from web import (
-    branding as branding_pages,
-)
-from web import (
-    registration as registration_pages,
-)
 from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import encode_query
 from web.assets import Assets
-from web.config import WebConfig
 from web.cookies import cookie_name
 from web.disputes import access as guest_access
-from web.login_refusals import LoginRefusals
 from web.provider import access as provider_access
 from web.proxies import trust_proxies
 from web.request_reader import MAX_BODY
-from web.state import PanelGateInterface
 from web.text import labels
 
 
-def create_app(
-    config: WebConfig,
-    *,
-    gate: PanelGateInterface,
-    now: Now = utc_now,
-    entropy: Entropy = os.urandom,
-    checks: Mapping[str, Check] | None = None,
-    changes: Changes | None = None,
-    factors: SecondFactorService | None = None,
-    outbox: Outbox | None = None,
-    sources: Sources = SHIPPED,
-    registration: Registration | None = None,
-    proofs: EntryProofs | None = None,
-    number_proofs: NumberProofs | None = None,
-    call_policy: CallPolicy = CallPolicy(),  # noqa: B008 - frozen
-    branding: CurrentBranding | None = None,
-) -> Flask:
+def create_app(panel: state.PanelState) -> Flask:
     """The panel as a WSGI application.
 
-    The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`). ``gate``
-    is the only source of audio.  ``checks`` are those of ``/readyz`` beside, or in place of, the
-    catalogue's.  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
-    ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
-    none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
-    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences,
-    ``registration`` creates customers who register (``None``: nobody can), ``number_proofs`` calls the
-    numbers that they add (``None``: the provider adds them).  ``branding`` is what operators set of the
-    provider's presentation (``None``: the settings alone apply).  Raises ``ValueError`` for a language
-    without a translation.
+    The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`). Raises
+    ``ValueError`` for a language without a translation.
     """
+    config = panel.config
     app = errors.PanelApp(__name__)
     app.config.update(
         SECRET_KEY=config.secret_key,
@@ -129,23 +82,7 @@ def create_app(
     # No path of ours contains "//", and redirecting to the merged path would trust the request's Host header.
     app.url_map.merge_slashes = False
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.extensions[state.KEY] = state.PanelState(
-        config,
-        gate,
-        now,
-        entropy,
-        Readiness({"catalogue": ping.ping, **(checks or {})}),
-        LoginRefusals(entropy),
-        changes,
-        factors=factors,
-        outbox=outbox or Outbox(),
-        sources=sources,
-        registration=registration,
-        proofs=proofs,
-        number_proofs=number_proofs,
-        call_policy=call_policy,
-        branding=branding,
-    )
+    app.extensions[state.KEY] = panel
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
     Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
@@ -169,8 +106,7 @@ def create_app(
         account, first_day, call_list, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
         notes, notifications, brand, help, provider, disputes, rooms,
+        branding, registration,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
-    app.register_blueprint(branding_pages.blueprint)
-    app.register_blueprint(registration_pages.blueprint)
     return app

@@ -6,6 +6,7 @@ outside the request, so that response times do not reveal which log-ins exist.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import gevent
@@ -30,7 +31,7 @@ MAX_PENDING = 1000
 class LoginRefusals:
     """The refusals of this process that are not in the log yet."""
 
-    def __init__(self, entropy: Entropy) -> None:
+    def __init__(self, entropy: Entropy = os.urandom) -> None:
         self._entropy = entropy
         self._pending: dict[str, tuple[UserRow, datetime]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,11 +13,11 @@ from typing import Protocol, TypeVar, cast
 from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from recorder.catalogue import queries
+from recorder.catalogue import ping, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
-from recorder.clock import Now
+from recorder.clock import Now, utc_now
 from recorder.domain.roles import ADMIN, GUESTS, PROVIDER_ROLES
 from recorder.errors import AccordError, RetentionError
 from recorder.fault_log import FaultLog
@@ -56,14 +57,23 @@ class PanelGateInterface(GateInterface, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """The arguments of :func:`web.create_app`, and what is built from them."""
+    """What a panel works with. ``gate`` is the only source of audio; ``readiness`` has the checks of
+    ``/readyz``.
+
+    ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without ``factors``, nobody who
+    ever had a second factor can log in.  ``outbox`` queues mail to people; by default none is sent, and pages
+    show the links.  ``sources`` are those of the sound of sentences.  ``registration`` creates customers who
+    register (``None``: nobody can).  ``proofs`` shows how an entry of the access log is checked; ``None``
+    where the store is not at hand.  ``number_proofs`` calls the numbers that customers add (``None``: the
+    provider adds them).  ``branding`` is what operators set of the provider's presentation (``None``: the
+    settings alone apply)."""
 
     config: WebConfig
     gate: PanelGateInterface
-    now: Now
-    entropy: Entropy
-    readiness: Readiness
-    refused: LoginRefusals
+    now: Now = utc_now
+    entropy: Entropy = os.urandom
+    readiness: Readiness = field(default_factory=lambda: Readiness({"catalogue": ping.ping}))
+    refused: LoginRefusals = field(default_factory=LoginRefusals)
     changes: Changes | None = None
     outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None

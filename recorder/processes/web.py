@@ -16,6 +16,7 @@ from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
+from recorder.health import Readiness
 from recorder.identity.breached_passwords import check_list
 from recorder.identity.second_factors import SecondFactorService
 from recorder.identity.tenants import rename_provider
@@ -35,6 +36,7 @@ from web.brand import apply_branding
 from web.config import Brand, SupportContact, WebConfig
 from web.health import status_source
 from web.server import serve
+from web.state import PanelState
 
 SHORTEST_CODE = 8
 """Characters of the code with which new customers register."""
@@ -51,7 +53,7 @@ def run(context: Context) -> None:
     branding = CurrentBranding(context.trust(), utc_now)
     rename_provider(apply_branding(brand, branding()).name, now=utc_now(), entropy=os.urandom)
     sources, secret = open_sources(context.settings.prompts), SecretCheck(context.web_secret())
-    app = create_app(
+    panel = PanelState(
         WebConfig(
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
@@ -83,17 +85,20 @@ def run(context: Context) -> None:
         number_proofs=open_number_proofs(context, sources),
         call_policy=context.call_policy(),
         branding=branding,
-        checks={
-            **CatalogueChecks(
-                {
-                    "keys": partial(check_keyring, context.keyring(), context.settings.keys_folder),
-                    "secret": secret,
-                }
-            ).checks(),
-            "store": StorePing(object_store.probe(context.settings)),
-            "panel_key": partial(check_signing_key, signer, PANEL_USES, context.trust(), utc_now),
-        },
+        readiness=Readiness(
+            {
+                **CatalogueChecks(
+                    {
+                        "keys": partial(check_keyring, context.keyring(), context.settings.keys_folder),
+                        "secret": secret,
+                    }
+                ).checks(),
+                "store": StorePing(object_store.probe(context.settings)),
+                "panel_key": partial(check_signing_key, signer, PANEL_USES, context.trust(), utc_now),
+            }
+        ),
     )
+    app = create_app(panel)
     neighbours = AllowedClients(str(network) for network in metrics.allow)
     stop = serve_in_thread(status_source(app, neighbours), metrics.host, metrics.web_port)
     try:

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.unit.web.test_route_access import LINES
 from web import WebConfig, create_app
+from web.state import PanelState
 
 STATES = (
     "retention",
@@ -46,7 +47,7 @@ needs a query: it is among :data:`STATES`."""
 def page_paths() -> dict[str, str]:
     """The path of each page that an admin opens by its address alone, by endpoint; files have a suffix."""
     admins = {line.endpoint for line in LINES if line.method == "GET" and line.who & {"admin", "people"}}
-    rules = create_app(WebConfig(secret_key=bytes(32)), gate=None).url_map.iter_rules()
+    rules = create_app(PanelState(WebConfig(secret_key=bytes(32)), gate=None)).url_map.iter_rules()
     return {
         rule.endpoint: rule.rule
         for rule in rules

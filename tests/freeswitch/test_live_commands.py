@@ -32,6 +32,7 @@ from tests.freeswitch.test_feature_codes import (
 )
 from tests.house import PASSWORD, House, _hashed
 from web import WebConfig, create_app
+from web.state import PanelState
 
 TENANT, TOKEN = "t1", "accord_only-for-this-test"
 TOKEN_IN_PAGE = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
@@ -85,7 +86,9 @@ def clients(daemon: Rig, tmp_path: Path) -> Iterator[CommandClients]:
     api_tokens.create(TENANT, name="till", token_sha256=hashed, **signed)
     relay = LiveCallRelay("test", daemon.spool, house.root_public)
     relay.start()
-    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
+    app = create_app(
+        PanelState(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, changes=house.changes)
+    )
     yield CommandClients(app.test_client())
     relay.stop()
     house.close()

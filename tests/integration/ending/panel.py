@@ -12,6 +12,7 @@ from flask import Flask
 
 from web import WebConfig, create_app
 from web.server import serve
+from web.state import PanelState
 
 large = Flask(__name__)
 
@@ -25,6 +26,6 @@ def much() -> object:
     return large.response_class(pieces(), headers={"Content-Length": "16000000"})
 
 
-app = create_app(WebConfig(secret_key=b"k" * 32, secure_cookies=False), gate=None)  # type: ignore[arg-type]
+app = create_app(PanelState(WebConfig(secret_key=b"k" * 32, secure_cookies=False), gate=None))  # type: ignore[arg-type]
 app.wsgi_app = large.wsgi_app  # type: ignore[method-assign]
 serve(app, "127.0.0.1", int(sys.argv[1]))

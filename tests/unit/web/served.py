@@ -14,6 +14,7 @@ from pathlib import Path
 from recorder.clock import utc_now
 from tests.house import House
 from web import WebConfig, create_app, request_reader, serve
+from web.state import PanelState
 
 
 def main(folder: Path, limit: float = 0, proxies: int = 0) -> None:
@@ -22,7 +23,7 @@ def main(folder: Path, limit: float = 0, proxies: int = 0) -> None:
     if limit:
         request_reader.HEAD_TIMEOUT = request_reader.BODY_TIMEOUT = request_reader.SEND_TIMEOUT = limit
     house = House(folder, utc_now, os.urandom)
-    app = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=proxies), gate=house.gate)
+    app = create_app(PanelState(WebConfig(b"k" * 32, secure_cookies=False, proxies=proxies), gate=house.gate))
 
     def slow() -> Iterator[bytes]:
         for _ in range(10):

@@ -20,7 +20,7 @@ from tests.unit.web.conftest import Browser
 from web import WebConfig, create_app
 from web.account.devices import BROWSERS, SYSTEMS
 from web.language import NAMES
-from web.state import KEY
+from web.state import KEY, PanelState
 
 NEW = "seven quiet lanterns rowing north"
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -237,7 +237,7 @@ def test_limits_of_a_session_are_settings(house, clock, browser):
     config = WebConfig(
         b"k" * 32, secure_cookies=False, idle=timedelta(minutes=10), longest=timedelta(minutes=25)
     )
-    app = create_app(config, gate=house.gate, now=clock, factors=house.factors)
+    app = create_app(PanelState(config, gate=house.gate, now=clock, factors=house.factors))
     visit = Browser(app.test_client())
     visit.log_in("claire")
     clock.forward(minutes=9)

@@ -14,6 +14,7 @@ from recorder.features.branding.logo import read_logo
 from recorder.seal.branding import LONGEST_LOGO
 from web import create_app
 from web.config import Brand
+from web.state import PanelState
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 
@@ -21,7 +22,7 @@ PIXEL = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture
 def branded(house, clock, entropy, config):
     brand = Brand("Telco <Nord>", ("image/png", PIXEL), "#003366", "#99ccff")
-    app = create_app(replace(config, brand=brand), gate=house.gate, now=clock, entropy=entropy)
+    app = create_app(PanelState(replace(config, brand=brand), gate=house.gate, now=clock, entropy=entropy))
     return app.test_client()
 
 

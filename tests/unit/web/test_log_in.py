@@ -22,7 +22,7 @@ from tests.unit.web.conftest import Browser
 from web import create_app
 from web.account import limits, passwords
 from web.addresses import local_path
-from web.state import KEY
+from web.state import KEY, PanelState
 
 pytestmark = pytest.mark.usefixtures("bakery")
 
@@ -224,7 +224,7 @@ def test_limits_are_shared_and_outlast_processes(browser, house, clock, config):
     """Another panel process, or a restarted one: it shares only the catalogue."""
     for n in range(10):
         assert browser().log_in("claire", f"guess {n}").status_code == 422
-    again = create_app(config, gate=house.gate, now=clock)
+    again = create_app(PanelState(config, gate=house.gate, now=clock))
     assert Browser(again.test_client()).log_in("claire").status_code == 429
     with connected():
         rows = list(ThrottleTable.select())

@@ -17,6 +17,7 @@ from recorder.lifecycle import amendment_service, amendments, erasure_receipt, e
 from recorder.seal import canonical_json, signed_document
 from recorder.seal.amendment import By
 from web import WebConfig, create_app
+from web.state import PanelState
 from web.text import errors
 from web.text import retention as retention_text
 
@@ -318,7 +319,9 @@ def test_every_retention_error_has_a_sentence() -> None:
 def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entropy) -> None:
     from .conftest import Browser
 
-    app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, now=clock, entropy=entropy)
+    app = create_app(
+        PanelState(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, now=clock, entropy=entropy)
+    )
     paul = Browser(app.test_client())
     paul.log_in("paul")
     answer = paul.get(page(call))

@@ -24,7 +24,7 @@ from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app
 from web.account.passwords import hash_password
-from web.state import KEY
+from web.state import KEY, PanelState
 
 pytestmark = pytest.mark.usefixtures("bakery")
 
@@ -310,7 +310,7 @@ def test_app_survives_a_change_of_the_customers_key(claire, clock, house, bakery
 
 
 def test_panel_without_the_service_lets_nobody_past_the_second_step(claire, config, house, clock, browser):
-    other = create_app(config, gate=house.gate, now=clock)
+    other = create_app(PanelState(config, gate=house.gate, now=clock))
     assert Browser(other.test_client()).log_in("claire").status_code == 422
     assert Browser(other.test_client()).log_in("paul").status_code == 303
 

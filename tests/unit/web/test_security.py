@@ -17,6 +17,7 @@ from recorder.status_server import AllowedClients
 from recorder.store.contract import Unreachable
 from tests.house import PASSWORD
 from web import WebConfig, create_app, health
+from web.state import PanelState
 
 ROOT = Path(web.__file__).parent
 
@@ -62,7 +63,7 @@ def test_pages_have_no_inline_code_or_style():
 
 
 def test_secure_cookies_have_the_host_prefix(house, bakery, clock, entropy):
-    app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock, entropy=entropy)
+    app = create_app(PanelState(WebConfig(b"k" * 32), gate=house.gate, now=clock, entropy=entropy))
     client = app.test_client()
     page = client.get("/login", base_url="https://panel.example")
     token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', page.text).group(1)
@@ -84,7 +85,9 @@ def test_trusts_forwarding_headers_of_configured_proxies_only(house, bakery, clo
     direct = browser()
     for n in range(11):
         direct.client.post("/login", headers={"X-Forwarded-For": f"198.51.100.{n}"})
-    behind = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=1), gate=house.gate, now=clock)
+    behind = create_app(
+        PanelState(WebConfig(b"k" * 32, secure_cookies=False, proxies=1), gate=house.gate, now=clock)
+    )
     addresses = []
     behind.add_url_rule(
         "/seen", view_func=lambda: addresses.append(web.account.limits.client_network()) or ""
@@ -113,7 +116,7 @@ FORGED = {
 )  # fmt: skip
 def test_removes_forwarding_headers_of_strangers(house, clock, proxies, networks, peer, is_proxy):
     config = WebConfig(b"k" * 32, proxies=proxies, proxy_networks=networks)
-    app = create_app(config, gate=house.gate, now=clock)
+    app = create_app(PanelState(config, gate=house.gate, now=clock))
     addresses = []
     app.add_url_rule(
         "/seen", view_func=lambda: addresses.append((web.account.limits.client_network(), request.url)) or ""
@@ -129,7 +132,7 @@ def test_removes_forwarding_headers_of_strangers(house, clock, proxies, networks
     "path", ["/login", "/nowhere", "/static/accord.css", "/static/none", "/healthz", "/api/v1/none"]
 )
 def test_secure_panel_sends_strict_transport_security(house, clock, path):
-    app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock)
+    app = create_app(PanelState(WebConfig(b"k" * 32), gate=house.gate, now=clock))
     headers = app.test_client().get(path, base_url="https://panel.example").headers
     assert int(headers["Strict-Transport-Security"].removeprefix("max-age=").partition(";")[0]) >= 31536000
 

@@ -30,6 +30,7 @@ from recorder.switch import conference_events
 from web import WebConfig, create_app
 from web.language import NAMES, zone_name
 from web.playback.view_model import SUPERVISOR_KINDS
+from web.state import PanelState
 from web.text import errors, formats
 from web.text.sentences import COUNTS, OTHERWISE, SENTENCES, variant
 
@@ -321,7 +322,7 @@ def test_formats_singular_and_plural(app, language):
 def test_unknown_language_is_refused_at_start(house, monkeypatch, language):
     monkeypatch.setitem(NAMES, "es", "Español")  # a name without a translation
     with pytest.raises(ValueError, match="not translated"):
-        create_app(WebConfig(b"k" * 32, languages=("en", language)), gate=house.gate)
+        create_app(PanelState(WebConfig(b"k" * 32, languages=("en", language)), gate=house.gate))
 
 
 def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
