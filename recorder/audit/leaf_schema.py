@@ -104,6 +104,18 @@ class RowStatement:
         }
 
 
+def _about(
+    model: type[Table],
+    which: str | Callable[[Body], str | None],
+    columns: Mapping[str, Columns],
+    makes: bool = True,
+) -> dict[str, RowStatement]:
+    """The statements of several kinds of leaf about rows of a table, which the field ``which`` of their
+    bodies names."""
+    find = _id(which) if isinstance(which, str) else which
+    return {kind: RowStatement(model, find, each, makes) for kind, each in columns.items()}
+
+
 OWN_TENANT: Final = ""
 """Stands for the id of the leaf's own tenant."""
 
@@ -193,12 +205,8 @@ def _access(body: Body) -> Mapping[str, Any]:
     return {"role": body["role"], "lines": None if body["all_lines"] else body["lines"]}
 
 
-def _ended_invitation(outcome: str) -> RowStatement:
-    return RowStatement(
-        InvitationTable,
-        _id("invitation"),
-        _set(ended_at=LEAF_TIME, outcome=outcome, address="", name="", statement=None),
-    )
+def _ended_invitation(outcome: str) -> Columns:
+    return _set(ended_at=LEAF_TIME, outcome=outcome, address="", name="", statement=None)
 
 
 _INVITATION: Final = _all(_access, _digests(statement="statement_sha256"))
@@ -215,6 +223,8 @@ _ANNOUNCEMENT: Final = _all(
         composed="composed_sha256",
     ),
 )  # fmt: skip
+
+_SETTING: Final = _all(_same("number"), _digests(statement="statement_sha256"))
 
 _KEY: Final = _digests(wrapped_key="key_sha256")
 
@@ -236,222 +246,179 @@ def _verification_calls(use: str) -> dict[str, RowStatement]:
     )
     attempt = _all(_same("tries"), lambda body: {"code_hash": None} if body["correct"] else {})
     columns = {ORDERED: order, CREATED: creation, TRIED: attempt, CALLED: _same("outcome")}
-    return {
-        f"{use}.{kind}": RowStatement(VerificationCallTable, _id("call"), each)
-        for kind, each in columns.items()
-    }
+    return _about(VerificationCallTable, "call", {f"{use}.{kind}": each for kind, each in columns.items()})
 
 
 STATEMENTS: Final[Mapping[str, RowStatement]] = {
-    "tenant.created": RowStatement(
-        TenantTable,
-        _id("tenant"),
-        _all(
+    **_about(TenantTable, "tenant", {
+        "tenant.created": _all(
             _same("name", "country", "language", "languages", "time_zone", "plan"),
             _set(created_at=LEAF_TIME, log_epoch=1),
             _KEY,
         ),
-    ),
-    "tenant.changed": RowStatement(TenantTable, _id("tenant"), _same("name", "language")),
-    "tenant.country_changed": RowStatement(TenantTable, _id("tenant"), _same("country")),
-    "tenant.plan_changed": RowStatement(TenantTable, _id("tenant"), _same("plan")),
-    "tenant.key_wrapped": RowStatement(TenantTable, _own, _KEY),
-    "tenant.key_changed": RowStatement(TenantTable, _own, _KEY),
-    "tenant.key_destroyed": RowStatement(TenantTable, _own, _set(wrapped_key="")),
-    "log.restarted": RowStatement(TenantTable, _own, _same(log_epoch="epoch")),
-    "user.created": RowStatement(
-        UserTable,
-        _id("user"),
-        _all(_set(lines=None, revoked_at=None, created_at=LEAF_TIME), _same("role", "lines"), _signs_in),
-    ),
-    PROFILE: RowStatement(UserTable, _id("user"), _same(PROFILE_SHA256)),
-    "user.password_changed": RowStatement(UserTable, _id("user"), _signs_in),
-    CHANGED: RowStatement(
-        SecondFactorTable, _id("user"), _all(_same("number"), _digests(statement="statement_sha256"))
-    ),
-    RULE_CHANGED: RowStatement(
-        SignInRuleTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
-    ),
-    branding.CHANGED: RowStatement(
-        BrandingTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
-    ),
-    download_permission.CHANGED: RowStatement(
-        DownloadPermissionTable,
-        _id("user"),
-        _all(_same("number"), _digests(statement="statement_sha256")),
-    ),
-    REQUESTED: RowStatement(
-        FactorResetTable,
-        _id("request"),
-        _all(
+        "tenant.changed": _same("name", "language"),
+        "tenant.country_changed": _same("country"),
+        "tenant.plan_changed": _same("plan"),
+    }),
+    **_about(TenantTable, _own, {
+        "tenant.key_wrapped": _KEY,
+        "tenant.key_changed": _KEY,
+        "tenant.key_destroyed": _set(wrapped_key=""),
+        "log.restarted": _same(log_epoch="epoch"),
+    }),
+    **_about(UserTable, "user", {
+        "user.created": _all(
+            _set(lines=None, revoked_at=None, created_at=LEAF_TIME),
+            _same("role", "lines"),
+            _signs_in,
+        ),
+        PROFILE: _same(PROFILE_SHA256),
+        "user.password_changed": _signs_in,
+        users.LOGIN_CHANGED: _signs_in,
+        users.ACCESS_CHANGED: _access,
+        "user.revoked": _set(revoked_at=LEAF_TIME),
+    }),
+    **_about(SecondFactorTable, "user", {CHANGED: _SETTING}),
+    **_about(SignInRuleTable, _own, {RULE_CHANGED: _SETTING}),
+    **_about(BrandingTable, _own, {branding.CHANGED: _SETTING}),
+    **_about(DownloadPermissionTable, "user", {download_permission.CHANGED: _SETTING}),
+    **_about(FactorResetTable, "request", {
+        REQUESTED: _all(
             _same(user_id="user", requested_by="actor"),
             _digests(statement="statement_sha256"),
             _set(requested_at=LEAF_TIME, ended_at=None),
         ),
-    ),
-    ENDED: RowStatement(FactorResetTable, _id("request"), _set(ended_at=LEAF_TIME), makes=False),
-    users.LOGIN_CHANGED: RowStatement(UserTable, _id("user"), _signs_in),
-    users.ACCESS_CHANGED: RowStatement(UserTable, _id("user"), _access),
-    "user.revoked": RowStatement(UserTable, _id("user"), _set(revoked_at=LEAF_TIME)),
-    invitations.CREATED: RowStatement(
-        InvitationTable,
-        _id("invitation"),
-        _all(_INVITATION, _set(created_at=LEAF_TIME, ended_at=None, outcome=None)),
-    ),
-    invitations.RENEWED: RowStatement(InvitationTable, _id("invitation"), _INVITATION),
-    invitations.WITHDRAWN: _ended_invitation("withdrawn"),
-    invitations.ACCEPTED: _ended_invitation("accepted"),
-    "session.opened": RowStatement(
-        SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=LEAF_TIME))
-    ),
-    "session.closed": RowStatement(SessionTable, _id("session"), _set(ended_at=LEAF_TIME), makes=False),
-    "token.created": RowStatement(
-        ApiTokenTable,
-        _id("token"),
-        _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=LEAF_TIME)),
-    ),
-    "token.revoked": RowStatement(ApiTokenTable, _id("token"), _set(revoked_at=LEAF_TIME)),
-    "recipient.added": RowStatement(
-        RecipientTable, _id("recipient"), _all(_same("address"), _set(until=None, since=LEAF_TIME))
-    ),
-    "recipient.removed": RowStatement(RecipientTable, _id("recipient"), _set(until=LEAF_TIME)),
-    "announcement.created": RowStatement(AnnouncementTable, _id("announcement"), _ANNOUNCEMENT),
-    "line.created": RowStatement(
-        LineTable,
-        _id("line"),
-        _all(_LINE, _digits, _set(until=None, since=LEAF_TIME, **{KEEPS: None, DELETES: None})),
-    ),
-    "line.changed": RowStatement(LineTable, _id("line"), _LINE),
-    "line.ended": RowStatement(LineTable, _id("line"), _set(until=LEAF_TIME)),
-    rules.RECEIVED: RowStatement(
-        SubjectRequestTable,
-        _id("request"),
-        _all(
+    }),
+    **_about(FactorResetTable, "request", {ENDED: _set(ended_at=LEAF_TIME)}, makes=False),
+    **_about(InvitationTable, "invitation", {
+        invitations.CREATED: _all(_INVITATION, _set(created_at=LEAF_TIME, ended_at=None, outcome=None)),
+        invitations.RENEWED: _INVITATION,
+        invitations.WITHDRAWN: _ended_invitation("withdrawn"),
+        invitations.ACCEPTED: _ended_invitation("accepted"),
+    }),
+    **_about(SessionTable, "session", {
+        "session.opened": _all(_same("token_sha256", user_id="user"), _set(created_at=LEAF_TIME)),
+    }),
+    **_about(SessionTable, "session", {"session.closed": _set(ended_at=LEAF_TIME)}, makes=False),
+    **_about(ApiTokenTable, "token", {
+        "token.created": _all(_same("token_sha256", "name"), _set(revoked_at=None, created_at=LEAF_TIME)),
+        "token.revoked": _set(revoked_at=LEAF_TIME),
+    }),
+    **_about(RecipientTable, "recipient", {
+        "recipient.added": _all(_same("address"), _set(until=None, since=LEAF_TIME)),
+        "recipient.removed": _set(until=LEAF_TIME),
+    }),
+    **_about(AnnouncementTable, "announcement", {"announcement.created": _ANNOUNCEMENT}),
+    **_about(LineTable, "line", {
+        "line.created": _all(
+            _LINE,
+            _digits,
+            _set(until=None, since=LEAF_TIME, **{KEEPS: None, DELETES: None}),
+        ),
+        "line.changed": _LINE,
+        "line.ended": _set(until=LEAF_TIME),
+    }),
+    **_about(SubjectRequestTable, "request", {
+        rules.RECEIVED: _all(
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
             _or_none(entered_by="actor"),
             _number,
-            _set(entered_at=LEAF_TIME, extended_at=None, extension_reason=None, vouched_at=None,
-                 vouched_by=None, vouched_statement=None,
-                verified_at=None, verified_how=None, verified_by=None,
-                 verified_statement=None,
-                 closed_at=None, closed_how=None, exported_at=None),
+            _set(
+                entered_at=LEAF_TIME, extended_at=None, extension_reason=None, vouched_at=None,
+                vouched_by=None, vouched_statement=None, verified_at=None, verified_how=None,
+                verified_by=None, verified_statement=None, closed_at=None, closed_how=None,
+                exported_at=None,
+            ),
         ),
-    ),
-    rules.EXTENDED: RowStatement(
-        SubjectRequestTable,
-        _id("request"),
-        _all(_same("due_on"), _digests(extension_reason="reason_sha256"), _set(extended_at=LEAF_TIME)),
-    ),
-    rules.VOUCHED: RowStatement(SubjectRequestTable, _id("request"), _vouched),
-    rules.PROVED: RowStatement(
-        SubjectRequestTable,
-        _id("request"),
-        _all(_same(verified_how="how"), _or_none(verified_by="actor"), _set(verified_at=LEAF_TIME)),
-    ),
-    rules.CLOSED: RowStatement(
-        SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
-    ),
-    rules.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
+        rules.EXTENDED: _all(
+            _same("due_on"),
+            _digests(extension_reason="reason_sha256"),
+            _set(extended_at=LEAF_TIME),
+        ),
+        rules.VOUCHED: _vouched,
+        rules.PROVED: _all(
+            _same(verified_how="how"),
+            _or_none(verified_by="actor"),
+            _set(verified_at=LEAF_TIME),
+        ),
+        rules.CLOSED: _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME)),
+        rules.EXPORTED: _set(exported_at=LEAF_TIME),
+    }),
     **{kind: each for use in OPENINGS for kind, each in _verification_calls(use).items()},
-    reviews.LOOKED_AT: RowStatement(
-        ReviewTable,
-        _review,
-        _all(
+    **_about(ReviewTable, _review, {
+        reviews.LOOKED_AT: _all(
             _same(request_id="request", recording_id="recording"),
-            _set(given=None, withheld_reason=None, decided_at=None, decided_by=None, exported_at=None,
-                 erased_at=None, kept_reason=None, kept_until=None),
+            _set(
+                given=None, withheld_reason=None, decided_at=None, decided_by=None, exported_at=None,
+                erased_at=None, kept_reason=None, kept_until=None,
+            ),
         ),
-    ),
-    reviews.REVIEWED: RowStatement(
-        ReviewTable,
-        _review,
-        _all(
+        reviews.REVIEWED: _all(
             _same("given"),
             _or_none(withheld_reason="reason", decided_by="actor"),
             _set(decided_at=LEAF_TIME),
         ),
-    ),
-    reviews.EXPORTED: RowStatement(ReviewTable, _review, _set(exported_at=LEAF_TIME)),
-    reviews.ERASED: RowStatement(
-        ReviewTable, _review, _set(erased_at=LEAF_TIME, kept_reason=None, kept_until=None)
-    ),
-    reviews.KEPT: RowStatement(
-        ReviewTable,
-        _review,
-        _all(_or_none(kept_reason="reason"), _times(kept_until="until"), _set(erased_at=None)),
-    ),
-    "recording.stored": RowStatement(
-        RecordingTable, _id("recording"), _same("manifest_sha256", "announced", "import_sha256")
-    ),
-    "recording.rebuilt": RowStatement(RecordingTable, _id("recording"), _same("manifest_sha256")),
-    "recording.erased": RowStatement(
-        RecordingTable, _id("recording"), _all(_same(erasure_reason="reason"), _set(erased_at=ANY_VALUE))
-    ),
-    "recording.amended": RowStatement(AmendmentTable, _amendment, _same("number", "sha256", "kind")),
-    "call.not_recorded": RowStatement(
-        NotRecordedTable,
-        _id("recording"),
-        _all(
+        reviews.EXPORTED: _set(exported_at=LEAF_TIME),
+        reviews.ERASED: _set(erased_at=LEAF_TIME, kept_reason=None, kept_until=None),
+        reviews.KEPT: _all(_or_none(kept_reason="reason"), _times(kept_until="until"), _set(erased_at=None)),
+    }),
+    **_about(RecordingTable, "recording", {
+        "recording.stored": _same("manifest_sha256", "announced", "import_sha256"),
+        "recording.rebuilt": _same("manifest_sha256"),
+        "recording.erased": _all(_same(erasure_reason="reason"), _set(erased_at=ANY_VALUE)),
+    }),
+    **_about(AmendmentTable, _amendment, {"recording.amended": _same("number", "sha256", "kind")}),
+    **_about(NotRecordedTable, "recording", {
+        "call.not_recorded": _all(
             _same("reason", "number", "direction", "node", "external_kind", "external_value", line_id="line"),
             _times(started_at="started_at", ended_at="ended_at", quarantined_until="quarantined_until"),
             _set(listed_at=LEAF_TIME),
         ),
-    ),
-    "command.requested": RowStatement(
-        LiveCommandTable,
-        _id("command"),
-        _all(_same("action", call_id="call", by_kind="by", by_id="actor"), _set(requested_at=LEAF_TIME)),
-    ),
-    "command.answered": RowStatement(
-        LiveCommandTable,
-        _id("command"),
-        _all(_same("action", "outcome", call_id="call"), _set(answered_at=LEAF_TIME)),
-        makes=False,
-    ),
-    "grant.given": RowStatement(
-        GrantTable,
-        _id("grant"),
-        _all(
+    }),
+    **_about(LiveCommandTable, "command", {
+        "command.requested": _all(
+            _same("action", call_id="call", by_kind="by", by_id="actor"),
+            _set(requested_at=LEAF_TIME),
+        ),
+    }),
+    **_about(LiveCommandTable, "command", {
+        "command.answered": _all(_same("action", "outcome", call_id="call"), _set(answered_at=LEAF_TIME)),
+    }, makes=False),
+    **_about(GrantTable, "grant", {
+        "grant.given": _all(
             _same("purpose", "manifest_sha256", user_id="user", recording_id="recording"),
             lambda body: {"session_id": ValueOrNone(body["session"] or None)} if "session" in body else {},
             _set(granted_at=LEAF_TIME),
         ),
-    ),
-    "usage.counted": RowStatement(
-        UsageTable,
-        _id("usage"),
-        _all(
+    }),
+    **_about(UsageTable, "usage", {
+        "usage.counted": _all(
             _same("day", "part", "time_zone", "calls", "duration_ms", "bytes", "through"),
             _digests(lines="lines_sha256"),
             _times(until="until"),
             _set(counted_at=LEAF_TIME),
         ),
-    ),
-    ADDED: RowStatement(
-        NoteTable,
-        _id("note"),
-        _all(
+    }),
+    **_about(NoteTable, "note", {
+        ADDED: _all(
             _same("kind", user_id="user", recording_id="recording"),
             _digests(text="text_sha256"),
             lambda body: {"at_ms": body.get("at_ms")},
             _set(created_at=LEAF_TIME, edited_at=None, deleted_at=None, deleted_by=None),
         ),
-    ),
-    EDITED: RowStatement(
-        NoteTable, _id("note"), _all(_digests(text="text_sha256"), _set(edited_at=LEAF_TIME))
-    ),
-    DELETED: RowStatement(
-        NoteTable, _id("note"), _all(_same(deleted_by="user"), _set(text="", deleted_at=LEAF_TIME))
-    ),
-    "listen.opened": RowStatement(
-        ListenTable, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME))
-    ),
-    "listen.closed": RowStatement(
-        ListenTable,
-        _id("listen"),
-        _all(_set(listen_report=None), _same("sent_bytes", "listen_report"), _set(closed_at=LEAF_TIME)),
-        makes=False,
-    ),
+        EDITED: _all(_digests(text="text_sha256"), _set(edited_at=LEAF_TIME)),
+        DELETED: _all(_same(deleted_by="user"), _set(text="", deleted_at=LEAF_TIME)),
+    }),
+    **_about(ListenTable, "listen", {
+        "listen.opened": _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME)),
+    }),
+    **_about(ListenTable, "listen", {
+        "listen.closed": _all(
+            _set(listen_report=None),
+            _same("sent_bytes", "listen_report"),
+            _set(closed_at=LEAF_TIME),
+        ),
+    }, makes=False),
 }  # fmt: skip
 
 MUTABLE: Final = (
