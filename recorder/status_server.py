@@ -11,6 +11,7 @@ import ipaddress
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -61,22 +62,15 @@ class AllowedClients:
         return address.is_loopback or any(address in network for network in self._networks)
 
 
+@dataclass(eq=False, repr=False)
 class StatusApp:
     """The WSGI application of one process. ``alive`` returns whether its main loop still runs."""
 
-    def __init__(
-        self,
-        process: str,
-        registry: CollectorRegistry,
-        readiness: Readiness,
-        neighbours: AllowedClients,
-        alive: Callable[[], bool] = lambda: True,
-    ) -> None:
-        self.process = process
-        self._registry = registry
-        self._readiness = readiness
-        self._neighbours = neighbours
-        self._alive = alive
+    process: str
+    registry: CollectorRegistry
+    readiness: Readiness
+    neighbours: AllowedClients
+    alive: Callable[[], bool] = lambda: True
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -92,21 +86,21 @@ class StatusApp:
 
     def expose_readiness(self) -> None:
         """Show each check as a gauge; call it repeatedly. A scrape does not wait for a check that hangs."""
-        for name, finding in self._readiness().items():
+        for name, finding in self.readiness().items():
             metrics.READY.labels(name).set(finding.ok)
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
-        if environ not in self._neighbours:
+        if environ not in self.neighbours:
             return "403 Forbidden", TEXT, b"this address is not allowed: see [metrics] allow\n"
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return "405 Method Not Allowed", TEXT, b"only GET and HEAD\n"
         match environ.get("PATH_INFO"):
             case "/metrics":
-                return "200 OK", TEXT, generate_latest(self._registry)
+                return "200 OK", TEXT, generate_latest(self.registry)
             case "/healthz":
-                return _json(self._alive(), health(self.process, self._alive()))
+                return _json(self.alive(), health(self.process, self.alive()))
             case "/readyz":
-                findings = self._readiness()
+                findings = self.readiness()
                 return _json(all(each.ok for each in findings.values()), readiness(self.process, findings))
         return "404 Not Found", TEXT, b"/metrics, /healthz, /readyz\n"
 

@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -63,39 +63,29 @@ class BypassedCall:
     number: str
 
 
+@dataclass(eq=False, repr=False)
 class BypassedCalls:
     """``line`` returns the line of a number. ``follow(channel, number, direction, external_party, reason)``
     begins to follow a call, ``end(channel, at)`` ends one that hung up while it was checked.
     ``is_known(channel)`` says whether a call is handled or written already."""
 
-    def __init__(
-        self,
-        node: Node,
-        region: str | None,
-        now: Now,
-        *,
-        line: Callable[[str], LinePolicy | None],
-        follow: Callable[[str, str, str, Party, str], object],
-        end: Callable[[str, datetime], object],
-        is_known: Callable[[str], bool],
-        elapsed: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.count = 0
-        """Calls found since the start."""
-        self.last: BypassedCall | None = None
-        self._node = node
-        self._region = region
-        self.now = now
-        self._line = line
-        self._follow = follow
-        self._end = end
-        self._is_known = is_known
-        self._elapsed = elapsed
-        self._unsettled: dict[str, datetime | None] = {}
-        """The legs that are being checked, with the time of their hang-up."""
-        self._contexts_seen: set[str] = set()
-        self._reading = Semaphore()
-        self._loaded: tuple[float, frozenset[str]] | None = None
+    node: Node
+    region: str | None
+    now: Now
+    _: KW_ONLY
+    line: Callable[[str], LinePolicy | None]
+    follow: Callable[[str, str, str, Party, str], object]
+    end: Callable[[str, datetime], object]
+    is_known: Callable[[str], bool]
+    elapsed: Callable[[], float] = time.monotonic
+    count: int = field(default=0, init=False)
+    """Calls found since the start."""
+    last: BypassedCall | None = field(default=None, init=False)
+    _unsettled: dict[str, datetime | None] = field(default_factory=dict, init=False)
+    """The legs that are being checked, with the time of their hang-up."""
+    _contexts_seen: set[str] = field(default_factory=set, init=False)
+    _reading: Semaphore = field(default_factory=Semaphore, init=False)
+    _loaded: tuple[float, frozenset[str]] | None = field(default=None, init=False)
 
     def note_context(self, context: str) -> None:
         """Note a context that has passed a call to Accord."""
@@ -155,10 +145,10 @@ class BypassedCalls:
         return event.variable("transfer_history").startswith(_MORE_THAN_ONCE)
 
     def _has_line(self, *numbers: str) -> bool:
-        return any(self._line(number) is not None for number in numbers)
+        return any(self.line(number) is not None for number in numbers)
 
     def _spawn(self, leg: str, other: str, event: EslEvent | None) -> None:
-        if leg and leg not in self._unsettled and not self._is_known(leg):
+        if leg and leg not in self._unsettled and not self.is_known(leg):
             gevent.spawn(self._check, leg, other, event)
 
     def _check(self, leg: str, other: str, event: EslEvent | None) -> None:
@@ -189,30 +179,30 @@ class BypassedCalls:
             if self._is_handled_beyond_loopback(data, other):
                 return
             callee = data.variable("accord_callee") or data.header("Caller-Destination-Number")
-            external_party = parse_party(callee, "", self._region)
+            external_party = parse_party(callee, "", self.region)
             reason = self._reason(callee, number)
             self._take_in(other, OUTBOUND, context, number, external_party, reason)
         elif self._has_line(destination) and context in self._contexts():
             if self._is_handled_beyond_loopback(data, other):
                 return
-            external_party = caller(data.headers, self._region)
+            external_party = caller(data.headers, self.region)
             self._take_in(leg, INBOUND, context, destination, external_party, self._reason(destination))
 
     def _take_in(
         self, channel: str, direction: str, context: str, number: str, external_party: Party, reason: str
     ) -> None:
-        if self._is_known(channel):
+        if self.is_known(channel):
             return
         if reason == DID_NOT_ASK:
             self.report(direction, context, number)
-        self._follow(channel, number, direction, external_party, reason)
+        self.follow(channel, number, direction, external_party, reason)
         if (at := self._unsettled.get(channel)) is not None:
-            self._end(channel, at)
+            self.end(channel, at)
 
     def _is_external(self, number: str, other: str, data: EslEvent) -> bool:
         """Whether a line whose outbound calls are recorded is bridged with an external leg that bypassed
         Accord, too."""
-        policy = self._line(number)
+        policy = self.line(number)
         if policy is None or policy.outbound == OFF or not commands.addressable(other):
             return False
         theirs = self._data(other)
@@ -231,14 +221,14 @@ class BypassedCalls:
         dialplan asked there."""
         theirs = self._data(other)
         halves = (each.variable("other_loopback_leg_uuid") for each in (data, theirs) if each is not None)
-        return any(half and self._is_known(half) for half in halves)
+        return any(half and self.is_known(half) for half in halves)
 
     def _reason(self, *numbers: str) -> str:
         """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its
         numbers to Accord."""
         for name in _NEVER:
             try:
-                pattern = re.compile(self._node.api(commands.global_variable(name)))
+                pattern = re.compile(self.node.api(commands.global_variable(name)))
             except (SwitchError, re.error):
                 continue  # the pattern is not set, or invalid
             if pattern.pattern and any(pattern.search(number) for number in numbers):
@@ -253,7 +243,7 @@ class BypassedCalls:
         for wait in (0.0, LIST_DELAY):
             gevent.sleep(wait)
             listing = commands.show_channel(data.uuid) if addressable else commands.show_channels()
-            for row in channels(self._node.api(listing)):
+            for row in channels(self.node.api(listing)):
                 if row["uuid"] == data.uuid:
                     return row.get("initial_context", ""), row.get("initial_dest", "")
         return None
@@ -262,17 +252,17 @@ class BypassedCalls:
         """Return the contexts that pass calls to Accord, by the loaded dialplan and by the calls that
         arrived."""
         with self._reading:
-            if self._loaded is None or self._elapsed() - self._loaded[0] > CACHED_FOR:
-                self._loaded = (self._elapsed(), self._contexts_of_dialplan())
+            if self._loaded is None or self.elapsed() - self._loaded[0] > CACHED_FOR:
+                self._loaded = (self.elapsed(), self._contexts_of_dialplan())
             return self._loaded[1] | self._contexts_seen
 
     def _contexts_of_dialplan(self) -> frozenset[str]:
         try:
-            answer = self._node.api(commands.dialplan())
+            answer = self.node.api(commands.dialplan())
             return in_thread(lambda: frozenset(entry.context for entry in LoadedDialplan(answer).entries()))
         except SwitchError as error:
             log.warning("dialplan.unavailable", error=error.message)
             return frozenset()
 
     def _data(self, leg: str) -> EslEvent | None:
-        return data_of(self._node, leg) if commands.addressable(leg) else None
+        return data_of(self.node, leg) if commands.addressable(leg) else None

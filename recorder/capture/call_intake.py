@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -51,63 +51,53 @@ _RELEASED: Final = frozenset({"late", "unrecorded"})
 """The switch's states of a call that did not wait for the daemon: ``late`` until its socket closes."""
 
 
+@dataclass(eq=False, repr=False)
 class CallIntake:
     """Adds controllers to ``calls`` (by the external leg's channel) and removes those whose calls are
     written. ``created`` is called with the id of each recording before its folder is created,
     ``registered`` with each controller."""
 
-    def __init__(
-        self,
-        settings: DaemonSettings,
-        calls: dict[str, CallController],
-        node: Node,
-        config: ConfigCache,
-        headroom: Headroom,
-        conferences: Conferences,
-        journal: OverflowJournal,
-        created: Callable[[str], object],
-        registered: Callable[[CallController], object],
-        *,
-        now: Now,
-        entropy: Entropy,
-        since_boot: Callable[[], Uptime],
-    ) -> None:
-        self._settings = settings
-        self._calls = calls
-        self._node = node
-        self._config = config
-        self._headroom = headroom
-        self._conferences = conferences
-        self._journal = journal
-        self._created = created
-        self._registered = registered
-        self._now = now
-        self._entropy = entropy
-        self._since_boot = since_boot
-        self.recordings: deque[str] = deque(maxlen=REMEMBERED)
-        """The ids of this daemon's latest recordings."""
+    settings: DaemonSettings
+    calls: dict[str, CallController]
+    node: Node
+    config: ConfigCache
+    headroom: Headroom
+    conferences: Conferences
+    journal: OverflowJournal
+    created: Callable[[str], object]
+    registered: Callable[[CallController], object]
+    _: KW_ONLY
+    now: Now
+    entropy: Entropy
+    since_boot: Callable[[], Uptime]
+    recordings: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED), init=False)
+    """The ids of this daemon's latest recordings."""
+    bypassed: BypassedCalls = field(init=False)
+    unhandled: UnhandledCalls = field(init=False)
+
+    def __post_init__(self) -> None:
         self.bypassed = BypassedCalls(
-            node,
-            settings.region,
-            now,
-            line=config.line,
+            self.node,
+            self.settings.region,
+            self.now,
+            line=self.config.line,
             follow=self.follow,
             end=self._end,
-            is_known=lambda channel: channel in calls or self.unhandled.is_written(channel),
+            is_known=lambda channel: channel in self.calls or self.unhandled.is_written(channel),
         )
         self.unhandled = UnhandledCalls(
-            node, settings.region, self._list_unhandled, self.follow, self.bypassed.check
+            self.node, self.settings.region, self._list_unhandled, self.follow, self.bypassed.check
         )
 
     def arrive(self, arrival: Arrival, socket: OutboundSession) -> None:
         """Handle an arriving call, in its own greenlet; on return the switch has its call back."""
-        at = self._now()
+        at = self.now()
         self.bypassed.note_context(arrival.context)
-        policy, reason = self._config.decide(arrival.line, arrival.caller_numbers)
-        if not arrival.new or arrival.channel in self._calls or self.unhandled.is_written(arrival.channel):
+        policy, reason = self.config.decide(arrival.line, arrival.caller_numbers)
+        if not arrival.new or arrival.channel in self.calls or self.unhandled.is_written(arrival.channel):
             # Handled or listed already, not passed here by Accord's dialplan, or over by now.
             log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
-            if arrival.state in _RELEASED and arrival.channel not in self._calls:
+            if arrival.state in _RELEASED and arrival.channel not in self.calls:
                 self.unhandled.follow_late(
                     arrival.channel, arrival.line, arrival.direction, arrival.external_party
                 )
@@ -127,10 +117,10 @@ class CallIntake:
             return
         if reason == "no_line":
             log.info("call.without_line", number=arrival.line, context=arrival.context)
-        far_end = find_far_end(arrival, tuple(self._calls.values()), self._node.api)
+        far_end = find_far_end(arrival, tuple(self.calls.values()), self.node.api)
         start = self._start(
             arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at,
-            self._since_boot(),
+            self.since_boot(),
         )  # fmt: skip
         writer = self._writer(start)
         if reason is None:
@@ -146,9 +136,9 @@ class CallIntake:
                 writer.abandon()
                 return
         # Not earlier: from here until the call is registered, no other call asks for room.
-        if reason is None and policy is not None and not self._headroom.admits(policy.formats):
+        if reason is None and policy is not None and not self.headroom.admits(policy.formats):
             reason = "full_disk"
-        plan = None if policy is None or reason else self._config.plan(policy, arrival.direction)
+        plan = None if policy is None or reason else self.config.plan(policy, arrival.direction)
         if plan is not None and far_end is not None:
             plan = initial.in_turn(plan)
             reason = None if plan is not None else "announcement_failed"
@@ -167,11 +157,11 @@ class CallIntake:
         limit = longest if arrival.direction == OUTBOUND else None
         call = self._register(
             CallController(
-                start, state, writer, now=self._now, starts=starts,
+                start, state, writer, now=self.now, starts=starts,
                 to_call=lambda orders: socket.send_all(orders, limit),
-                to_switch=self._node.send_later, ask=self._node.api, ended=self._forget,
-                play_notice=self._conferences.play_notice, cut_notice=self._conferences.cut_notice,
-                return_participants=self._conferences.return_participants, peer_media=arrival.peer_media,
+                to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
+                play_notice=self.conferences.play_notice, cut_notice=self.conferences.cut_notice,
+                return_participants=self.conferences.return_participants, peer_media=arrival.peer_media,
             )
         )  # fmt: skip
         if far_end is not None:
@@ -210,10 +200,10 @@ class CallIntake:
         own."""
         call = self._register(
             CallController(
-                start, state, self._writer(start), now=self._now, to_call=_no_socket,
-                to_switch=self._node.send_later, ask=self._node.api, ended=self._forget,
-                play_notice=self._conferences.play_notice, cut_notice=self._conferences.cut_notice,
-                return_participants=self._conferences.return_participants,
+                start, state, self._writer(start), now=self.now, to_call=_no_socket,
+                to_switch=self.node.send_later, ask=self.node.api, ended=self._forget,
+                play_notice=self.conferences.play_notice, cut_notice=self.conferences.cut_notice,
+                return_participants=self.conferences.return_participants,
             )
         )  # fmt: skip
         call.left_at = start.started_at
@@ -221,15 +211,15 @@ class CallIntake:
 
     def follow(self, channel: str, number: str, direction: str, external_party: Party, reason: str) -> None:
         """Follow a call that continues unrecorded, to list it when it ends."""
-        if not _is_covered(self._config.decide(number)[0], direction):
+        if not _is_covered(self.config.decide(number)[0], direction):
             return
-        start, refused = self._unannounced(channel, number, direction, external_party, reason, self._now())
+        start, refused = self._unannounced(channel, number, direction, external_party, reason, self.now())
         state, _ = initial.refuse(refused)
         self.adopt(start, state).writer.open(start)
 
     def stop_excess(self) -> None:
         """Stop the recordings for which the disk has no room left."""
-        for call in self._headroom.excess():
+        for call in self.headroom.excess():
             call.stop_for_disk()
 
     def _list_unhandled(self, event: EslEvent, number: str, reason: str) -> None:
@@ -237,9 +227,9 @@ class CallIntake:
         translated = translate(event)
         assert translated is not None  # a hang-up is always translated
         direction = OUTBOUND if is_outbound(event.headers) else INBOUND
-        if not _is_covered(self._config.decide(number)[0], direction):
+        if not _is_covered(self.config.decide(number)[0], direction):
             return
-        party = external_party_of(event.headers, self._settings.region)
+        party = external_party_of(event.headers, self.settings.region)
         start, refused = self._unannounced(event.uuid, number, direction, party, reason, translated.at)
         if refused == DID_NOT_ASK:
             self.bypassed.report(direction, event.header("Caller-Context"), number)
@@ -251,7 +241,7 @@ class CallIntake:
 
     def _end(self, channel: str, at: datetime) -> None:
         """End a call that hung up while the switch was asked about it; its own event has passed."""
-        if call := self._calls.get(channel):
+        if call := self.calls.get(channel):
             call.feed(ChannelGone(at))
 
     def _unannounced(
@@ -260,7 +250,7 @@ class CallIntake:
         """Return the ``call.json`` of a call that was not announced, and why it was not."""
         # The caller's number must not hide a fault of the dialplan.
         parties = () if reason == DID_NOT_ASK and direction != OUTBOUND else (external_party.value,)
-        policy, refused = self._config.decide(number, parties)
+        policy, refused = self.config.decide(number, parties)
         if reason == "never_record" or refused not in {"no_line", "never_record"}:
             refused = reason
         return self._start(channel, number, direction, external_party, policy, at, refused=refused), refused
@@ -276,7 +266,7 @@ class CallIntake:
         up: Uptime | None = None,
         refused: str | None = None,
     ) -> CallStart:
-        recording = str(uuid7(at, self._entropy))
+        recording = str(uuid7(at, self.entropy))
         self.recordings.append(recording)
         return CallStart(
             recording=recording,
@@ -284,7 +274,7 @@ class CallIntake:
             line=policy.line if policy else None,
             number=_number_of(policy, number),
             direction=direction,
-            node=self._settings.node,
+            node=self.settings.node,
             channel=channel,
             external_party=external_party,
             started_at=at,
@@ -298,27 +288,27 @@ class CallIntake:
         )
 
     def _writer(self, start: CallStart) -> SpoolWriter:
-        self._created(start.recording)
+        self.created(start.recording)
         return SpoolWriter(
-            self._settings.spool,
+            self.settings.spool,
             start.recording,
             lambda error: self._opened(start.channel, error),
-            self._journal.keep,
+            self.journal.keep,
         )
 
     def _register(self, call: CallController) -> CallController:
-        self._calls[call.channel] = call
-        self._registered(call)
+        self.calls[call.channel] = call
+        self.registered(call)
         return call
 
     def _forget(self, call: CallController) -> None:
-        if self._calls.get(call.channel) is call:
-            del self._calls[call.channel]
+        if self.calls.get(call.channel) is call:
+            del self.calls[call.channel]
             self.unhandled.mark_written(call.channel)
 
     def _opened(self, channel: str, error: OSError | None) -> None:
-        if call := self._calls.get(channel):
-            now = self._now()
+        if call := self.calls.get(channel):
+            now = self.now()
             call.feed(FolderWritten(now) if error is None else FolderFailed(now, reason_for(error)))
 
 

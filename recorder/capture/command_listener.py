@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -48,34 +49,26 @@ SWITCH_LIMIT: Final = OUTCOME_TIMEOUT / 2
 """Seconds that the switch may take for its part."""
 
 
+@dataclass(eq=False, repr=False)
 class CommandListener:
     """Listens in a spool and executes commands for the ``calls`` of its node."""
 
-    def __init__(
-        self,
-        spool: Path,
-        calls: Mapping[str, CallController],
-        node: Node,
-        now: Now,
-        monotonic: Callable[[], float] = time.monotonic,
-        call_out: Callable[[str, Path], str] = lambda _number, _sound: NO_WAY_OUT,
-    ) -> None:
-        self._spool = spool
-        self._calls = calls
-        self._node = node
-        self._now = now
-        self._monotonic = monotonic
-        self._place_call = call_out
-        self._outcomes: OrderedDict[str, str] = OrderedDict()
-        self._greenlet: gevent.Greenlet[..., None] | None = None
+    spool: Path
+    calls: Mapping[str, CallController]
+    node: Node
+    now: Now
+    monotonic: Callable[[], float] = time.monotonic
+    call_out: Callable[[str, Path], str] = lambda _number, _sound: NO_WAY_OUT
+    _outcomes: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
+    _greenlet: gevent.Greenlet[..., None] | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Start to listen. If no socket can be created, that is logged: the panel cannot reach the calls,
         which continue."""
         try:
-            server = listen(self._spool, SOCKET, 64)
+            server = listen(self.spool, SOCKET, 64)
         except OSError as error:
-            log.error("command.listen_failed", path=str(self._spool / SOCKET), error=str(error))
+            log.error("command.listen_failed", path=str(self.spool / SOCKET), error=str(error))
             return
         self._greenlet = gevent.spawn(self._serve, server)
 
@@ -120,7 +113,7 @@ class CommandListener:
             return None
 
     def _is_late(self, request: Request | CallOut) -> bool:
-        return request.id not in self._outcomes and request.until <= self._monotonic()
+        return request.id not in self._outcomes and request.until <= self.monotonic()
 
     def _call_out(self, request: CallOut) -> str:
         """Call a number, once; return the outcome."""
@@ -129,7 +122,7 @@ class CommandListener:
             return known
         name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
-        outcome = self._place_call(request.number, self._spool / OUTGOING_SOUNDS / name)
+        outcome = self.call_out(request.number, self.spool / OUTGOING_SOUNDS / name)
         self._remember(request.id, outcome)
         log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome
@@ -144,7 +137,7 @@ class CommandListener:
         known = self._outcomes.get(request.id)
         if known is not None:
             return known
-        call = next((one for one in self._calls.values() if one.start.recording == request.call), None)
+        call = next((one for one in self.calls.values() if one.start.recording == request.call), None)
         outcome = remote_commands.ENDED if call is None else self._command(call, request)
         self._remember(request.id, outcome)
         log.info(
@@ -161,24 +154,24 @@ class CommandListener:
                 refusal, lasts = self._command_switch(call, request.action)
             if refusal:
                 return refusal
-            call.feed(CommandGiven(self._now(), request.action, request.by, lasts))
+            call.feed(CommandGiven(self.now(), request.action, request.by, lasts))
             return DONE
 
     def _command_switch(self, call: CallController, what: str) -> tuple[str, timedelta]:
         """Have the switch pause or resume: return the refusal, empty if it has done it, and the length of a
         pause."""
         channel, audio = call.channel, call.writer.audio
-        if not self._node.up.is_set():
+        if not self.node.up.is_set():
             return NO_SWITCH, timedelta(0)
         try:
             if what == RESUME:
                 refusal = self._send(commands.resume(channel, audio), 0, remote_commands.NOT_PAUSED)
                 return refusal, timedelta(0)
-            seconds = pause_seconds(lambda command: self._node.api(command, SWITCH_LIMIT))
+            seconds = pause_seconds(lambda command: self.node.api(command, SWITCH_LIMIT))
             pause = commands.pause(channel, audio, seconds)
             refusal = self._send(pause, len(pause) - 1, remote_commands.NOT_RECORDED)
             if refusal:
-                self._node.send_all(commands.undo_pause(channel), SWITCH_LIMIT)
+                self.node.send_all(commands.undo_pause(channel), SWITCH_LIMIT)
             return refusal, timedelta(seconds=seconds)
         except SwitchError as error:
             # Whether it took effect is unknown; the switch is asked when the connection is back.
@@ -187,7 +180,7 @@ class CommandListener:
 
     def _send(self, batch: list[SwitchCommand], decisive: int, refusal: str) -> str:
         """Send commands; return ``refusal`` if the switch refuses the one at index ``decisive``."""
-        pending = self._node.send_all(batch, SWITCH_LIMIT)
+        pending = self.node.send_all(batch, SWITCH_LIMIT)
         try:
             pending[decisive].accepted()
         except SwitchError as error:

@@ -93,29 +93,26 @@ class _Conference:
         return tuple(self.participant(leg) for leg in self.members if leg != channel)
 
 
+@dataclass(eq=False, repr=False)
 class Conferences:
     """The participants of ``calls``, which are the current calls by the external leg. ``ask`` queries the
     switch, ``send`` commands it; both raise :class:`SwitchError`."""
 
-    def __init__(
-        self,
-        calls: Mapping[str, CallController],
-        ask: Callable[[SwitchCommand], str],
-        send: Callable[[SwitchCommand], object],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._calls = calls
-        self._ask = ask
-        self._to_switch = send
-        self._now = now
-        self._conferences: dict[str, _Conference] = {}
-        self._third_parties: dict[str, tuple[str, str]] = {}
-        """By the leg of each third party: the channel of the call that they joined, and the leg that they are
+    calls: Mapping[str, CallController]
+    ask: Callable[[SwitchCommand], str]
+    send: Callable[[SwitchCommand], object]
+    now: Callable[[], datetime]
+    _conferences: dict[str, _Conference] = field(default_factory=dict, init=False)
+    _third_parties: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
+    """By the leg of each third party: the channel of the call that they joined, and the leg that they are
         attached to."""
-        self._aside: dict[str, bool] = {}
-        """By the leg of each third party who was taken aside to be asked for consent: whether the
+    _aside: dict[str, bool] = field(default_factory=dict, init=False)
+    """By the leg of each third party who was taken aside to be asked for consent: whether the
         question has begun."""
-        self._supervisors = Eavesdroppers(calls, self._data)
+    _supervisors: Eavesdroppers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._supervisors = Eavesdroppers(self.calls, self._data)
 
     # --- events of the switch
 
@@ -191,7 +188,7 @@ class Conferences:
             }
 
     def _calls_in(self, conference: _Conference) -> list[CallController]:
-        return [call for leg in list(conference.members) if (call := self._calls.get(leg)) is not None]
+        return [call for leg in list(conference.members) if (call := self.calls.get(leg)) is not None]
 
     # --- third parties
 
@@ -203,7 +200,7 @@ class Conferences:
             if call is not None:
                 call.feed(_sound_event(started, event.at, event.header("Media-Bug-Target"), leg))
         elif function == "eavesdrop" and started:
-            if any(leg in _legs_of(call.state, call.channel) for call in self._calls.values()):
+            if any(leg in _legs_of(call.state, call.channel) for call in self.calls.values()):
                 gevent.spawn(self._identify, leg, event.at)
         elif function == "eavesdrop":
             gevent.spawn(self._check_departures, leg, event.at)
@@ -213,7 +210,7 @@ class Conferences:
         channel = (
             self._third_parties[leg][0] if leg in self._third_parties else self._supervisors.call_of(leg)
         )
-        return self._calls.get(channel)
+        return self.calls.get(channel)
 
     def _identify(self, leg: str, at: datetime) -> None:
         """Identify the third party or supervisor who was attached to a leg."""
@@ -228,11 +225,11 @@ class Conferences:
         found: list[str] = []
         for seconds in ARRIVAL_QUERIES:
             gevent.sleep(seconds)
-            rows = channels(self._ask(commands.show_channels()))
+            rows = channels(self.ask(commands.show_channels()))
             found = attached_legs(rows, THREE_WAY).get(leg, [])
             supervisors = attached_legs(rows, EAVESDROP).get(leg, [])
             new = [Participant(each, self._party(each)) for each in found if each not in self._third_parties]
-            calls = [one for one in self._calls.values() if leg in (one.channel, one.state.internal.leg)]
+            calls = [one for one in self.calls.values() if leg in (one.channel, one.state.internal.leg)]
             if calls and new:
                 self._third_parties |= {each.leg: (calls[0].channel, leg) for each in new}
                 calls[0].feed(ParticipantsJoined(at, tuple(new)))
@@ -241,7 +238,7 @@ class Conferences:
                 self._supervisors.join(calls[0], leg, supervisors, at)
                 return
         # The list does not name the call of a supervisor who goes through all calls.
-        if calls and not (found or supervisors) and has_eavesdropper(self._ask(commands.media_bugs(leg))):
+        if calls and not (found or supervisors) and has_eavesdropper(self.ask(commands.media_bugs(leg))):
             self._supervisors.join_unknown(calls[0], leg, at)
 
     def _check_departures(self, leg: str, at: datetime) -> None:
@@ -254,7 +251,7 @@ class Conferences:
                     data = self._data(third) if on == leg else None
                     if on == leg and (data is None or not is_attached(data, leg)):
                         self._third_parties.pop(third, None)
-                        if (call := self._calls.get(channel)) is not None:
+                        if (call := self.calls.get(channel)) is not None:
                             call.feed(ParticipantLeft(at, third))
                 self._supervisors.check_departures(leg, is_attached, at)
         except SwitchError as error:
@@ -264,7 +261,7 @@ class Conferences:
         """Handle the end of a leg: the only event about a third party who leaves while taken aside."""
         self._aside.pop(event.uuid, None)
         channel, _on = self._third_parties.pop(event.uuid, ("", ""))
-        if (call := self._calls.get(channel)) is not None:
+        if (call := self.calls.get(channel)) is not None:
             call.feed(ParticipantLeft(event.at, event.uuid))
 
     # --- sounds and keys
@@ -387,7 +384,7 @@ class Conferences:
     def _send(self, *batch: SwitchCommand) -> None:
         for command in batch:
             try:
-                self._to_switch(command)
+                self.send(command)
             except SwitchError as error:
                 log.warning("conference.command_failed", command=str(command), error=error.message)
                 return
@@ -447,7 +444,7 @@ class Conferences:
         if not commands.addressable(leg):
             return None
         try:
-            return EslEvent(b"\n" + self._ask(commands.channel_data(leg)).encode())
+            return EslEvent(b"\n" + self.ask(commands.channel_data(leg)).encode())
         except SwitchError as error:
             if error.error_id == "switch.refused":
                 return None

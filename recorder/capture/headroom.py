@@ -14,6 +14,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,24 +39,19 @@ _RATE_OFFSET: Final = 24
 """Offset of the sample rate, in bytes, in a WAV file as the switch writes it."""
 
 
+@dataclass(eq=False, repr=False)
 class Headroom:
     """Computes the room that the recordings of ``calls`` need on a spool's disk. Measured in a thread and
     queried in the hub; recordings that began after the last measurement count, too."""
 
-    def __init__(
-        self,
-        root: Path,
-        calls: Mapping[str, CallController],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._root = root
-        self._calls = calls
-        self._monotonic = monotonic
-        self._disk: Disk | None = None
-        self._sounds: dict[str, tuple[int, int]] = {}
-        self._finished: dict[str, int] = {}
-        self._most = 0
-        self._due = 0.0
+    root: Path
+    calls: Mapping[str, CallController]
+    monotonic: Callable[[], float] = time.monotonic
+    _disk: Disk | None = field(default=None, init=False)
+    _sounds: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
+    _finished: dict[str, int] = field(default_factory=dict, init=False)
+    _most: int = field(default=0, init=False)
+    _due: float = field(default=0.0, init=False)
 
     def measure(self, found: Disk) -> None:
         """Measure the recordings and finished takes. Raises ``OSError``."""
@@ -64,10 +60,10 @@ class Headroom:
             size, rate = _sound(call.writer.audio)
             sounds[call.start.recording] = size, rate or disk_space.DEFAULT_RATE
         self._sounds, self._disk = sounds, found
-        start = self._monotonic()
+        start = self.monotonic()
         if start >= self._due:
             more = self._measure_finished(sounds, start + CHECK_LIMIT)
-            end = self._monotonic()
+            end = self.monotonic()
             self._due = end if more else end + PAUSE_FACTOR * (end - start)
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
@@ -102,7 +98,7 @@ class Headroom:
 
     def _recording(self) -> Iterable[CallController]:
         """Return the calls that are recorded, or may be."""
-        return [call for call in list(self._calls.values()) if call.state.phase < Phase.UNRECORDED]
+        return [call for call in list(self.calls.values()) if call.state.phase < Phase.UNRECORDED]
 
     def _growing_files(self, announced: bool = True) -> list[GrowingFile]:
         return [self._growing_file(call) for call in self._recording() if announced or not _announced(call)]
@@ -115,7 +111,7 @@ class Headroom:
     def _measure_finished(self, recording: Mapping[str, object], until: float) -> bool:
         """Find the largest need of a take that waits for the worker, until the time ``until``; return whether
         takes remain to be checked."""
-        with os.scandir(self._root) as entries:
+        with os.scandir(self.root) as entries:
             names = {
                 entry.name
                 for entry in entries
@@ -125,9 +121,9 @@ class Headroom:
             del self._finished[name]
         more = False
         for name in names - self._finished.keys() - recording.keys():
-            if more := self._monotonic() > until:
+            if more := self.monotonic() > until:
                 break
-            folder = self._root / name
+            folder = self.root / name
             if (folder / layout.END).exists():
                 self._finished[name] = _bytes_to_finish(folder)
         self._most = max(self._finished.values(), default=0)

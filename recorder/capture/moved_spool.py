@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -39,27 +40,20 @@ Files = tuple[tuple[str, int, int], ...]
 """The files of a folder, with their sizes and modification times."""
 
 
+@dataclass(eq=False, repr=False)
 class MovedSpool:
     """Finds folders that were moved into a spool. ``exists`` says whether the switch has a channel, and
     raises :class:`SwitchError` if it cannot be asked."""
 
-    def __init__(
-        self,
-        root: Path,
-        calls: Mapping[str, CallController],
-        reconciliation: Reconciliation,
-        exists: Callable[[str], bool],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._root = root
-        self._calls = calls
-        self._reconciliation = reconciliation
-        self._exists = exists
-        self._monotonic = monotonic
-        self._own: set[str] = set()
-        self._own_since_check: set[str] = set()
-        self._last_files: dict[str, tuple[Files, float]] = {}
-        self._faults = FaultLog()
+    root: Path
+    calls: Mapping[str, CallController]
+    reconciliation: Reconciliation
+    exists: Callable[[str], bool]
+    monotonic: Callable[[], float] = time.monotonic
+    _own: set[str] = field(default_factory=set, init=False)
+    _own_since_check: set[str] = field(default_factory=set, init=False)
+    _last_files: dict[str, tuple[Files, float]] = field(default_factory=dict, init=False)
+    _faults: FaultLog = field(default_factory=FaultLog, init=False)
 
     def add_own(self, recording: str) -> None:
         """Exclude a folder that this daemon is about to create."""
@@ -70,7 +64,7 @@ class MovedSpool:
         pause = CHECK_INTERVAL
         while True:
             gevent.sleep(pause)
-            start = self._monotonic()
+            start = self.monotonic()
             try:
                 self.check()
             except (OSError, SwitchError) as error:
@@ -82,17 +76,17 @@ class MovedSpool:
             else:
                 self._faults.recover("spool.scan_incomplete")
                 self._faults.recover("spool.scan_failed")
-            pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self._monotonic() - start))
+            pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self.monotonic() - start))
 
     def check(self) -> None:
         """Take up the folders that are ready. Raises ``OSError``, :class:`SwitchError`."""
         own_since_check, self._own_since_check = self._own_since_check, set()
         self._own |= own_since_check
-        ours = self._own | self._reconciliation.open_folders
-        ours |= {call.start.recording for call in self._calls.values()}
+        ours = self._own | self.reconciliation.open_folders
+        ours |= {call.start.recording for call in self.calls.values()}
         open_, found = in_thread(lambda: self._files(ours))
         self._own &= open_ | own_since_check  # the takes of the others have ended
-        now = self._monotonic()
+        now = self.monotonic()
         before = self._last_files
         self._last_files = {
             name: before[name] if name in before and before[name][0] == files else (files, now)
@@ -100,10 +94,10 @@ class MovedSpool:
         }
         for name, (files, since) in self._last_files.items():
             if now - since >= QUIET and any(file == layout.CALL for file, _, _ in files):
-                self._take_up(self._root / name)
+                self._take_up(self.root / name)
 
     def _files(self, ours: set[str]) -> tuple[set[str], dict[str, Files]]:
-        folders = list(layout.open_takes(self._root))
+        folders = list(layout.open_takes(self.root))
         return {folder.name for folder in folders}, {
             folder.name: tuple(
                 sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir())
@@ -124,16 +118,16 @@ class MovedSpool:
         except OSError as error:
             self._report(folder, f"{error} ({disk_space.hint_for(error)})")
         except TakeError as error:
-            self._reconciliation.defer_to_worker(folder, error)
+            self.reconciliation.defer_to_worker(folder, error)
         else:
-            if start.channel in self._calls or self._is_live(start.channel):
+            if start.channel in self.calls or self._is_live(start.channel):
                 self._report(folder, "its call continues on this switch")
             elif folder.name not in self._own_since_check:
                 self._faults.recover("spool.reconcile_failed", folder.name, folder=folder.name)
-                self._reconciliation.end_call(folder, start, markers)
+                self.reconciliation.end_call(folder, start, markers)
 
     def _is_live(self, channel: str) -> bool:
-        return commands.addressable(channel) and self._exists(channel)
+        return commands.addressable(channel) and self.exists(channel)
 
     def _report(self, folder: Path, why: str) -> None:
         self._faults.report("spool.reconcile_failed", why, folder.name, folder=folder.name)

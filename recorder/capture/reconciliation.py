@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +66,7 @@ class _Peer:
 _NO_PEER = _Peer("", None, None)
 
 
+@dataclass(eq=False, repr=False)
 class Reconciliation:
     """Reconciles the calls in the spool with those on the switch.
 
@@ -73,37 +74,30 @@ class Reconciliation:
     and ``conferences`` knows its participants. ``own`` is this node's name: a call of another node was moved
     here with its spool, and has been unwatched since its last marker."""
 
-    def __init__(
-        self,
-        node: Node,
-        root: Path,
-        now: Now,
-        adopt: Callable[[CallStart, CallState], CallController],
-        script: Callable[[CallStart], Script | None],
-        conferences: Conferences,
-        own: str | None = None,
-    ) -> None:
-        self._conferences = conferences
-        self._own = own
-        self._node = node
-        self._root = root
-        self._own_paths = SpoolPaths(root)
-        self._now = now
-        self._adopt = adopt
-        self._script = script
-        self._open_folders: list[Path] = []
-        self._adopted: list[tuple[CallController, datetime]] = []
-        """The calls that were just taken over, with the times since when they are unwatched."""
-        self._since: datetime | None = None
-        self._faults = FaultLog()
-        self._lock = RLock()
-        self._retry: gevent.Greenlet[[], None] | None = None
+    node: Node
+    root: Path
+    now: Now
+    adopt: Callable[[CallStart, CallState], CallController]
+    script: Callable[[CallStart], Script | None]
+    conferences: Conferences
+    own: str | None = None
+    _own_paths: SpoolPaths = field(init=False)
+    _open_folders: list[Path] = field(default_factory=list, init=False)
+    _adopted: list[tuple[CallController, datetime]] = field(default_factory=list, init=False)
+    """The calls that were just taken over, with the times since when they are unwatched."""
+    _since: datetime | None = field(default=None, init=False)
+    _faults: FaultLog = field(default_factory=FaultLog, init=False)
+    _lock: RLock = field(default_factory=RLock, init=False)
+    _retry: gevent.Greenlet[[], None] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._own_paths = SpoolPaths(self.root)
 
     def list_open_folders(self, since: datetime | None = None, own: Container[str] = ()) -> None:
         """List the folders left open by an earlier daemon, which watched until ``since``. ``own`` are this
         daemon's recordings, whose folders look the same."""
         self._since = since
-        self._open_folders = [folder for folder in layout.open_takes(self._root) if folder.name not in own]
+        self._open_folders = [folder for folder in layout.open_takes(self.root) if folder.name not in own]
 
     def take_over(self, live: LiveState) -> None:
         """Take over the calls in the open folders. This daemon's own calls were watched all the time. Raises
@@ -119,14 +113,14 @@ class Reconciliation:
     def end_call(self, folder: Path, start: CallStart, markers: tuple[Marker, ...]) -> None:
         """Take over and end a call that is over, without any command for it."""
         since = _last_marker(start, markers)
-        call = self._adopt(start, self._state(start, markers, since))
+        call = self.adopt(start, self._state(start, markers, since))
         metrics.CALLS_RECONCILED.inc()
         call.log.info("call.reconciled", markers=len(markers), node=start.node)
-        self._end(call, min(since, self._now()))
+        self._end(call, min(since, self.now()))
 
     def defer_to_worker(self, folder: Path, error: TakeError) -> None:
         """End a folder that can never be taken over, so that the worker lists it and sets it aside."""
-        now = self._now()
+        now = self.now()
         in_thread(lambda: layout.close_take(folder, CallEnd("recorded", None, now, None)))
         log.warning("spool.deferred_to_worker", folder=folder.name, error=error.message)
 
@@ -145,12 +139,12 @@ class Reconciliation:
         for call in others:
             if call.left_at is not None:
                 self._feed(call, max(since, call.left_at))
-            elif variable_of(self._node, call.channel, "accord_state") is None:
+            elif variable_of(self.node, call.channel, "accord_state") is None:
                 # Its own socket reported everything, except an end before this connection was made.
-                self._feed(call, self._now())
+                self._feed(call, self.now())
         for channel in live.channels.values():
             ours = [path for path in channel.recordings if self._own_paths.contain(path)]
-            if ours and variable_of(self._node, channel.uuid, "accord_state") not in MAY_RECORD:
+            if ours and variable_of(self.node, channel.uuid, "accord_state") not in MAY_RECORD:
                 for path in ours:
                     self._stop(channel.uuid, Path(path))
 
@@ -158,21 +152,21 @@ class Reconciliation:
         """Feed a call its state on the switch. A call that no command can address was never recorded: it ends
         now, because its end may be missed."""
         if not commands.addressable(call.channel):
-            call.feed(ChannelGone(self._now(), since=since))
+            call.feed(ChannelGone(self.now(), since=since))
             return
-        state = variable_of(self._node, call.channel, "accord_state")
+        state = variable_of(self.node, call.channel, "accord_state")
         if state is None:
             self._end(call, since)
             return
-        left = (variable_of(self._node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
-        captures = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
+        left = (variable_of(self.node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
+        captures = str(call.writer.audio) in (self.node.recordings_of(call.channel) or ())
         # Ask now: once it has been transferred, no later event says when it was answered.
         peer = self._peer(call.channel) if state in ("refusable", "announced", "pickup") else _NO_PEER
-        conference, participants = self._conferences.participants_of(call.channel)
-        paused = state == "announced" and variable_of(self._node, call.channel, "accord_paused") == "true"
-        lasts = timedelta(seconds=pause_seconds(self._node.api)) if paused else timedelta(0)
-        pause_start = (variable_of(self._node, call.channel, "accord_paused_at") or "") if paused else ""
-        now = self._now()
+        conference, participants = self.conferences.participants_of(call.channel)
+        paused = state == "announced" and variable_of(self.node, call.channel, "accord_paused") == "true"
+        lasts = timedelta(seconds=pause_seconds(self.node.api)) if paused else timedelta(0)
+        pause_start = (variable_of(self.node, call.channel, "accord_paused_at") or "") if paused else ""
+        now = self.now()
         call.feed(
             CallReconciled(
                 now,
@@ -190,13 +184,13 @@ class Reconciliation:
                 colleague_held_since=peer.peer_held_since,
                 conference=conference,
                 participants=participants,
-                supervisors=self._conferences.supervisors_of(call.channel),
+                supervisors=self.conferences.supervisors_of(call.channel),
             )
         )
 
     def _end(self, call: CallController, since: datetime) -> None:
         continued = in_thread(lambda: _continued_after_announcement(call.writer.folder))
-        call.feed(ChannelGone(self._now(), since=since, capturing=continued))
+        call.feed(ChannelGone(self.now(), since=since, capturing=continued))
 
     def stop_stray_recording(self, event: EslEvent) -> None:
         """Stop a recording of Accord's that began on an unknown call."""
@@ -230,7 +224,7 @@ class Reconciliation:
         self._retry = None
         try:
             if not in_thread(lambda: all(_is_unreadable(folder) for folder in list(self._open_folders))):
-                self._take_over_open_folders(self._node.reconcile())
+                self._take_over_open_folders(self.node.reconcile())
                 self._feed_adopted()
         except SwitchError as error:
             self._faults.report("daemon.reconcile_failed", error)
@@ -250,21 +244,21 @@ class Reconciliation:
 
     def _take_over(self, folder: Path, live: LiveState) -> None:
         """Raises ``OSError`` if the folder cannot be read or written now; nothing is changed then."""
-        since = self._since or self._now()
+        since = self._since or self.now()
         try:
             start, markers = in_thread(lambda: read_open_take(folder))
         except TakeError as error:
             self._close_broken(folder, live, error, since)
             return
-        if self._own is not None and start.node != self._own:
-            since = min(_last_marker(start, markers), self._now())
-        call = self._adopt(start, self._state(start, markers, since))
+        if self.own is not None and start.node != self.own:
+            since = min(_last_marker(start, markers), self.now())
+        call = self.adopt(start, self._state(start, markers, since))
         self._adopted.append((call, max(since, start.started_at)))
         metrics.CALLS_RECONCILED.inc()
         call.log.info("call.reconciled", markers=len(markers))
 
     def _state(self, start: CallStart, markers: tuple[Marker, ...], since: datetime) -> CallState:
-        script = self._script(start)
+        script = self.script(start)
         if start.refused is not None or script is None:
             return initial.refuse(start.refused or "no_line")[0]
         plan = CallPlan(start.mode, (script,), at_pickup=start.at_pickup, beep=start.beep)
@@ -287,7 +281,7 @@ class Reconciliation:
         channel = live.recorded_by(str(audio))
         if channel is not None:
             self._stop(channel.uuid, audio)
-        end = since if channel is None else self._now()
+        end = since if channel is None else self.now()
         deferred = in_thread(lambda: _end_folder(folder, end))
         log.warning(
             "spool.deferred_to_worker" if deferred else "spool.cleared",
@@ -297,13 +291,13 @@ class Reconciliation:
 
     def _peer(self, channel: str) -> _Peer:
         """Return the other end of a call."""
-        own = data_of(self._node, channel)
+        own = data_of(self.node, channel)
         if own is None:
             return _NO_PEER
         leg, since, hold_start = own.variable("bridge_uuid"), bridged_time(own), held_since(own)
         if leg and not commands.addressable(leg):
             return _Peer(leg, None, since, hold_start)
-        other = data_of(self._node, leg) if leg and since is not None else None
+        other = data_of(self.node, leg) if leg and since is not None else None
         # The leg is gone, or bridged with another leg by now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
             return replace(_NO_PEER, bridged_at=since, held_since=hold_start)
@@ -323,7 +317,7 @@ class Reconciliation:
             return
         metrics.RECORDINGS_STOPPED.inc()
         log.warning("call.recording_stopped", channel=repr(channel), folder=path.parent.name)
-        self._node.send_later(command)
+        self.node.send_later(command)
 
 
 def _last_marker(start: CallStart, markers: tuple[Marker, ...]) -> datetime:

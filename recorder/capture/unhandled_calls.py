@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -51,27 +52,20 @@ _ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
 """Hang-up causes of a telephone that stops ringing because another one was answered."""
 
 
+@dataclass(eq=False, repr=False)
 class UnhandledCalls:
     """``write(event, number, reason)`` lists a call by its hang-up, ``follow(channel, number, direction,
     external_party, reason)`` begins to follow one that continues, and ``check_bypass(channel)`` checks one
     without a state. ``region``: see :func:`recorder.domain.parties.parse_party`."""
 
-    def __init__(
-        self,
-        node: Node,
-        region: str | None,
-        write: Callable[[EslEvent, str, str], object],
-        follow: Callable[[str, str, str, Party, str], object],
-        check_bypass: Callable[[LiveChannel], object] = lambda _channel: None,
-    ) -> None:
-        self._check_bypass = check_bypass
-        self._node = node
-        self._region = region
-        self._write = write
-        self._follow = follow
-        self._finished: set[str] = set()
-        self._order: deque[str] = deque()
-        self._deferred: list[tuple[EslEvent, str, str]] | None = None
+    node: Node
+    region: str | None
+    write: Callable[[EslEvent, str, str], object]
+    follow: Callable[[str, str, str, Party, str], object]
+    check_bypass: Callable[[LiveChannel], object] = lambda _channel: None
+    _finished: set[str] = field(default_factory=set, init=False)
+    _order: deque[str] = field(default_factory=deque, init=False)
+    _deferred: list[tuple[EslEvent, str, str]] | None = field(default=None, init=False)
 
     def defer(self) -> None:
         """Another daemon works beside this one: until :meth:`resume`, an unknown call that ends may be its
@@ -93,7 +87,7 @@ class UnhandledCalls:
         for event, number, reason in events:
             if event.uuid not in calls and event.uuid not in self._finished:
                 self.mark_written(event.uuid)
-                self._write(event, number, reason)
+                self.write(event, number, reason)
 
     def written_channels(self) -> list[str]:
         """Return the channels whose calls are known to be written."""
@@ -130,12 +124,12 @@ class UnhandledCalls:
             self._deferred.append((event, number, reason))
             return
         self.mark_written(event.uuid)
-        self._write(event, number, reason)
+        self.write(event, number, reason)
 
     def follow_late(self, channel: str, number: str, direction: str, external_party: Party) -> None:
         """Follow a call that the switch had let go by the time the daemon reached it."""
         if number and channel not in self._finished:
-            self._follow(channel, number, direction, external_party, "daemon_late")
+            self.follow(channel, number, direction, external_party, "daemon_late")
 
     def check(self, live: LiveState, calls: Container[str], ringing: Container[str] = ()) -> frozenset[str]:
         """Follow the calls that continue unrecorded and unhandled, and those of ``ringing`` that still ring.
@@ -145,9 +139,9 @@ class UnhandledCalls:
         for channel in live.channels.values():
             if channel.uuid in calls or channel.uuid in self._finished:
                 continue
-            state = variable_of(self._node, channel.uuid, "accord_state")
+            state = variable_of(self.node, channel.uuid, "accord_state")
             if state == "":
-                self._check_bypass(channel)
+                self.check_bypass(channel)
             if state == "pickup":
                 found.add(channel.uuid)
             if state == "unrecorded" or (state == "pickup" and channel.uuid in ringing):
@@ -157,19 +151,19 @@ class UnhandledCalls:
     def _check_channel(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
         variables = _EXTERNAL_PARTY
         if leg != "inbound":
-            if variable_of(self._node, channel, "accord_direction") != OUTBOUND:
+            if variable_of(self.node, channel, "accord_direction") != OUTBOUND:
                 return
             variables = _EXTERNAL_PARTY_OUTBOUND
-        number = variable_of(self._node, channel, "accord_line")
-        left = variable_of(self._node, channel, "accord_left") if state == "unrecorded" else state
-        headers = {name: variable_of(self._node, channel, variable) for name, variable in variables.items()}
+        number = variable_of(self.node, channel, "accord_line")
+        left = variable_of(self.node, channel, "accord_left") if state == "unrecorded" else state
+        headers = {name: variable_of(self.node, channel, variable) for name, variable in variables.items()}
         if not number or left is None or None in headers.values():
             return  # it has hung up meanwhile: its last event holds everything
         if channel in calls or channel in self._finished:
             return  # it arrived while the switch was asked
         known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
-        direction, external_party = INBOUND, caller(known, self._region)
+        direction, external_party = INBOUND, caller(known, self.region)
         if variables is _EXTERNAL_PARTY_OUTBOUND:
-            direction, external_party = OUTBOUND, callee(known, self._region)
-        self._follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))
+            direction, external_party = OUTBOUND, callee(known, self.region)
+        self.follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -42,30 +42,24 @@ class _Reading:
     at: datetime
 
 
+@dataclass(eq=False, repr=False)
 class ClockGuard:
     """Watches one clock, ``now``. ``witnesses`` are other clocks, by name; ``since_boot`` reads the clock
     since boot."""
 
-    def __init__(
-        self,
-        path: Path,
-        witnesses: Mapping[str, Witness],
-        now: Now = utc_now,
-        *,
-        since_boot: Callable[[], Uptime] = uptime,
-    ) -> None:
-        self._path = path
-        self._witnesses = witnesses
-        self._now = now
-        self._since_boot = since_boot
-        self._faults = FaultLog()
+    path: Path
+    witnesses: Mapping[str, Witness]
+    now: Now = utc_now
+    _: KW_ONLY
+    since_boot: Callable[[], Uptime] = uptime
+    _faults: FaultLog = field(default_factory=FaultLog, init=False)
 
     def check(self) -> datetime:
         """The time, if it can be trusted. Raises :class:`ClockError` (``clock.doubtful``)."""
-        since = self._since_boot()
-        look = _Reading(since.boot, since.up, self._now())
+        since = self.since_boot()
+        look = _Reading(since.boot, since.up, self.now())
         agreed, doubts = False, []
-        for name, witness in self._witnesses.items():
+        for name, witness in self.witnesses.items():
             other = self._ask(name, witness)
             if other is None:
                 continue
@@ -80,7 +74,7 @@ class ClockGuard:
                 "clock.doubtful",
                 f"this machine's clock says {to_iso(look.at)}, but {' and '.join(doubts)}",
                 f"nothing is erased until this is settled: set the clock (NTP) or, if it is right, remove "
-                f"{self._path}",
+                f"{self.path}",
             )
         self._believe(look)
         return look.at
@@ -118,20 +112,20 @@ class ClockGuard:
 
     def _read(self) -> _Reading | None:
         try:
-            body = json.loads(self._path.read_bytes())
+            body = json.loads(self.path.read_bytes())
             return _Reading(str(body["boot"]), float(body["up"]), from_iso(body["at"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            self._faults.report("clock.file_damaged", error, path=str(self._path))
+            self._faults.report("clock.file_damaged", error, path=str(self.path))
             return None
 
     def _believe(self, look: _Reading) -> None:
         body = {"boot": look.boot, "up": look.up, "at": to_iso(look.at)}
         try:
-            write_file(self._path, json.dumps(body).encode())
+            write_file(self.path, json.dumps(body).encode())
         except OSError as error:
-            self._faults.report("clock.write_failed", error, path=str(self._path))
+            self._faults.report("clock.write_failed", error, path=str(self.path))
         else:
             self._faults.recover("clock.write_failed")
             self._faults.recover("clock.file_damaged")

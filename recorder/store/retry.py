@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -35,52 +36,44 @@ def with_retries(
     return _RetryingStore(store, attempts, first_pause, longest_pause, sleep, chance)
 
 
+@dataclass(eq=False, repr=False)
 class _RetryingStore:
-    def __init__(
-        self,
-        store: Store,
-        attempts: int,
-        first_pause: float,
-        longest_pause: float,
-        sleep: Callable[[float], None],
-        chance: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._attempts = attempts
-        self._first = first_pause
-        self._longest = longest_pause
-        self._sleep = sleep
-        self._chance = chance
-        self._faults = FaultLog()
+    store: Store
+    attempts: int
+    first_pause: float
+    longest_pause: float
+    sleep: Callable[[float], None]
+    chance: Callable[[], float]
+    _faults: FaultLog = field(default_factory=FaultLog, init=False)
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
-        self._again("put", lambda: self._store.put(key, path, sha256, locked_until=locked_until))
+        self._again("put", lambda: self.store.put(key, path, sha256, locked_until=locked_until))
         metrics.STORE_WRITTEN.inc(path.stat().st_size)
 
     def replace(self, key: str, path: Path, sha256: str) -> None:
-        self._again("replace", lambda: self._store.replace(key, path, sha256))
+        self._again("replace", lambda: self.store.replace(key, path, sha256))
         metrics.STORE_WRITTEN.inc(path.stat().st_size)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        found = self._again("read", lambda: self._store.read(key, start, end))
+        found = self._again("read", lambda: self.store.read(key, start, end))
         metrics.STORE_READ.inc(len(found))
         return found
 
     def size(self, key: str) -> int:
-        return self._again("size", lambda: self._store.size(key))
+        return self._again("size", lambda: self.store.size(key))
 
     def delete(self, key: str) -> None:
-        self._again("delete", lambda: self._store.delete(key))
+        self._again("delete", lambda: self.store.delete(key))
 
     def abilities(self) -> Abilities:
-        return self._again("abilities", self._store.abilities)
+        return self._again("abilities", self.store.abilities)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Continues after the last key that was yielded; each key resets the attempts."""
         last, attempt = after, 0
         while True:
             try:
-                for key in self._store.list(prefix, after):
+                for key in self.store.list(prefix, after):
                     if key > last:
                         last, attempt = key, 0
                         self._recover("list")
@@ -115,12 +108,12 @@ class _RetryingStore:
                 return answer
 
     def _pause(self, what: str, attempt: int, error: Unreachable) -> None:
-        if attempt >= self._attempts:
+        if attempt >= self.attempts:
             raise error
-        pause = min(self._first * 2 ** (attempt - 1), self._longest) * self._chance()
+        pause = min(self.first_pause * 2 ** (attempt - 1), self.longest_pause) * self.chance()
         metrics.STORE_RETRIES.labels(what).inc()
         self._faults.report("store.retried", error, what, what=what)
-        self._sleep(pause)
+        self.sleep(pause)
 
     def _recover(self, what: str) -> None:
         """The store has answered, if only to refuse."""

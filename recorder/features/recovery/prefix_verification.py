@@ -6,7 +6,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -112,26 +112,17 @@ class TenantKeys:
             return self._stored[tenant]
 
 
+@dataclass(eq=False, repr=False)
 class PrefixReader:
     """Reads places in the bucket. Safe to share among threads; keeps nothing."""
 
-    def __init__(
-        self,
-        store: Store,
-        keyring: Keyring,
-        root: Ed25519PublicKey,
-        keys: TenantKeys,
-        limits: Mapping[str, tuple[RetentionLimit, ...]],
-        revoked: Revoked,
-        believe_dates: bool,
-    ) -> None:
-        self._store = store
-        self._limits = limits
-        self._revoked = revoked
-        self._believe_dates = believe_dates
-        self._keyring = keyring
-        self._root = root
-        self._keys = keys
+    store: Store
+    keyring: Keyring
+    root: Ed25519PublicKey
+    keys: TenantKeys
+    limits: Mapping[str, tuple[RetentionLimit, ...]]
+    revoked: Revoked
+    believe_dates: bool
 
     def read(self, found: QueuedPlace) -> PlaceReading:
         """Read one place. Raises :class:`recorder.errors.StoreError`, and :class:`SealError`
@@ -150,7 +141,7 @@ class PrefixReader:
 
     def stored_keys(self, tenants: Collection[str]) -> dict[str, str]:
         """The wrapped keys of some tenants that were read from the bucket, JSON text."""
-        return self._keys.stored(tenants)
+        return self.keys.stored(tenants)
 
     def _row(
         self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]
@@ -162,7 +153,7 @@ class PrefixReader:
                 "its take may still be in a node's spool, whose worker stores it",
             )
         content = self._get(found.place + MANIFEST, MAX_BYTES)
-        manifest = open_manifest(content, self._root)
+        manifest = open_manifest(content, self.root)
         if manifest.prefix != found.place:
             raise SealError("manifest.place", f"the manifest is of {manifest.prefix}", hints.OBJECT)
         chain = self._chain(found, manifest, content)
@@ -173,7 +164,7 @@ class PrefixReader:
         for name in sorted(set(found.names) - sealed - {MANIFEST}):
             if number_in(name) is None:
                 blame(("object.unknown", f"{name} was not sealed"))
-        self._keys.load(manifest.tenant, destroyed=chain.erased is not None)
+        self.keys.load(manifest.tenant, destroyed=chain.erased is not None)
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased but exists"))
@@ -192,14 +183,14 @@ class PrefixReader:
 
     def _later_facts(self, chain: Chain) -> tuple[tuple[Amendment, ...], tuple[RetentionLimit, ...]]:
         """Amendments, and the customer's retention limits."""
-        return chain.amendments, self._limits.get(chain.manifest.tenant, ())
+        return chain.amendments, self.limits.get(chain.manifest.tenant, ())
 
     def _chain(self, found: QueuedPlace, manifest: Manifest, content: bytes) -> Chain:
         try:
-            amendments = amendments_in(self._store, found.place, found.names)
+            amendments = amendments_in(self.store, found.place, found.names)
         except NotFound as error:
             raise SealError("object.missing", error.message, hints.OBJECT) from None
-        return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
+        return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self.root)
 
     def _without_revoked(self, chain: Chain, found: QueuedPlace) -> Chain:
         """A chain without an amendment by a revoked key, and all after it, which is reported.
@@ -213,8 +204,8 @@ class PrefixReader:
         def load_known() -> Known:
             return amendment_rows.known_hashes(manifest.tenant, manifest.recording)
 
-        dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
-        for document, why in find_revoked_documents(chain, self._revoked, None if dated else load_known):
+        dated = self.believe_dates or (bool(self.revoked) and self._is_gone(chain, found))
+        for document, why in find_revoked_documents(chain, self.revoked, None if dated else load_known):
             chain = chain.without(document, Problem("seal.key_revoked", document, why))
             if number_in(document) is not None:
                 break
@@ -231,7 +222,7 @@ class PrefixReader:
         if row is not None and row.wrapped_key is not None:
             return False
         try:
-            self._store.size(data_key_path(manifest.tenant, manifest.recording))
+            self.store.size(data_key_path(manifest.tenant, manifest.recording))
         except NotFound:
             return True
         return False
@@ -243,8 +234,8 @@ class PrefixReader:
         place = data_key_path(manifest.tenant, manifest.recording)
         try:
             key = wrapped_key_at(place, self._get(place, WrappedKey.MAX_BYTES))
-            tenant_key = self._keys.of(manifest.tenant, key.wrapped_by)
-            data_key = self._keyring.open_data_key(tenant_key, key)
+            tenant_key = self.keys.of(manifest.tenant, key.wrapped_by)
+            data_key = self.keyring.open_data_key(tenant_key, key)
             return key, decrypt_parties(manifest, data_key)
         except SealError as error:
             if error.error_id == "seal.kek_missing":
@@ -254,7 +245,7 @@ class PrefixReader:
 
     def _get(self, key: str, largest: int) -> bytes:
         try:
-            return read_document(self._store, key, largest)
+            return read_document(self.store, key, largest)
         except NotFound:
             code = "key.missing" if key.startswith("keys/") else "object.missing"
             raise SealError(code, f"{key} is missing", hints.OBJECT) from None

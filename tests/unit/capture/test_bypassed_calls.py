@@ -96,7 +96,7 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
         node_daemon.intake.bypassed,
         node_daemon.intake.unhandled,
     ):
-        monkeypatch.setattr(part, "_node", switch)
+        monkeypatch.setattr(part, "node", switch)
     monkeypatch.setattr("recorder.capture.bypassed_calls.LIST_DELAY", 0.0)
     return node_daemon
 
@@ -330,7 +330,7 @@ def test_call_that_was_handled_beyond_loopback_is_not_listed(
 ) -> None:
     """The dialplan bridges to ``loopback/…`` and asks there, or the other way round."""
     half = "5d3f2c1b-0000-4000-8000-00000000000b"
-    is_known = daemon.intake.bypassed._is_known
+    is_known = daemon.intake.bypassed.is_known
     monkeypatch.setattr(
         daemon.intake.bypassed, "_is_known", lambda leg: (known and leg == half) or is_known(leg)
     )

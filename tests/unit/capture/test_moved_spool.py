@@ -29,7 +29,7 @@ class MovedCall:
         self.daemon = Daemon(settings, now=house.clock)
         self.daemon.config.start()
         self.daemon.config._greenlet.kill()  # type: ignore[union-attr]  # it never ends
-        self.daemon.moved_spool._monotonic = lambda: self.seconds
+        self.daemon.moved_spool.monotonic = lambda: self.seconds
         monkeypatch.setattr("recorder.capture.daemon.variable_of", self._variable)
         monkeypatch.setattr(
             "recorder.switch.standing_connection.Node.api", lambda *_: self.messages.append("api")

@@ -88,8 +88,8 @@ def start_daemon(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
     settings = DaemonSettings(node="n", spool=root / "spool", snapshot=root, password="x" * 12)
     settings.spool.mkdir(exist_ok=True)
     daemon = Daemon(settings, now=clock)
-    daemon.reconciliation._node = cast("Node", switch)
-    daemon.intake.unhandled._node = cast("Node", switch)
+    daemon.reconciliation.node = cast("Node", switch)
+    daemon.intake.unhandled.node = cast("Node", switch)
     daemon.reconciliation.list_open_folders()
     daemon.observer.connect(LiveState({}))
     return daemon
@@ -184,7 +184,7 @@ def test_leaves_the_other_daemons_calls_alone(tmp_path: Path, clock: Clock) -> N
         for channel in ("its", "unhandled", "ours")
     ]
     listed: list[str] = []
-    daemon.intake.unhandled._write = lambda event, _number, _reason: listed.append(event.uuid)
+    daemon.intake.unhandled.write = lambda event, _number, _reason: listed.append(event.uuid)
     for event in hangups:
         daemon.observer.handle_event(event)
     daemon.observer.connect(LiveState({"its": LiveChannel("its", "inbound", "ACTIVE", "public", ())}))

@@ -187,7 +187,7 @@ def test_checks_channels_that_the_switch_lists_late(daemon: Daemon, monkeypatch:
     monkeypatch.setattr("recorder.capture.switch_observer.LIST_DELAY", 0.0)
     switch = ListingSwitch(99)
     for part in (daemon.observer, daemon.intake, daemon.intake.unhandled):
-        monkeypatch.setattr(part, "_node", switch)
+        monkeypatch.setattr(part, "node", switch)
     daemon.observer.connect(LiveState({}))
     assert not list(layout.open_takes(daemon.settings.spool))
     assert wait_idle()
