@@ -224,7 +224,7 @@ _ANNOUNCEMENT: Final = _all(
     ),
 )  # fmt: skip
 
-_SETTING: Final = _all(_same("number"), _digests(statement="statement_sha256"))
+_SIGNED_SETTING: Final = _all(_same("number"), _digests(statement="statement_sha256"))
 
 _KEY: Final = _digests(wrapped_key="key_sha256")
 
@@ -278,10 +278,10 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         users.ACCESS_CHANGED: _access,
         "user.revoked": _set(revoked_at=LEAF_TIME),
     }),
-    **_about(SecondFactorTable, "user", {CHANGED: _SETTING}),
-    **_about(SignInRuleTable, _own, {RULE_CHANGED: _SETTING}),
-    **_about(BrandingTable, _own, {branding.CHANGED: _SETTING}),
-    **_about(DownloadPermissionTable, "user", {download_permission.CHANGED: _SETTING}),
+    **_about(SecondFactorTable, "user", {CHANGED: _SIGNED_SETTING}),
+    **_about(SignInRuleTable, _own, {RULE_CHANGED: _SIGNED_SETTING}),
+    **_about(BrandingTable, _own, {branding.CHANGED: _SIGNED_SETTING}),
+    **_about(DownloadPermissionTable, "user", {download_permission.CHANGED: _SIGNED_SETTING}),
     **_about(FactorResetTable, "request", {
         REQUESTED: _all(
             _same(user_id="user", requested_by="actor"),

@@ -27,7 +27,7 @@ from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.download_changed"
 
-_SETTING: Final = SignedSetting(
+_SIGNED_SETTING: Final = SignedSetting(
     KIND, DownloadPermissionTable, CHANGED, lambda found: (found.tenant, found.user, found.number)
 )
 
@@ -54,7 +54,7 @@ def is_allowed(tenant: str, user: str, trust: Trust) -> bool:
 def check(row: DownloadPermissionTable, leaves: list[LoggedLeaf], trust: Trust) -> DownloadPermission:
     """The permission in a row, given all leaves about that user's. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SETTING.check(row, leaves, trust).value
+    return _SIGNED_SETTING.check(row, leaves, trust).value
 
 
 def set_permission(
@@ -75,7 +75,7 @@ def set_permission(
             return False
         permission = DownloadPermission(tenant, user, newest_number(changes(tenant, user)) + 1, allowed)
         body = {"user": user, "downloads": allowed}
-        _SETTING.save(permission, by, body, signer=signer, now=now, entropy=entropy)
+        _SIGNED_SETTING.save(permission, by, body, signer=signer, now=now, entropy=entropy)
     return True
 
 

@@ -35,7 +35,7 @@ HINT: Final = (
     "`accord user reset-second-factor` starts anew, if you know who asks; `accord audit run` names such rows"
 )
 
-_SETTING: Final = SignedSetting(
+_SIGNED_SETTING: Final = SignedSetting(
     KIND, SecondFactorTable, CHANGED, lambda found: (found.tenant, found.user, found.number)
 )
 
@@ -56,7 +56,7 @@ def current(user: UserRow, trust: Trust) -> SecondFactors:
 def check(row: SecondFactorTable, leaves: list[LoggedLeaf], trust: Trust) -> SecondFactors:
     """The set in a row, given all leaves about that user's sets. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SETTING.check(row, leaves, trust).value
+    return _SIGNED_SETTING.check(row, leaves, trust).value
 
 
 def ever_had(user: UserRow) -> bool:
@@ -100,7 +100,7 @@ def put(
                 "factors.changed", "the second factors were changed meanwhile", "load the page again"
             )
         new = replace(new, number=new.number + 1)
-        _SETTING.save(new, by, body, signer=signer, now=now, entropy=entropy, app_key=app_key)
+        _SIGNED_SETTING.save(new, by, body, signer=signer, now=now, entropy=entropy, app_key=app_key)
     return new
 
 

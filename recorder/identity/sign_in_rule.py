@@ -24,7 +24,7 @@ from recorder.seal.signing import Signer
 
 RULE_CHANGED: Final = "tenant.sign_in_changed"
 
-_SETTING: Final = SignedSetting(
+_SIGNED_SETTING: Final = SignedSetting(
     RULE, SignInRuleTable, RULE_CHANGED, lambda found: (found.tenant, found.tenant, found.number)
 )
 
@@ -45,7 +45,7 @@ def requires_second_factor(tenant: str, trust: Trust) -> bool:
 def check(row: SignInRuleTable, leaves: list[LoggedLeaf], trust: Trust) -> SignInRule:
     """The rule in a row, given all leaves about that customer's. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SETTING.check(row, leaves, trust).value
+    return _SIGNED_SETTING.check(row, leaves, trust).value
 
 
 def require_second_factor(
@@ -54,7 +54,7 @@ def require_second_factor(
     """Set the rule. Raises :class:`SealError` for a key that is not endorsed for it."""
     with tenant_lock(tenant):
         rule = SignInRule(tenant, newest_number(changes(tenant)) + 1, required)
-        _SETTING.save(rule, by, {"second_factor": required}, signer=signer, now=now, entropy=entropy)
+        _SIGNED_SETTING.save(rule, by, {"second_factor": required}, signer=signer, now=now, entropy=entropy)
 
 
 def changes(tenant: str) -> list[LoggedLeaf]:

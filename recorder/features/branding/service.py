@@ -31,7 +31,7 @@ CHANGED: Final = "provider.branding_changed"
 
 HINT: Final = "an operator saves the settings again in the panel; `accord audit run` names such rows"
 
-_SETTING: Final = SignedSetting(
+_SIGNED_SETTING: Final = SignedSetting(
     KIND, BrandingTable, CHANGED, lambda found: (found.tenant, found.tenant, found.number)
 )
 
@@ -45,7 +45,7 @@ def save_branding(branding: Branding, *, signer: Signer, now: datetime, entropy:
     tenant = branding.tenant
     with tenant_lock(tenant):
         branding = replace(branding, number=newest_number(_changes(tenant)) + 1)
-        _SETTING.save(branding, By("user", branding.by), {}, signer=signer, now=now, entropy=entropy)
+        _SIGNED_SETTING.save(branding, By("user", branding.by), {}, signer=signer, now=now, entropy=entropy)
     return branding
 
 
@@ -64,7 +64,7 @@ def find_branding(trust: Trust, tenant: str = PROVIDER) -> Verified[Branding] | 
 
 def check(row: BrandingTable, trust: Trust) -> Verified[Branding]:
     """The branding in a row. Raises :class:`SealError` as :meth:`SignedSetting.check`."""
-    return _SETTING.check(row, _changes(row.id), trust)
+    return _SIGNED_SETTING.check(row, _changes(row.id), trust)
 
 
 @dataclass
