@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from peewee import JOIN, fn
 
@@ -41,6 +41,9 @@ from recorder.fault_log import FaultLog
 from recorder.isolation import concerns_all
 
 PAGE = 50
+
+NOT_KEPT: Final = "not_kept"
+"""Why a call is listed as not recorded whose recording was destroyed at its end, for want of a yes."""
 
 Listed = TypeVar("Listed", RecordingRow, NotRecordedRow)
 
@@ -90,6 +93,28 @@ def has_recordings(tenant: str) -> bool:
     """Whether a tenant has, or had, a recording: a tombstone counts."""
     with connected():
         return bool(RecordingTable.select().where(RecordingTable.tenant == tenant).exists())
+
+
+def count_keep_answers(tenant: str, line: str, since: datetime) -> dict[str, int]:
+    """The number of a line's calls since then in which the keep question was asked: recordings by their
+    ``keep_answer``, also those that were erased since, and as ``destroyed`` the calls that were destroyed at
+    their end for want of a yes."""
+    asked = (
+        (RecordingTable.tenant == tenant)
+        & (RecordingTable.line_id == line)
+        & (RecordingTable.started_at >= since)
+        & RecordingTable.keep_answer.is_null(False)
+    )
+    destroyed = (
+        (NotRecordedTable.tenant == tenant)
+        & (NotRecordedTable.line_id == line)
+        & (NotRecordedTable.started_at >= since)
+        & (NotRecordedTable.reason == NOT_KEPT)
+    )
+    with connected():
+        counts = RecordingTable.select(RecordingTable.keep_answer, fn.COUNT(RecordingTable.id)).where(asked)
+        found = dict(counts.group_by(RecordingTable.keep_answer).tuples())
+        return found | {"destroyed": NotRecordedTable.select().where(destroyed).count()}
 
 
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:

@@ -10,19 +10,22 @@ from typing import Final, Literal
 from flask import url_for
 
 from recorder.catalogue import queries
-from recorder.catalogue.records import LineRow, NotRecordedRow, RecordingRow, TenantRow
+from recorder.catalogue.records import LineRow, TenantRow
 from recorder.domain.roles import OPERATOR, SUPPORT
-from recorder.features.live.queries import LiveRow, ended_calls, live_calls
 from recorder.features.tenants.drafts import drafted_lines
 from recorder.playback import grants
+from web.numbers.latest_call import TestCall, latest_call
 from web.state import current_visitor, now, page_faults, panel_state
 
 StepState = Literal["not_begun", "begun", "done"]
-StepName = Literal["register", "number", "purposes", "sound", "on", "call"]
+StepName = Literal["register", "number", "purposes", "sound", "on", "keep", "call"]
 
 NOT_BEGUN: Final[StepState] = "not_begun"
 BEGUN: Final[StepState] = "begun"
 DONE: Final[StepState] = "done"
+
+OPTIONAL: Final[frozenset[StepName]] = frozenset({"keep"})
+"""Steps that nobody has to do."""
 
 PROVIDER_PAGES: Final = {OPERATOR: "provider.list_customers", SUPPORT: "disputes.show_queue"}
 """The endpoint that the provider's people start with, by role."""
@@ -37,25 +40,10 @@ class Step:
     address: str = ""
     next: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class TestCall:
-    """How far the test call has come: in progress or being stored (``live``), stored (``recording``), heard,
-    or why it was ``missed``."""
-
-    live: LiveRow | None = None
-    recording: RecordingRow | None = None
-    was_played: bool = False
-    missed: NotRecordedRow | None = None
-
     @property
-    def arrived(self) -> bool:
-        return self.live is not None or self.recording is not None
-
-    @property
-    def announced(self) -> bool:
-        """Whether the caller was told, by the call's markers or by the audio."""
-        return bool(self.live and self.live.announced) or bool(self.recording and self.recording.announced)
+    def optional(self) -> bool:
+        """Whether the first day is complete without it."""
+        return self.name in OPTIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +56,7 @@ class Checklist:
 
     @property
     def complete(self) -> bool:
-        return all(step.state == DONE for step in self.steps)
+        return all(step.state == DONE or step.optional for step in self.steps)
 
     @property
     def next_step(self) -> Step | None:
@@ -84,6 +72,7 @@ def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
     draft = BEGUN if drafted else NOT_BEGUN
     page = "" if line is None else url_for("numbers.edit_setup", line_id=line.id)
     preview = "" if line is None else url_for("numbers.preview_setup", line_id=line.id)
+    question = "" if line is None else url_for("numbers.show_keep_question", line_id=line.id)
     arrived = BEGUN if call.arrived or call.missed else NOT_BEGUN
     states: list[tuple[StepName, StepState, str]] = [
         ("register", DONE, ""),
@@ -91,9 +80,10 @@ def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
         ("purposes", DONE if set_up or drafted else NOT_BEGUN, page),
         ("sound", DONE if set_up else draft, preview if drafted else page),
         ("on", DONE if set_up else draft, preview),
+        ("keep", DONE if line and line.keep else NOT_BEGUN, question),
         ("call", DONE if call.was_played else arrived, ""),
     ]
-    first = next((name for name, state, _ in states if state != DONE), None)
+    first = next((name for name, state, _ in states if state != DONE and name not in OPTIONAL), None)
     steps = tuple(Step(name, state, address, name == first) for name, state, address in states)
     return Checklist(steps, line, call)
 
@@ -129,10 +119,4 @@ def _test_call(tenant: str, line: LineRow | None, at: datetime) -> TestCall:
         return TestCall(recording=queries.recording(tenant, heard_recording), was_played=True)
     if line is None:
         return TestCall()
-    calls = (*live_calls(tenant, at), *ended_calls(tenant, at))
-    live = next((each for each in calls if each.line == line.id), None)
-    recording = next(iter(queries.recordings(tenant, line=line.id, limit=1).rows), None)
-    missed = next((each for each in queries.not_recorded(tenant, limit=1).rows if each.line == line.id), None)
-    if missed is not None and recording is not None and recording.started_at >= missed.started_at:
-        missed = None
-    return TestCall(live, recording, missed=missed)
+    return latest_call(tenant, line.id, at)

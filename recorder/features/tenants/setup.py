@@ -34,14 +34,14 @@ from recorder.prompts import composer
 from recorder.prompts.sentences import SHORT
 from recorder.prompts.sound_sources import Sources
 
-Part = Literal["menu", "announcement", "question", "declined"]
+Part = Literal["menu", "announcement", "question", "declined", "cue", "yes", "no", "none"]
 MENU: Final = "menu"
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewedPrompt:
-    """A sentence that callers hear: its ``part`` in the announcement, language (empty: all), text, WAV, and
-    length (ms)."""
+    """A sentence that people hear: its ``part`` in the announcement or in the keep question, language (empty:
+    all), text, WAV, and length (ms)."""
 
     part: Part
     language: str
@@ -86,7 +86,7 @@ class LineVersion:
 
 def current_settings(tenant: str, line: LineRow) -> LineSettings:
     """The settings of a line's announcements, to begin a draft with."""
-    rows = [_row(tenant, each) for each in line.announcements]
+    rows = announcement_rows(tenant, line)
     first = rows[0]
     composed = first.composition
     return LineSettings(
@@ -121,7 +121,7 @@ def preview(tenant: str, line: LineRow, *, sources: Sources = composer.SHIPPED) 
     draft = drafts.find_draft(tenant, line.id)
     if draft is not None:
         return preview_draft(tenant, line, draft, sources=sources)
-    rows = tuple(_row(tenant, each) for each in line.announcements)
+    rows = announcement_rows(tenant, line)
     menu = None if line.menu is None else rules.OwnSound(line.menu.text, read_sound(line.menu.sha256))
     prompts = [*_menu_prompts(menu), *(prompt for row in rows for prompt in saved_prompts(row))]
     return Preview(current_settings(tenant, line), rows, tuple(prompts), menu)
@@ -172,7 +172,7 @@ def saved_prompts(row: AnnouncementRow) -> list[PreviewedPrompt]:
     return _in_order(
         row.mode,
         [
-            _prompt(part, row.language, sentence.text, read_sound(sentence.sha256))
+            previewed_prompt(part, row.language, sentence.text, read_sound(sentence.sha256))
             for part, sentence in sentences
             if sentence
         ],
@@ -186,7 +186,11 @@ def _drafted_prompts(draft: Draft) -> list[PreviewedPrompt]:
         ("declined", draft.declined),
     )
     language = draft.recipe.language
-    found = [_prompt(part, language, sentence.text, sentence.wav) for part, sentence in sentences if sentence]
+    found = [
+        previewed_prompt(part, language, sentence.text, sentence.wav)
+        for part, sentence in sentences
+        if sentence
+    ]
     return _in_order(draft.mode, found)
 
 
@@ -197,10 +201,11 @@ def _in_order(mode: str, prompts: list[PreviewedPrompt]) -> list[PreviewedPrompt
 
 
 def _menu_prompts(menu: rules.SpokenText | None) -> list[PreviewedPrompt]:
-    return [] if menu is None else [_prompt("menu", "", menu.text, menu.wav)]
+    return [] if menu is None else [previewed_prompt("menu", "", menu.text, menu.wav)]
 
 
-def _prompt(part: Part, language: str, text: str, wav: bytes) -> PreviewedPrompt:
+def previewed_prompt(part: Part, language: str, text: str, wav: bytes) -> PreviewedPrompt:
+    """A sentence with the length of its sound."""
     return PreviewedPrompt(part, language, text, wav, rules.sound_duration_ms(wav))
 
 
@@ -222,18 +227,19 @@ def switch_on(
         return False
     setup_preview = preview(tenant, line, sources=sources)
     if setup_preview.digest != digest:
-        raise _changed(line)
+        raise changed_meanwhile(line)
     if line.recorded and drafts.find_draft(tenant, line_id) is None:
         return True
     change = LineChange(announcements=setup_preview.announcements, menu=setup_preview.menu, recorded=True)
     with tenant_lock(tenant):
         if queries.line(tenant, line_id) != line:
-            raise _changed(line)
+            raise changed_meanwhile(line)
         drafts.drop_draft(line_id)
         return change_line(tenant, line_id, change, who=who, sources=sources, now=now, entropy=entropy)
 
 
-def _changed(line: LineRow) -> CatalogueError:
+def changed_meanwhile(line: LineRow) -> CatalogueError:
+    """The error of a preview that no longer is what would be switched on."""
     return CatalogueError(
         "line.changed",
         f"{line.number} would say something else than was heard: its settings were changed meanwhile",
@@ -288,6 +294,12 @@ def _version(leaf: LoggedLeaf, before: LineVersion | None) -> LineVersion | None
 
 def _announcement_ids(body: Mapping[str, Any]) -> tuple[str, ...]:
     return (str(body["announcement"]), *map(str, body["others"]))
+
+
+def announcement_rows(tenant: str, line: LineRow) -> tuple[AnnouncementRow, ...]:
+    """A line's announcements, the first language first. Raises :class:`CatalogueError`
+    (``announcement.unknown``)."""
+    return tuple(_row(tenant, each) for each in line.announcements)
 
 
 def _row(tenant: str, announcement: str) -> AnnouncementRow:

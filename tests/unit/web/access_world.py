@@ -26,7 +26,7 @@ from recorder.auditlog import checkpoint
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import LineRow, UserRow
+from recorder.catalogue.records import KeepOptions, LineRow, UserRow
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.domain import roles
@@ -51,7 +51,7 @@ from recorder.features.subject_requests import reviews
 from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import setup
+from recorder.features.tenants import keep_setup, setup
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity import api_tokens, factor_reset, users
@@ -642,6 +642,12 @@ def _digest(world: World, person: Person) -> Form:
     return {"digest": setup.preview(line.tenant, line).digest}
 
 
+def _keep_digest(world: World, person: Person) -> Form:
+    line = person.company.customer.line
+    digest = keep_setup.preview_keep(line.tenant, line, KeepOptions(365)).digest
+    return {"way": "question", "keep_days": "365", "wording": "short", "digest": digest}
+
+
 FORMS: Mapping[str, Form | FormOf] = {
     "account.add_app": lambda world, person: {
         "app_key": world.house.factors.new_app_key(person.user) if person.user else "", "code": "000000",
@@ -664,6 +670,7 @@ FORMS: Mapping[str, Form | FormOf] = {
     },
     "numbers.enter_code": {"code": "000000"},
     "numbers.switch_on": _digest,
+    "numbers.switch_on_keep_question": _keep_digest,
     "playback.close_listen": {"play": PLAY},
     "playback.download": {"purpose": "agreement", "format": "audio.wav"},
     "playback.report_listening": {"play": PLAY, "played": "0-1000"},

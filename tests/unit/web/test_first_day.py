@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import KeepOptions
 from recorder.domain.parties import Party
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import setup
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history
@@ -55,16 +58,16 @@ def live_row(customer: Customer, clock, entropy, announced: bool) -> LiveRow:
 def test_every_step_from_the_number_to_the_call_that_was_heard(browser, house, baker, clock, entropy) -> None:
     nora = browser("nora")
     assert nora.get("/").location == "/first-day"
-    assert states(nora) == ["done", "done", *["not-begun"] * 4]
+    assert states(nora) == ["done", "done", *["not-begun"] * 5]
     path = f"/numbers/{baker.line.id}/setup"
     assert f'href="{path}"' in nora.get("/first-day").text
     form = {"purposes": "agreement", "mode": "notice", "keep_days": "30", "languages": "en", "first": "en"}
     assert nora.send(path, nora.token(path), **form).status_code == 303
-    assert states(nora) == ["done", "done", "done", "begun", "begun", "not-begun"]
+    assert states(nora) == ["done", "done", "done", "begun", "begun", "not-begun", "not-begun"]
     page = nora.get(f"/numbers/{baker.line.id}/preview").text
     digest = re.search(r'name="digest" value="([0-9a-f]+)"', page)[1]
     assert nora.send(f"/numbers/{baker.line.id}/on", digest=digest).status_code == 303
-    assert states(nora) == ["done"] * 5 + ["not-begun"]
+    assert states(nora) == ["done"] * 5 + ["not-begun"] * 2
     assert 'data-live="yes"' in nora.get("/first-day").text
 
     for announced, count in ((False, 1), (True, 2)):
@@ -81,9 +84,26 @@ def test_every_step_from_the_number_to_the_call_that_was_heard(browser, house, b
     assert f"/recordings/{call}" in nora.get("/first-day").text
     listen_to(house, nora, call)
     assert finished_steps(nora)[-1] == "You have heard it"
-    assert states(nora) == ["done"] * 6
+    assert states(nora) == ["done"] * 5 + ["not-begun", "done"], (
+        "nobody has to ask whether a call may be kept"
+    )
     assert nora.get("/").location == "/recordings"
     assert "First day" in nora.get("/recordings").text, "it can be found again"
+
+
+def test_the_test_call_goes_through_the_keep_question(browser, house, baker, clock, entropy) -> None:
+    now = {"now": clock(), "entropy": entropy}
+    assert change_line(baker.id, baker.line.id, LineChange(recorded=True, keep=KeepOptions(365)), **now)
+    nora = browser("nora")
+    assert states(nora)[5:] == ["done", "not-begun"]
+    page = html.unescape(nora.get("/first-day").text)
+    assert f"/numbers/{baker.line.id}/card" in page
+    assert "Dial *5: both hear the question." in page
+    house.call(baker, questions=[{"answer": "yes", "by": "external", "how": "key"}])
+    question, answer, until = finished_steps(nora)[2:5]
+    assert (question, answer) == ("The question was asked", "Answered: yes")
+    assert until.startswith("Kept until ")
+    assert until.endswith(str((clock() + timedelta(days=365)).year))
 
 
 def listen_to(house, person, call: str) -> None:
@@ -114,7 +134,7 @@ def test_without_a_number_the_page_names_that_step(browser, house, clock, entrop
     nobody = Customer(identity, None, None)
     house.person(nobody, "remi", "Rémi Rien", role="customer_admin")
     remi = browser("remi")
-    assert states(remi) == ["done", *["not-begun"] * 5]
+    assert states(remi) == ["done", *["not-begun"] * 6]
     assert 'href="/numbers"' in remi.get("/first-day").text
 
 
