@@ -99,7 +99,7 @@ def count_keep_answers(tenant: str, line: str, since: datetime) -> dict[str, int
     """The number of a line's calls since then in which the keep question was asked: recordings by their
     ``keep_answer``, also those that were erased since, and as ``destroyed`` the calls that were destroyed at
     their end for want of a yes."""
-    asked = (
+    question_asked = (
         (RecordingTable.tenant == tenant)
         & (RecordingTable.line_id == line)
         & (RecordingTable.started_at >= since)
@@ -112,8 +112,9 @@ def count_keep_answers(tenant: str, line: str, since: datetime) -> dict[str, int
         & (NotRecordedTable.reason == NOT_KEPT)
     )
     with connected():
-        counts = RecordingTable.select(RecordingTable.keep_answer, fn.COUNT(RecordingTable.id)).where(asked)
-        found = dict(counts.group_by(RecordingTable.keep_answer).tuples())
+        counts = RecordingTable.select(RecordingTable.keep_answer, fn.COUNT(RecordingTable.id))
+        query: Any = counts.where(question_asked).group_by(RecordingTable.keep_answer)
+        found = {str(answer): int(count) for answer, count in query.tuples()}
         return found | {"destroyed": NotRecordedTable.select().where(destroyed).count()}
 
 

@@ -241,6 +241,7 @@ def move_line(
     help="Let colleagues stop a recording during the call and have it erased (*9, then 1). Both parties are "
     "told.",
 )
+@click.option("--label", help="A name for people; an empty one removes it.")
 @json_option
 @click.pass_obj
 def set_line(context: Context, /, tenant_name: str, number: str, **options: Any) -> None:
@@ -269,6 +270,7 @@ def _read_change(
     join_notice: str | None,
     join_question: bool,
     delete_in_call: str | None,
+    label: str | None,
 ) -> LineChange:
     """Raises :class:`click.UsageError` for options that contradict each other."""
     if announcement_ids and (mode or languages):
@@ -288,6 +290,7 @@ def _read_change(
         beep=None if beep is None else BEEPS[beep],
         deletable=None if delete_in_call is None else delete_in_call == "on",
         notice=notice,
+        label=label,
     )
     if change == LineChange():
         raise click.UsageError("nothing to change: give at least one option")

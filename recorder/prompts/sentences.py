@@ -170,6 +170,11 @@ def clip_text(name: str, language: str, *, keep_days: int | None = None, key: in
     return ClipText(name, language, text, pronunciation)
 
 
+def time_words(keep_days: int, language: str) -> str:
+    """A retention period as it is said: "one year". Raises :class:`ConfigError` (``prompt.keep_time``)."""
+    return _time(keep_days, language)[1]
+
+
 def _time(keep_days: int | None, language: str) -> tuple[str, str]:
     """The name and the words of a retention period."""
     if type(keep_days) is not int or not 1 <= keep_days <= LONGEST_KEEP_DAYS:
@@ -261,7 +266,7 @@ def all_clip_texts(language: str) -> Mapping[str, ClipText]:
     check_language(language)
     for name, sentence in _catalogue().sentences.items():
         if sentence.placeholder == "time":
-            found += [clip_text(name, language, keep_days=days) for days in _first_days()]
+            found += [clip_text(name, language, keep_days=days) for days in named_days()]
         elif sentence.placeholder == "key":
             found += [clip_text(name, language, key=key) for key in sentence.keys]
         else:
@@ -269,7 +274,8 @@ def all_clip_texts(language: str) -> Mapping[str, ClipText]:
     return MappingProxyType({each.clip: each for each in found})
 
 
-def _first_days() -> list[int]:
+def named_days() -> list[int]:
+    """The retention periods (days) that have words of their own, such as a year, and so a shipped sound."""
     first: dict[str, int] = {}
     for days, name in _catalogue().days.items():
         first.setdefault(name, days)

@@ -119,9 +119,8 @@ def _settings(world: World) -> None:
     assert setup.switch_on(
         world.tenant, line, setup.preview(world.tenant, row).digest, **time_and_entropy(world)
     )
-    assert change_line(
-        world.tenant, line, LineChange(formats=["wav"]), who=world.user, **time_and_entropy(world)
-    )
+    change = LineChange(formats=["wav"], label="Comptoir")
+    assert change_line(world.tenant, line, change, who=world.user, **time_and_entropy(world))
     _plan(world)
     _provider(world)
     _difference(world)

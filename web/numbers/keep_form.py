@@ -11,7 +11,7 @@ from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.errors import AccordError
 from recorder.lifecycle.plans import CustomerPlan
 from recorder.prompts.country_rules import Pack
-from recorder.prompts.sentences import SHORT, WORDINGS
+from recorder.prompts.sentences import SHORT, WORDINGS, named_days
 from web.text import formats
 from web.text import numbers as text
 from web.text.plans import plan_limit
@@ -28,11 +28,12 @@ FIELDS: Final = ("keep_days",)
 
 @dataclass(frozen=True, slots=True)
 class KeepForm:
-    """What was chosen; ``days`` is what was entered for the retention, ``errors`` has a sentence by field
-    (empty: the whole form)."""
+    """What was chosen; ``days`` is what was entered for the retention, ``periods`` are the retentions that
+    can be chosen (days), and ``errors`` has a sentence by field (empty: the whole form)."""
 
     keep: KeepOptions
     days: str
+    periods: tuple[int, ...] = ()
     errors: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -48,8 +49,8 @@ class KeepForm:
 
     def refuse(self, error: AccordError) -> None:
         """Note an error, unless its field has one already."""
-        name, said = text.setup_error(error, FIELDS)
-        self.errors.setdefault(name, said)
+        name, reason = text.setup_error(error, FIELDS)
+        self.errors.setdefault(name, reason)
 
 
 def read_keep_form(
@@ -58,10 +59,14 @@ def read_keep_form(
     """The form as it was sent; without fields, what the line does now, or what is usual. A recording is kept
     ``announced_days`` without a yes."""
     purpose = line.keep.purpose if line.keep else KeepOptions(0).purpose
+    longest = _longest_days(purpose, pack, plan)
+    offered_days = [each for each in named_days() if announced_days <= each <= longest] or [announced_days]
     if "way" not in fields:
-        usual = KeepOptions(max(announced_days, min(USUAL_DAYS, _longest_days(purpose, pack, plan))))
-        present = line.keep or usual
-        return KeepForm(present, str(present.keep_days))
+        present = line.keep or KeepOptions(
+            max(each for each in offered_days if each <= USUAL_DAYS or each == offered_days[0])
+        )
+        periods = tuple(sorted({*offered_days, present.keep_days}))
+        return KeepForm(present, str(present.keep_days), periods)
     entered = fields.get("keep_days", "").strip()[:12]
     days = int(entered) if entered.isascii() and entered.isdecimal() and len(entered) < 7 else 0
     keep = KeepOptions(
@@ -73,7 +78,8 @@ def read_keep_form(
         wording=next((each for each in WORDINGS if each == fields.get("wording")), SHORT),
     )
     wrong = _wrong_days(keep, announced_days, pack, plan)
-    return KeepForm(keep, entered, {"keep_days": wrong} if wrong else {})
+    periods = tuple(sorted({*offered_days, *(() if wrong else (days,))}))
+    return KeepForm(keep, entered, periods, {"keep_days": wrong} if wrong else {})
 
 
 def _longest_days(purpose: str, pack: Pack, plan: CustomerPlan) -> int:

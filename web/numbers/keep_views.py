@@ -72,7 +72,7 @@ def switch_on_keep_question(line_id: str) -> ResponseReturnValue:
             now=now(),
             entropy=state.entropy,
         )
-    except CatalogueError as error:
+    except (CatalogueError, ConfigError) as error:
         if error.error_id == "line.changed":
             return _page(active_line(line_id), form, changed=True)
         if error.error_id.startswith("catalogue."):

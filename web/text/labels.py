@@ -139,6 +139,7 @@ def init_app(app: Flask) -> None:
             numbers_text.country,
             numbers_text.longest_days,
             numbers_text.numbered,
+            numbers_text.retention_period,
             plans.format_list,
             plans.not_in_plan,
             plans.plan_days,

@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from recorder.errors import AccordError
 from recorder.prompts.country_rules import STRICT, Objection
 from recorder.prompts.purposes import standard
+from recorder.prompts.sentences import time_words
 from web.language import NAMES, current_language, current_locale
 from web.text import errors, formats
 from web.text.sentences import sentence
@@ -59,6 +60,12 @@ def longest_days(purpose: str, by_country: int) -> int:
     """The longest retention that may be announced for a purpose."""
     known = standard().get(purpose)
     return min(by_country, known.longest_keep_days) if known else by_country
+
+
+def retention_period(days: int) -> str:
+    """A retention period as it is said in calls, as the beginning of a line."""
+    words = time_words(days, current_language())
+    return words[:1].upper() + words[1:]
 
 
 def numbered(numbers: Sequence[str]) -> str:

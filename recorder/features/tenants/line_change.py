@@ -58,7 +58,7 @@ class LineChange:
     ``languages``, announcements are composed where the customer has none like the line's. ``recorded``
     switches recording on or off. ``keep`` is the keep question, ``deletable`` whether colleagues may have a
     recording deleted in the call, ``beep`` who hears a tone (empty: nobody), ``notice`` what transfer targets
-    hear."""
+    hear; ``label`` is the number's name for people, empty for none."""
 
     announcements: Sequence[str | Announcement] = ()
     menu: rules.SpokenText | None = None
@@ -72,10 +72,11 @@ class LineChange:
     keep: KeepOptions | Unchanged | None = UNCHANGED
     deletable: bool | None = None
     notice: NoticeChoice | Unchanged | None = UNCHANGED
+    label: str | None = None
 
     def check(self) -> None:
         """Check what needs no line. Raises :class:`CatalogueError` (``line.settings``,
-        ``line.languages``)."""
+        ``line.languages``, ``line.label``)."""
         if self.mode is not None:
             rules.check_mode(self.mode)
         if self.languages is not None:
@@ -89,6 +90,8 @@ class LineChange:
         if isinstance(self.notice, NoticeChoice) and self.notice.how not in WAYS:
             raise _unknown(f"{self.notice.how!r} is not a way to tell transfer targets", WAYS)
         lines.check_formats(self.formats)
+        if self.label is not None:
+            lines.check_label(self.label)
 
 
 def _unknown(what: str, known: Sequence[str]) -> CatalogueError:
@@ -109,9 +112,9 @@ def change_line(
     id of a user, or the operator. False if the tenant has no such line.
 
     Raises :class:`CatalogueError` (``line.settings``, ``line.timing``, ``line.languages``, ``line.menu``,
-    ``announcement.unknown``, ``announcement.own``, ``announcement.sound``, ``announcement.purposes``,
-    ``announcement.keep_days``, ``country.mode``, ``country.keep_days``, ``plan.keep_days``, ``plan.format``),
-    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    ``line.label``, ``announcement.unknown``, ``announcement.own``, ``announcement.sound``,
+    ``announcement.purposes``, ``announcement.keep_days``, ``country.mode``, ``country.keep_days``,
+    ``plan.keep_days``, ``plan.format``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     change.check()
     if isinstance(change.keep, KeepOptions):
         check_purposes(tenant, [change.keep.purpose], change.keep.keep_days)
@@ -240,6 +243,8 @@ def _columns(
     columns |= {
         name: value for name in ("timing", "outbound", "beep") if (value := getattr(change, name)) is not None
     }
+    if change.label is not None:
+        columns["label"] = lines.check_label(change.label)
     if change.formats:
         columns["formats"] = list(plans.choose_formats(tenant, change.formats))
     if change.keep is not UNCHANGED:
@@ -266,6 +271,7 @@ def _settings(row: LineTable) -> dict[str, Any]:
     """A line's settings as a leaf states them: what is said by its hash alone."""
     notice = row.transfer_notice
     return {
+        "label": row.label,
         "announcement": row.announcement_id,
         "others": row.others,
         "menu": row.menu_id,

@@ -76,7 +76,7 @@ def create_line(
             "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
         )
     check_formats(formats)
-    label = names.tidy(label, "the label", "line.label", empty=True)
+    label = check_label(label)
     identity = str(uuid7(now, entropy))
     try:
         with tenant_lock(tenant):
@@ -128,6 +128,11 @@ def create_line(
             "use `accord line move` to give it to another customer",
         ) from error
     return line_row(row)
+
+
+def check_label(label: str) -> str:
+    """The name of a number as it is stored. Raises :class:`CatalogueError` (``line.label``)."""
+    return names.tidy(label, "the label", "line.label", empty=True)
 
 
 def check_formats(formats: Sequence[str]) -> None:

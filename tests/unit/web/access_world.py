@@ -669,6 +669,10 @@ FORMS: Mapping[str, Form | FormOf] = {
         "wording": "short", "greeting_text": "",
     },
     "numbers.enter_code": {"code": "000000"},
+    "numbers.save_settings": {
+        "label": "Counter", "timing": "before_ringing", "outbound": "before_connected", "beep": "both",
+        "deletable": "yes",
+    },
     "numbers.switch_on": _digest,
     "numbers.switch_on_keep_question": _keep_digest,
     "playback.close_listen": {"play": PLAY},
