@@ -18,6 +18,7 @@ from recorder.errors import ConfigError, StoreError
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
 from recorder.store.seaweedfs import PORTS, VOLUME_MB, SeaweedFS
+from tests.expected_errors import expect_error
 from tests.faults.disks import MIB, SmallDisk
 from tests.ports import free_ports
 
@@ -37,9 +38,8 @@ def test_locked_object_cannot_be_deleted_through_any_port(seaweedfs: SeaweedFS) 
         ObjectLockMode="COMPLIANCE",
         ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=2),
     )
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.denied"):
         store.delete("locked/a")
-    assert failure.value.error_id == "store.denied"
     first = int(seaweedfs.bucket().endpoint.rsplit(":", 1)[1])  # type: ignore[union-attr]
     for port in range(first, first + PORTS):
         for path in ("/buckets/accord/locked/a", "/buckets/accord/locked?recursive=true", "/1,01"):
@@ -89,9 +89,8 @@ def test_credentials_are_created_once_and_private(tmp_path: Path) -> None:
 def test_failed_start_names_the_log(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = SeaweedFS(tmp_path / "seaweedfs", listener.getsockname()[1])
-        with pytest.raises(StoreError) as failure:
+        with expect_error(StoreError, "store.port_taken") as failure:
             server.start()
-        assert failure.value.error_id == "store.port_taken"
         assert "embedded_port" in failure.value.hint
         assert server.pid is None
 
@@ -128,9 +127,8 @@ time.sleep(60)
 
 def test_immediate_exit_names_the_log(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS), binary=Path("/bin/false"))
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.embedded_failed") as failure:
         server.start()
-    assert failure.value.error_id == "store.embedded_failed"
     assert "seaweedfs.log" in failure.value.hint
     assert server.pid is None
 

@@ -25,6 +25,7 @@ from recorder.store.retry import with_retries
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
+from tests.expected_errors import expect_error
 from tests.ports import free_ports
 
 LARGE = 48 * 1024 * 1024
@@ -197,25 +198,22 @@ def test_refuses_bytes_changed_in_transit(
             request.headers["x-amz-checksum-sha256"] = checksum.decode()
 
     store._hash_in_header.meta.events.register_first("before-send.s3.PutObject", meddle)
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, error_id):
         store.put("changed/audio", path, sha256)
-    assert failure.value.error_id == error_id
     assert list(store.list("changed/")) == []
 
 
 def test_wrong_secret_has_a_hint(seaweedfs: SeaweedFS) -> None:
     store = S3Store(replace(seaweedfs.bucket(), secret_key="wrong"))
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.denied") as failure:
         store.read("a")
-    assert failure.value.error_id == "store.denied"
     assert "access key" in failure.value.hint
 
 
 def test_names_a_missing_bucket(seaweedfs: SeaweedFS) -> None:
     store = S3Store(replace(seaweedfs.bucket(), name="elsewhere"))
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.no_bucket"):
         list(store.list(""))
-    assert failure.value.error_id == "store.no_bucket"
 
 
 def test_deletes_every_version(seaweedfs: SeaweedFS) -> None:

@@ -29,6 +29,7 @@ from recorder.store.contract import Unreachable
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
 from recorder.store.seaweedfs import CERTIFICATE, CONFIG, PORTS, SOCKETS, SeaweedFS
+from tests.expected_errors import expect_error
 from tests.ports import free_ports
 
 NOBODY = 65534
@@ -287,9 +288,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 def test_refuses_an_open_store(opened: SeaweedFS) -> None:
     """SeaweedFS continues without a certificate that it cannot load, and reports that only in its log."""
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.embedded_open") as failure:
         opened.wait_ready()
-    assert failure.value.error_id == "store.embedded_open"
     first = first_port(opened)
     assert str(first + 3) in failure.value.message
     found = look(first, opened.folder.parent)
@@ -324,15 +324,13 @@ def test_names_another_user_on_the_port(
         assert squatter.stdout.readline() == "up\n"
         server = SeaweedFS(tmp_path / "seaweedfs", first)
         server.prepare()
-        with pytest.raises(StoreError) as failure:
+        with expect_error(StoreError, "store.port_taken") as failure:
             server.wait_ready(seconds=0.2)
-        assert failure.value.error_id == "store.port_taken"
         assert str(NOBODY) in failure.value.message
         file = tmp_path / "sound"
         file.write_bytes(b"sound")
-        with pytest.raises(Unreachable) as failure:  # by a worker that was running already
+        with expect_error(Unreachable, "store.port_taken"):  # by a worker that was running already
             S3Store(server.bucket()).put("a/sound", file, hashlib.sha256(b"sound").hexdigest())
-        assert failure.value.error_id == "store.port_taken"
         (found,) = look(first, tmp_path)
         assert found.state == "wrong"
         assert f"user {NOBODY}" in found.what

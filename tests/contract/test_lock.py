@@ -17,6 +17,7 @@ from recorder.store.object_lock import GovernanceLock
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 
 
 @pytest.fixture
@@ -62,6 +63,5 @@ def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
 def test_refuses_a_bucket_without_object_lock(seaweedfs) -> None:
     bucket = replace(seaweedfs.bucket(), name="unlocked")
     connect(bucket).create_bucket(Bucket="unlocked")
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "store.no_lock"):
         GovernanceLock(bucket).check()
-    assert failure.value.error_id == "store.no_lock"

@@ -9,6 +9,7 @@ import pytest
 
 from recorder.errors import StoreError
 from recorder.store.contract import Conflict, NotFound
+from tests.expected_errors import expect_error
 
 from .conftest import Case
 
@@ -48,18 +49,16 @@ def test_repeated_put_is_no_error(case: Case) -> None:
 
 def test_different_put_is_a_conflict(case: Case) -> None:
     key = case.put("manifest.json", b'{"first":1}')
-    with pytest.raises(Conflict) as failure:
+    with expect_error(Conflict, "store.conflict"):
         case.put("manifest.json", b'{"other":1}')
-    assert failure.value.error_id == "store.conflict"
     assert case.store.read(key) == b'{"first":1}'
 
 
 def test_put_with_a_wrong_hash_is_not_kept(case: Case) -> None:
     path, _ = case.file(b"changed on its way")
     _, sha256 = case.file(b"as it was")
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.hash_mismatch"):
         case.store.put(case.key("audio.opus"), path, sha256)
-    assert failure.value.error_id == "store.hash_mismatch"
     assert case.list() == []
     with pytest.raises(NotFound):
         case.store.read(case.key("audio.opus"))
@@ -74,9 +73,8 @@ def test_missing_object_is_not_found(case: Case) -> None:
         lambda: case.store.size(case.key("nothing")),
         lambda: case.store.read(case.prefix.rstrip("/")),
     ):
-        with pytest.raises(NotFound) as failure:
+        with expect_error(NotFound, "store.not_found"):
             operation()
-        assert failure.value.error_id == "store.not_found"
 
 
 def test_list_is_sorted_and_limited_to_the_prefix(case: Case) -> None:
@@ -149,9 +147,8 @@ def test_refuses_unsafe_keys(case: Case, key: str) -> None:
         lambda: case.store.size(key),
         lambda: case.store.delete(key),
     ):
-        with pytest.raises(StoreError) as failure:
+        with expect_error(StoreError, "store.bad_key"):
             operation()
-        assert failure.value.error_id == "store.bad_key"
 
 
 def test_one_of_many_concurrent_puts_wins(case: Case) -> None:

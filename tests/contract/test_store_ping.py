@@ -25,6 +25,7 @@ from recorder.store.seaweedfs import SeaweedFS
 from tests.clock import MonotonicClock
 from tests.contract.conftest import Case, as_other
 from tests.contract.test_doctor import environment
+from tests.expected_errors import expect_error
 
 SLOW_START = 3.0
 """Seconds that a server takes to answer."""
@@ -56,9 +57,8 @@ def test_a_store_that_only_reads_is_unhealthy(start_seaweedfs: Callable[..., Sea
     bucket = start_seaweedfs({"reader": ["Read", "List"]}).bucket()
     reader = S3Store(as_other(bucket, "reader"))
     assert next(iter(reader.list(PLACE)), None) is None, "every read is answered"
-    with pytest.raises(StoreError) as refusal:
+    with expect_error(StoreError, "store.denied"):
         StorePing(reader)()
-    assert refusal.value.error_id == "store.denied"
 
 
 def test_starting_server_is_asked_once(
@@ -99,9 +99,8 @@ def test_nobody_creates_a_missing_bucket(seaweedfs: SeaweedFS) -> None:
         S3Store(missing_bucket).abilities,
         GovernanceLock(missing_bucket).check,
     ):
-        with pytest.raises(StoreError) as refusal:
+        with expect_error(StoreError, "store.no_bucket") as refusal:
             attempt()
-        assert refusal.value.error_id == "store.no_bucket"
         assert "object lock" in refusal.value.hint
     context = Context(config.load(None, environment(missing_bucket)), None)
     for check in (storage.store, storage.logs):

@@ -17,6 +17,7 @@ from demo.practice.session import PracticeCall
 from demo.practice.sound import FRAME
 from demo.practice.switch import CONF, PracticeSwitch
 from recorder.errors import SwitchError
+from tests.expected_errors import expect_error
 from tests.scenarios.files import RATE
 from tests.scenarios.mechanics import write_configuration, write_tone
 from tests.waiting import until
@@ -172,9 +173,8 @@ def test_question_to_an_unknown_call_is_refused(rig: Rig) -> None:
      "accord,*5,api:hupall"],
 )  # fmt: skip
 def test_unknown_binding_is_refused(rig: Rig, binding: str) -> None:
-    with pytest.raises(SwitchError) as failure:
+    with expect_error(SwitchError, "practice.digits"):
         rig.call.digits.bind(binding)
-    assert failure.value.error_id == "practice.digits"
 
 
 def test_switch_killed_in_a_question_sends_no_more(rig: Rig) -> None:

@@ -11,6 +11,7 @@ import pytest
 from recorder.domain.phone_numbers import NumberKind, read_line_number, read_number
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import shipped_packs
+from tests.expected_errors import expect_error
 
 SPELLINGS = {
     ("be", "+3225550177"): (
@@ -92,9 +93,8 @@ def test_other_text_is_no_number(text: str) -> None:
     ],
 )
 def test_what_is_never_a_line(text: str, as_routed: bool, error_id: str) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with expect_error(CatalogueError, error_id):
         read_line_number(text, "be", ["0032 2 555 01 99"], as_routed=as_routed)
-    assert refused.value.error_id == error_id
 
 
 def test_dialplan_leaves_every_emergency_number_of_the_packs_alone() -> None:

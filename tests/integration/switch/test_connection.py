@@ -17,16 +17,11 @@ from recorder.switch import commands
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import Inbound
 from recorder.switch.esl_events import EslEvent
+from tests.expected_errors import error_of
 
 Dial = Callable[..., Inbound]
 Wait = Callable[[Callable[[], object]], None]
 QUICK = ConnectionLimits(connect=0.3, reply=0.3, write=0.3, silence=3.0)
-
-
-def error_of(call: Callable[[], object]) -> str:
-    with pytest.raises(SwitchError) as failure:
-        call()
-    return failure.value.error_id
 
 
 # --- logging in

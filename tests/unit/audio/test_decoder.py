@@ -18,6 +18,7 @@ from recorder.audio.decoder import unpack
 from recorder.audio.decoder_process import Decoded, NotSound
 from recorder.errors import TakeError
 from recorder.features.imports import audio
+from tests.expected_errors import expect_error
 from tests.unit.audio.crafted_files import RATE, encoded, movie_with_reference, tone
 
 
@@ -34,9 +35,8 @@ def decode(source: Path, target: Path) -> Decoded:
 
 def refused(source: Path, target: Path) -> str:
     """The error id of the refusal; nothing of the file is left."""
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "take.not_sound") as failure:
         decode(source, target)
-    assert failure.value.error_id == "take.not_sound"
     assert failure.value.message.startswith(source.name)
     assert "convert it" in failure.value.hint
     assert list(target.parent.iterdir()) == []

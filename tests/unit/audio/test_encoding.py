@@ -27,6 +27,7 @@ from recorder.errors import TakeError
 from recorder.spool import layout
 from recorder.spool.layout import Take, read_take
 from tests.announcements import AnnouncementFile
+from tests.expected_errors import expect_error
 
 RATE = 8000
 NOTHING_DBFS = -85.0
@@ -349,9 +350,8 @@ def test_refuses_broken_take_and_writes_nothing(
     take = lab.ordinary(english).make(tmp_path)
     take.audio.write_bytes(content)
     before = of(take.folder)
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "take.impossible"):
         encode(take, english.path)
-    assert failure.value.error_id == "take.impossible"
     assert of(take.folder) == before
 
 
@@ -362,9 +362,8 @@ def test_refuses_another_sound_than_the_announced_one(
     other = tmp_path / "other.wav"
     soundfile.write(other, lab.speech("en", "callee"), RATE, subtype="PCM_16")
     for path in (other, tmp_path / "none.wav"):
-        with pytest.raises(TakeError) as failure:
+        with expect_error(TakeError, "take.prompt"):
             encode(take, path)
-        assert failure.value.error_id == "take.prompt"
 
 
 def test_memory_is_bounded_for_a_long_call(
@@ -430,9 +429,8 @@ def test_reports_unusable_encoded_json(
             opus.unlink()
         case "length":
             opus.write_bytes(opus.read_bytes()[:-1])
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "take.encoded"):
         read_encoded(encoded.take.folder)
-    assert failure.value.error_id == "take.encoded"
 
 
 def test_leaves_the_files_of_the_take_unchanged(

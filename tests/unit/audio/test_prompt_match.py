@@ -15,6 +15,7 @@ from recorder.audio import prompt_match
 from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.errors import TakeError
 from tests.announcements import AnnouncementFile, announcement_in
+from tests.expected_errors import expect_error
 from tests.unit.audio.prompt_search import find
 
 RATE = 8000
@@ -224,9 +225,8 @@ def test_names_an_unreadable_prompt(tmp_path: Path, english: AnnouncementFile) -
         path = tmp_path / "p.wav"
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(TakeError) as failure:
+        with expect_error(TakeError, "take.prompt"):
             prompt_match.load_prompt(path, RATE)
-        assert failure.value.error_id == "take.prompt"
     soundfile.write(path, np.zeros(8000, dtype=np.int16), RATE, format="WAV")
     with pytest.raises(TakeError, match="silent"):
         prompt_match.load_prompt(path, RATE)

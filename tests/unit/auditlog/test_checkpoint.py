@@ -30,6 +30,7 @@ from recorder.identity import tenants
 from recorder.seal import canonical_json, signing
 from recorder.seal.revocation import read, revoke
 from recorder.seal.signing import Signer, endorse
+from tests.expected_errors import expect_error
 
 from .conftest import World
 from .tampering import signer_of
@@ -160,9 +161,8 @@ def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
     when = {"now": world.house.clock(), "entropy": world.house.entropy}
     tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **when)
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.rewritten"):
         checkpoint.sign_due(world.signing(), world.house.clock.forward(days=1))
-    assert failure.value.error_id == "audit_log.rewritten"
     with connected():
         (row,) = CheckpointTable.select().where(CheckpointTable.tenant_id == OTHER)
         leases = lease.LeaseTable.select().where(lease.LeaseTable.name.startswith("checkpoint:"))
@@ -219,12 +219,10 @@ def test_log_without_leaves_is_not_signed(world: World) -> None:
 def test_log_is_not_signed_at_or_before_its_last_checkpoint(world: World) -> None:
     at = world.checkpoint(3).at
     for earlier in (at, at - timedelta(seconds=1)):
-        with pytest.raises(AuditLogError) as failure:
+        with expect_error(AuditLogError, "audit_log.clock"):
             checkpoint.sign(world.tenant, world.signing(), earlier)
-        assert failure.value.error_id == "audit_log.clock"
-        with pytest.raises(AuditLogError) as failure:
+        with expect_error(AuditLogError, "audit_log.clock"):
             restart_log(world.tenant, "a trial", world.signing(), earlier)
-        assert failure.value.error_id == "audit_log.clock"
     assert checkpoint.sign(world.tenant, world.signing(), at + timedelta(milliseconds=1)) is not None
 
 
@@ -254,9 +252,8 @@ def test_rewritten_log_is_not_signed(world: World) -> None:
     with writing():
         LeafTable.update(leaf_hash="00" * 32).where(LeafTable.number == 2).execute()
     world.house.clock.forward(days=1)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.rewritten"):
         world.sign()
-    assert failure.value.error_id == "audit_log.rewritten"
     assert not world.note(4).exists()
 
 
@@ -267,9 +264,8 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
         TenantTable.update(log_size=size).execute()
     world.happen()
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.behind"):
         world.sign()
-    assert failure.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
     now = world.house.clock.forward(minutes=1)
     assert (
@@ -285,18 +281,16 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
     assert codes == {("log.begun_again", "warning"), ("body.missing", "wrong")}
     world.happen()
     assert world.sign() == 1
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.continuous"):
         restart_log(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
-    assert failure.value.error_id == "audit_log.continuous"
 
 
 def test_key_without_endorsement_for_checkpoints_signs_nothing(world: World) -> None:
     root = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     key, now = Ed25519PrivateKey.generate(), world.house.clock()
     old = endorse(root, key.public_key(), ("manifest", "amendment"), now, now + timedelta(days=9))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         checkpoint.sign_due(world.signing(signer=Signer(key, old)), world.house.clock.forward(days=1))
-    assert failure.value.error_id == "seal.endorsement_use"
 
 
 @pytest.mark.parametrize(
@@ -315,9 +309,8 @@ def test_key_without_endorsement_for_checkpoints_signs_nothing(world: World) -> 
     ],
 )
 def test_malformed_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "checkpoint.form"):
         signed_note.read(change(world.note(1).read_text()).encode())
-    assert failure.value.error_id == "checkpoint.form"
 
 
 @settings(max_examples=150, deadline=None)
@@ -360,21 +353,18 @@ def test_inclusion_proof_needs_only_file_and_root_key(world: World) -> None:
     }
     late = inclusion_proof.build_proof(leaves[0].id, store, root, 3)
     assert inclusion_proof.verify_proof(late, root, world.note(3).read_bytes()).head.number == 3
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "checkpoint.other"):
         inclusion_proof.verify_proof(late, root, world.note(2).read_bytes())
-    assert failure.value.error_id == "checkpoint.other"
 
 
 def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
     store, root = world.house.services.store, world.house.services.root
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.unsigned"):
         inclusion_proof.build_proof(leaf.id, store, root)
-    assert failure.value.error_id == "audit_log.unsigned"
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "leaf.unknown"):
         inclusion_proof.build_proof("nobody's", store, root)
-    assert failure.value.error_id == "leaf.unknown"
 
 
 def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> None:
@@ -384,9 +374,8 @@ def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> N
         leaf = LeafTable.get((LeafTable.tenant == world.tenant) & (LeafTable.number == number))
     first = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store, root), root)
     assert first.head.number == 2, "the leaf is the first one after checkpoint 1"
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.unsigned"):
         inclusion_proof.build_proof(leaf.id, store, root, 1)
-    assert failure.value.error_id == "audit_log.unsigned"
     with writing():
         CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 2).execute()
     later = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store, root), root)
@@ -395,17 +384,15 @@ def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> N
 
 def test_rewritten_log_has_no_inclusion_proof(world: World) -> None:
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.rewritten"):
         build_proof(world)
-    assert failure.value.error_id == "audit_log.rewritten"
 
 
 def test_proofs_require_the_endorsement_of_the_signing_key(world: World) -> None:
     for path in (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir():
         path.unlink()
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "checkpoint.key_unknown"):
         build_proof(world)
-    assert failure.value.error_id == "checkpoint.key_unknown"
 
 
 def damage_in_signature(content: bytes) -> bytes:
@@ -446,16 +433,14 @@ def test_log_is_signed_while_every_copy_of_the_endorsement_is_damaged(world: Wor
     means = world.signing()
     assert checkpoint.sign_due(means, world.house.clock.forward(hours=1)) == 1
     assert len(means.faults.list_faults(metrics.OBJECT_FAULTS)) == len(checkpoint.ENDORSEMENT_DIGITS)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "checkpoint.key_unknown"):
         build_proof(world)
-    assert failure.value.error_id == "checkpoint.key_unknown"
 
 
 def test_endorsement_of_another_key_verifies_no_checkpoint(world: World) -> None:
     text, other = world.note(1).read_text(), signer_of(world)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_key"):
         inclusion_proof.verify_checkpoint(text, other.endorsement, world.house.services.root)
-    assert failure.value.error_id == "seal.endorsement_key"
 
 
 def test_leaves_are_found_by_recording_and_by_id(world: World) -> None:
@@ -506,9 +491,8 @@ def test_changed_inclusion_proof_is_refused(world: World, field: str, change, co
     bodies = json.loads(build_proof(world))
     bodies[field] = change(bodies[field])
     content = json.dumps(bodies, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, code):
         inclusion_proof.verify_proof(content, world.house.services.root)
-    assert failure.value.error_id == code
 
 
 def test_inclusion_proof_of_another_root_is_refused(world: World) -> None:

@@ -13,6 +13,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AuditLogError, SealError
+from tests.expected_errors import expect_error
 
 from .conftest import World
 from .tampered_mailed import forget_checkpoints
@@ -31,9 +32,8 @@ def test_consistency_proof_verifies(world: World, before: int, after: int) -> No
         proof = consistency_proof.verify_proof(content, root, world.note(number).read_bytes())
         assert [proof.before.number, proof.after.number] == sorted((before, after))
     other = ({1, 2, 3} - {before, after}).pop()
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "checkpoint.other"):
         consistency_proof.verify_proof(content, root, world.note(other).read_bytes())
-    assert failure.value.error_id == "checkpoint.other"
     with pytest.raises(SealError):
         consistency_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 
@@ -57,19 +57,16 @@ def test_changed_consistency_proof_is_refused(world: World, change, code: str) -
     proof = json.loads(build(world, 1, 3))
     change(proof)
     content = json.dumps(proof, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, code):
         consistency_proof.verify_proof(content, world.house.services.root)
-    assert failure.value.error_id == code
 
 
 def test_rewritten_log_has_no_consistency_proof(world: World) -> None:
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "checkpoint.unknown"):
         build(world, 1, 4)
-    assert failure.value.error_id == "checkpoint.unknown"
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.rewritten"):
         build(world, 1, 3)
-    assert failure.value.error_id == "audit_log.rewritten"
 
 
 def test_restarted_log_has_no_consistency_proof(world: World) -> None:
@@ -77,9 +74,8 @@ def test_restarted_log_has_no_consistency_proof(world: World) -> None:
     with writing():
         RecipientTable.update(sent_number=3).execute()
     assert restart_log(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.restarted"):
         build(world, 2, 3)
-    assert failure.value.error_id == "audit_log.restarted"
 
 
 def test_worker_does_not_sign_below_a_checkpoint_it_saw(world: World) -> None:
@@ -87,9 +83,8 @@ def test_worker_does_not_sign_below_a_checkpoint_it_saw(world: World) -> None:
     assert checkpoint.sign_due(means, world.house.clock.forward(days=1)) == 1
     world.note(4).unlink()
     forget_checkpoints(world, 1)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.truncated"):
         checkpoint.sign_due(means, world.house.clock.forward(days=1))
-    assert failure.value.error_id == "audit_log.truncated"
     assert not world.note(1).exists()
 
 
@@ -98,9 +93,8 @@ def test_log_below_a_mailed_checkpoint_is_signed_only_after_a_logged_restart(wor
     with writing():
         RecipientTable.update(sent_number=3).execute()
     forget_checkpoints(world, 1)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "audit_log.truncated"):
         world.sign()
-    assert failure.value.error_id == "audit_log.truncated"
     now = world.house.clock.forward(minutes=1)
     assert restart_log(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():

@@ -41,6 +41,7 @@ from recorder.verification_calls import register
 from recorder.verification_calls.code import hash_code
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
+from tests.expected_errors import expect_error
 from tests.house import Bakery
 from tests.postgres import binaries
 from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTED
@@ -470,9 +471,8 @@ def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
             VerificationCallTable.id == claim[0].id
         ).execute()
         request = VerificationCallTable.get_by_id(claim[0].id).request_id
-        with pytest.raises(VerificationCallError) as failure:
+        with expect_error(VerificationCallError, "call.not_logged"):
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **when)
-        assert failure.value.error_id == "call.not_logged"
         everything.rollback()
 
 
@@ -482,7 +482,7 @@ def test_forged_review_row_discloses_nothing(sqlite_world: World) -> None:
     with connected(), database.atomic() as everything:
         row = ReviewTable.select().where(ReviewTable.given == "own").get()
         ReviewTable.update(given="both").where(ReviewTable.id == row.id).execute()
-        with pytest.raises(SubjectRequestError) as failure:
+        with expect_error(SubjectRequestError, "subject_request.not_logged"):
             reviews.note_export(
                 world.tenant,
                 row.request_id,
@@ -492,7 +492,6 @@ def test_forged_review_row_discloses_nothing(sqlite_world: World) -> None:
                 who=world.user,
                 **when,
             )
-        assert failure.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 

@@ -11,6 +11,7 @@ from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.errors import CatalogueError
+from tests.expected_errors import expect_error
 
 SIZE = 71
 
@@ -85,12 +86,10 @@ def test_hashes_are_read_once(tenant, leaves) -> None:
 
 def test_tree_of_more_leaves_than_the_log_has_is_refused(tenant, leaves) -> None:
     assert CachedTree(tenant, SIZE).size == SIZE
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "audit_log.short"):
         CachedTree(tenant, SIZE + 1)
-    assert failure.value.error_id == "audit_log.short"
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "tenant.unknown"):
         CachedTree("nobody")
-    assert failure.value.error_id == "tenant.unknown"
 
 
 def test_missing_leaf_is_a_gap(tenant, leaves) -> None:

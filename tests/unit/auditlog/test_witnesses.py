@@ -22,6 +22,7 @@ from recorder.clock import SLACK, utc_now
 from recorder.errors import AuditLogError, MailError
 from recorder.mail import server as mail_server
 from recorder.mail.server import MailServer
+from tests.expected_errors import expect_error
 from tests.ports import free_ports
 
 from .authority import TimestampAuthority, make, serve_authority
@@ -72,13 +73,11 @@ def test_stored_token_is_not_requested_again(world, authority: TimestampAuthorit
 @needs_openssl
 def test_unavailable_authority_is_retried(world: World, authority: TimestampAuthority) -> None:
     authority.silent = True
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "timestamp.unreachable"):
         timestamping.stamp_due(world.signing(), authority.authority, world.house.clock())
-    assert failure.value.error_id == "timestamp.unreachable"
     away = replace(authority.authority, url=f"http://127.0.0.1:{free_ports(1)}/")
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "timestamp.unreachable"):
         timestamping.stamp_due(world.signing(), away, world.house.clock())
-    assert failure.value.error_id == "timestamp.unreachable"
     assert world.checkpoint(3).stamped_at is None
     authority.silent = False
     assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
@@ -103,11 +102,10 @@ def test_audit_checks_timestamps(world: World, authority: TimestampAuthority, tm
     note, certificates = world.note(3).read_text(), authority.authority.certificates
     timestamp = timestamping.verify_token(before, note.encode(), certificates)
     timestamping.verify_checkpoint_token(before, note, timestamp + SLACK, certificates)
-    with pytest.raises(AuditLogError) as failure:
+    with expect_error(AuditLogError, "timestamp.wrong"):
         timestamping.verify_checkpoint_token(
             before, note, timestamp + SLACK + timedelta(seconds=1), certificates
         )
-    assert failure.value.error_id == "timestamp.wrong"
 
 
 @needs_openssl
@@ -206,9 +204,8 @@ def test_undelivered_mail_is_retried(
                   replace(server, security="starttls"),
                   replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
-        with pytest.raises(MailError) as failure:
+        with expect_error(MailError, "mail.unreachable"):
             mail_witness.send_due(world.signing(), wrong, now)
-        assert failure.value.error_id == "mail.unreachable"
     mails.refuses = False
     for wrong in (replace(server, security="starttls"), replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
@@ -266,9 +263,8 @@ def test_mail_is_in_english_for_other_languages(world: World) -> None:
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
 def test_invalid_address_is_refused(world: World, address: str) -> None:
-    with pytest.raises(MailError) as failure:
+    with expect_error(MailError, "mail.address"):
         mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
-    assert failure.value.error_id == "mail.address"
 
 
 @pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])

@@ -9,6 +9,7 @@ import pytest
 
 from recorder.capture import Daemon, DaemonSettings
 from recorder.errors import SwitchError
+from tests.expected_errors import expect_error
 
 
 @pytest.mark.parametrize("name", ["it's", "a$b", "line\nfeed", "{x}"])
@@ -16,9 +17,8 @@ from recorder.errors import SwitchError
 def test_rejects_a_path_that_no_command_can_carry(tmp_path: Path, name: str, which: str) -> None:
     folders = {"spool": tmp_path / "spool", "snapshot": tmp_path / "snapshot", which: tmp_path / name}
     daemon = Daemon(DaemonSettings(node="n", password="x" * 12, listen_port=0, **folders))
-    with pytest.raises(SwitchError) as failure:
+    with expect_error(SwitchError, "switch.argument"):
         daemon.run()
-    assert failure.value.error_id == "switch.argument"
 
 
 def test_daemon_that_fails_half_handed_over_ends(tmp_path: Path) -> None:

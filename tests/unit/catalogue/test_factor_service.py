@@ -14,9 +14,9 @@ from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import SealError
 from recorder.identity import factor_set
 from recorder.identity.second_factors import CODES, STEP, SecondFactorService, hash_code
+from tests.expected_errors import error_of
 
 CODE = re.compile("(?:[0-9a-hjkmnp-tv-z]{6}-){3}[0-9a-hjkmnp-tv-z]{6}")
 
@@ -53,12 +53,6 @@ def add_app(house, user: UserRow) -> tuple[str, tuple[str, ...]]:
     return app_key, codes
 
 
-def refusal(attempt) -> str:
-    with pytest.raises(SealError) as failure:
-        attempt()
-    return failure.value.error_id
-
-
 def test_an_app_counts_once_a_code_of_it_was_given(house, factors, ada, bob) -> None:
     app_key = factors.new_app_key(ada)
     assert factors.add_app(ada, app_key, "000000") is None
@@ -69,7 +63,7 @@ def test_an_app_counts_once_a_code_of_it_was_given(house, factors, ada, bob) -> 
     assert all(CODE.fullmatch(each) for each in codes)
     assert factors.current(ada).required
     assert not factors.current(bob).required
-    assert refusal(lambda: factors.secret(bob, app_key)) == "seal.key_foreign"
+    assert error_of(lambda: factors.secret(bob, app_key)) == "seal.key_foreign"
     assert factors.uri(ada, app_key).startswith("otpauth://totp/Accord:ada?secret=")
 
 
@@ -92,7 +86,7 @@ def test_a_changed_app_key_is_refused(house, factors, ada) -> None:
     other = factors.new_app_key(ada)
     current = factors.current(ada)
     factor_set.set_app_key(ada, factor_set.app_key(ada), other)
-    assert refusal(lambda: factors.check_app_code(ada, current, "123456")) == "factors.differs"
+    assert error_of(lambda: factors.check_app_code(ada, current, "123456")) == "factors.differs"
 
 
 def test_an_app_whose_key_is_gone_counts_no_more(house, factors, ada) -> None:
@@ -202,7 +196,7 @@ def test_a_panel_without_a_key_changes_nothing(house, factors, ada) -> None:
         lambda: panel.use_code(ada, panel.current(ada), codes[0]),
         lambda: panel.require_second_factor(ada, True),
     ):
-        assert refusal(attempt) == "factors.no_key"
+        assert error_of(attempt) == "factors.no_key"
     with writing():
         TenantTable.update(wrapped_key="").execute()
-    assert refusal(lambda: panel.new_app_key(ada)) == "seal.key_damaged"
+    assert error_of(lambda: panel.new_app_key(ada)) == "seal.key_damaged"

@@ -32,6 +32,7 @@ from recorder.prompts import composer
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
 from recorder.spool.snapshot import Snapshot, read_snapshot
+from tests.expected_errors import expect_error
 
 
 @pytest.fixture
@@ -322,9 +323,8 @@ def test_excessive_keep_days_are_refused(tenants, line, read, now) -> None:
         (KeepOptions(keep_days=30, purpose="curiosity"), "announcement.purposes"),
         (KeepOptions(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
-        with pytest.raises(CatalogueError) as failure:
+        with expect_error(CatalogueError, error):
             change_line(tenants[0], row.id, LineChange(keep=keep), **now)
-        assert failure.value.error_id == error
     assert read().line("100").keep.keep_days == 365
 
 
@@ -428,9 +428,8 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
 
 
 def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "line.settings"):
         change_line(tenants[0], line().id, LineChange(notice=NoticeChoice("alone", True)), **now)
-    assert failure.value.error_id == "line.settings"
 
 
 def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> None:
@@ -443,7 +442,6 @@ def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> N
 
 
 def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "line.settings"):
         change_line(tenants[0], line().id, LineChange(notice=NoticeChoice("loudly")), **now)
-    assert failure.value.error_id == "line.settings"
     assert not change_line(tenants[1], line("101").id, LineChange(notice=NoticeChoice("alone")), **now)

@@ -13,6 +13,7 @@ from recorder.features.tenants import announcements, lines, service
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
 from tests.announcements import announcement_in
+from tests.expected_errors import expect_error
 
 UNSEEN = [
     "a\x00b", "a\x1b[31mb", "a\nb", "a\tb", "a\u200bb", "a\u202eb", "a\u2028b", "a\u00adb", "\ud800",
@@ -22,9 +23,8 @@ EMPTY = ["", " ", "\u00a0\u2003"]
 
 @contextmanager
 def refused(error_id: str) -> Iterator[None]:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, error_id) as failure:
         yield
-    assert failure.value.error_id == error_id
     assert failure.value.hint
 
 
@@ -125,9 +125,8 @@ def test_spellings_of_a_number_are_one_line(create, line, first: str, other: str
     bakery, garage = create("Boulangerie Martin"), create("Garage Peeters")
     line(bakery, first)
     for tenant in (bakery, garage):
-        with pytest.raises(CatalogueError) as failure:
+        with expect_error(CatalogueError, "line.taken") as failure:
             line(tenant, other)
-        assert failure.value.error_id == "line.taken"
         assert first in failure.value.message
         assert "Boulangerie Martin" in failure.value.message
 

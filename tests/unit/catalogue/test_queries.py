@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from recorder.catalogue import (
     change_counter,
     erased_call_queries,
@@ -30,6 +28,7 @@ from recorder.features.subject_requests import service
 from recorder.features.tenants import lines
 from recorder.lifecycle import line_history
 from recorder.seal.keyring import Keyring, make_secret
+from tests.expected_errors import expect_error
 
 
 def test_tenants_are_listed_by_name(tenants) -> None:
@@ -58,9 +57,8 @@ def test_wrapped_key_of_a_tenant(tenants, entropy) -> None:
         with writing():
             text = content if isinstance(content, str) else content.decode()
             TenantTable.update(wrapped_key=text).where(TenantTable.id == mine).execute()
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, error_id):
             tenant_queries.tenant_key(mine)
-        assert failure.value.error_id == error_id
 
 
 def test_unknown_tenant_is_an_error_with_a_hint() -> None:
@@ -261,7 +259,6 @@ def test_unavailable_catalogue_has_no_clock(catalogue, tmp_path) -> None:
     from recorder.catalogue import database
 
     opened = database.open_catalogue(f"sqlite:///{tmp_path / 'nowhere' / 'catalogue.db'}")
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "catalogue.away"):
         server_clock.time_of_catalogue()
-    assert failure.value.error_id == "catalogue.away"
     opened.close()

@@ -12,6 +12,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
+from tests.expected_errors import expect_error
 from tests.tombstones import bury_row, drop_key
 
 pytestmark = pytest.mark.postgresql
@@ -91,16 +92,14 @@ def test_recording_drops_no_other_customers_unrecorded_call(stored, unrecorded, 
 def test_other_manifest_with_the_same_id_is_a_conflict(stored, tenants, clock, entropy) -> None:
     row = stored()
     for other in (replace(row, manifest_sha256="cd" * 32), replace(row, tenant=tenants[1])):
-        with pytest.raises(CatalogueError) as failure:
+        with expect_error(CatalogueError, "recording.conflict"):
             recordings.add_recording(other, now=clock(), entropy=entropy)
-        assert failure.value.error_id == "recording.conflict"
 
 
 def test_recording_of_unknown_tenant_is_refused(stored, clock, entropy) -> None:
     row = replace(stored(), id="x", tenant="nobody", prefix="x")
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "tenant.unknown"):
         recordings.add_recording(row, now=clock(), entropy=entropy)
-    assert failure.value.error_id == "tenant.unknown"
 
 
 def test_unrecorded_call_is_listed_once(unrecorded, tenants, clock, entropy) -> None:

@@ -15,6 +15,7 @@ from recorder import metrics
 from recorder.catalogue import database, schema
 from recorder.catalogue.tables.registry import TABLES
 from recorder.errors import CatalogueError
+from tests.expected_errors import expect_error
 
 pytestmark = pytest.mark.postgresql
 
@@ -121,9 +122,8 @@ def test_catalogue_is_private(catalogue: str) -> None:
 
 def test_missing_catalogue_is_refused_and_not_created(catalogue_url: str) -> None:
     for _ in range(2):
-        with pytest.raises(CatalogueError) as failure:
+        with expect_error(CatalogueError, "catalogue.older") as failure:
             schema.check_schema(catalogue_url)
-        assert failure.value.error_id == "catalogue.older"
         assert "accord migrate" in failure.value.hint
     if catalogue_url.startswith("sqlite:"):
         assert not Path(catalogue_url.removeprefix("sqlite:///")).exists()
@@ -162,9 +162,8 @@ def test_newer_schema_without_a_statement_is_refused(catalogue_url: str, run) ->
     schema.migrate(catalogue_url)
     run("INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')")
     run("DROP TABLE schema_serves")
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "catalogue.newer"):
         schema.check_schema(catalogue_url)
-    assert failure.value.error_id == "catalogue.newer"
 
 
 def test_interrupted_migration_has_already_written_whom_it_serves(catalogue_url: str, newer, run) -> None:
@@ -181,23 +180,20 @@ def test_interrupted_migration_has_already_written_whom_it_serves(catalogue_url:
 def test_other_file_is_not_a_catalogue(tmp_path: Path) -> None:
     path = tmp_path / "letters.txt"
     path.write_text("Dear Sir or Madam, " * 100)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "catalogue.not_ours"):
         schema.check_schema(f"sqlite:///{path}")
-    assert failure.value.error_id == "catalogue.not_ours"
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "catalogue.away") as failure:
         schema.migrate(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
-    assert failure.value.error_id == "catalogue.away"
     assert f"{tmp_path}/nowhere" in failure.value.message
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/accord", "accord", "sqlite://", "sqlite:///", "/a:///b"])
 def test_unsupported_database_is_refused(url: str) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "catalogue.url"):
         database.make_database(url)
-    assert failure.value.error_id == "catalogue.url"
 
 
 @SQLITE

@@ -10,6 +10,7 @@ from recorder.features.tenants import announcements, lines, rules
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity.tenants import create_tenant
 from recorder.lifecycle import line_history
+from tests.expected_errors import expect_error
 
 
 def test_each_announcement_is_a_new_version(tenants, announce) -> None:
@@ -50,17 +51,15 @@ def test_invalid_announcement_is_refused(tenants, clock, entropy, tone, changes,
         "keep_days": 30,
         "wav": tone(1000),
     }
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, error_id):
         announcements.create_announcement(tenants[0], **(whole | changes), now=clock(), entropy=entropy)
-    assert failure.value.error_id == error_id
     assert queries.announcements(tenants[0]) == ()
 
 
 @pytest.mark.parametrize("shape", [{"channels": 2}, {"rate": 44100}, {"ms": 100}, {"ms": 61_000}])
 def test_unsuitable_sound_is_refused(tone, shape) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "announcement.sound"):
         rules.sound_duration_ms(tone(**shape))
-    assert failure.value.error_id == "announcement.sound"
 
 
 def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> None:
@@ -74,9 +73,8 @@ def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> No
         "now": clock(),
         "entropy": entropy,
     }
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "line.taken"):
         lines.create_line(other, **line_options)
-    assert failure.value.error_id == "line.taken"
     ended_at = clock.forward(hours=1)
     assert line_history.end_line(mine, line.id, now=ended_at, entropy=entropy)
     lines.create_line(other, **line_options)
@@ -87,26 +85,23 @@ def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> No
 
 @pytest.mark.parametrize("number", ["", "32x", "+", "1", "1" * 16, "+32 2 555", "3225550100\n"])
 def test_number_must_be_digits(tenants, announce, clock, entropy, number) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "line.number"):
         lines.create_line(tenants[0], number=number, announcement=announce(), now=clock(), entropy=entropy)
-    assert failure.value.error_id == "line.number"
 
 
 @pytest.mark.parametrize("changes", [{"formats": ["mp3"]}, {"mode": "secret"}])
 def test_unknown_line_setting_is_refused(tenants, announce, clock, entropy, changes) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "line.settings"):
         lines.create_line(
             tenants[0], number="100", announcement=announce(), **changes, now=clock(), entropy=entropy
         )
-    assert failure.value.error_id == "line.settings"
 
 
 def test_line_uses_only_its_tenants_announcements(tenants, announce, clock, entropy) -> None:
     mine, other = tenants
     theirs = announce(other)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "announcement.unknown"):
         lines.create_line(mine, number="100", announcement=theirs, now=clock(), entropy=entropy)
-    assert failure.value.error_id == "announcement.unknown"
     line = lines.create_line(mine, number="100", announcement=announce(mine), now=clock(), entropy=entropy)
     with pytest.raises(CatalogueError):
         change_line(mine, line.id, LineChange(announcements=[theirs]), now=clock(), entropy=entropy)
@@ -127,9 +122,8 @@ def test_line_changes_are_counted(tenants, announce, clock, entropy) -> None:
 
 
 def test_tenant_is_created_once(tenants, clock, entropy) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "tenant.exists"):
         create_tenant(tenants[0], name="Again", wrapped_key="{}", now=clock(), entropy=entropy)
-    assert failure.value.error_id == "tenant.exists"
     assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
     assert tenant_queries.tenant_wrapped_key(tenants[0]) == "{}"
 
@@ -150,6 +144,5 @@ def test_own_purpose_cannot_replace_a_standard_one(tenants, tone, clock, entropy
     options = {"language": "en", "text": "Told.", "keep_days": 170, "wav": tone(1000)}
     options |= {"now": clock(), "entropy": entropy}
     announcements.create_announcement(tenants[0], name="own", purposes=["their-own"], **options)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "announcement.keep_days"):
         announcements.create_announcement(tenants[0], name="laxer", purposes=["quality"], **options)
-    assert failure.value.error_id == "announcement.keep_days"

@@ -16,11 +16,12 @@ from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.clock import SLACK
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import AccordError, CatalogueError
+from recorder.errors import CatalogueError
 from recorder.identity import users
 from recorder.identity.users import ACCESS_CHANGED, CHANGED, LOGIN_CHANGED, PROFILE, REVOKED
 from recorder.ids import uuid7
 from recorder.seal.amendment import By
+from tests.expected_errors import error_of
 from tests.house import Customer
 
 OPERATOR = By("operator")
@@ -65,12 +66,6 @@ def authority(house) -> dict[str, object]:
 
 def change_access(house, person: UserRow, role: str, lines=None, by: By = OPERATOR) -> bool:
     return users.change_access(person.tenant, person.id, role=role, lines=lines, by=by, **authority(house))
-
-
-def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(AccordError) as failure:
-        attempt()
-    return failure.value.error_id
 
 
 def now_of(person: UserRow) -> UserRow:
@@ -137,7 +132,7 @@ def test_signs_no_row_that_somebody_has_widened(house, ada, paul) -> None:
         lambda: users.change_login(*who, "eve", **authority(house)),
         lambda: change_access(house, ada, "auditor"),
     ):
-        assert refusal(attempt) == "credential.differs"
+        assert error_of(attempt) == "credential.differs"
     write_row(ada, role="customer")
     assert users.set_password(*who, "$argon2id$new", **authority(house))
     users.require_signed(now_of(ada), house.trust)
@@ -150,7 +145,7 @@ def test_signs_no_row_of_before(house, ada) -> None:
     write_row(ada, role=before.role, credential=before.credential)
     users.check_user(now_of(ada), house.root_public, {})
     attempt = lambda: users.set_password(ada.tenant, ada.id, "$argon2id$new", **authority(house))  # noqa: E731
-    assert refusal(attempt) == "credential.superseded"
+    assert error_of(attempt) == "credential.superseded"
 
 
 def test_a_customer_keeps_an_admin_who_can_log_in(house, other, create, paul) -> None:
@@ -159,11 +154,11 @@ def test_a_customer_keeps_an_admin_who_can_log_in(house, other, create, paul) ->
     users.revoke_user(revoked.tenant, revoked.id, **at(house))
     create("clerk")
     assert [each.id for each in users.active_admins(house.tenant)] == [paul.id]
-    assert refusal(lambda: change_access(house, paul, "customer")) == "user.last_admin"
-    assert refusal(lambda: users.revoke_user(paul.tenant, paul.id, **at(house))) == "user.last_admin"
+    assert error_of(lambda: change_access(house, paul, "customer")) == "user.last_admin"
+    assert error_of(lambda: users.revoke_user(paul.tenant, paul.id, **at(house))) == "user.last_admin"
     second = create("second", "customer_admin")
     assert change_access(house, paul, "customer")
-    assert refusal(lambda: change_access(house, second, "auditor")) == "user.last_admin"
+    assert error_of(lambda: change_access(house, second, "auditor")) == "user.last_admin"
     assert users.revoke_user(paul.tenant, paul.id, **at(house)), "paul is none any more"
 
 
@@ -196,8 +191,8 @@ def test_assigns_only_the_customers_lines(house, other, ada, count, message) -> 
     with pytest.raises(CatalogueError, match=message) as failure:
         change_access(house, ada, "customer", [f"{number}" for number in range(count)])
     assert failure.value.error_id == "user.lines"
-    assert refusal(lambda: change_access(house, ada, "customer", [other.line.id])) == "user.lines"
-    assert refusal(lambda: change_access(house, ada, "operator")) == "user.role"
+    assert error_of(lambda: change_access(house, ada, "customer", [other.line.id])) == "user.lines"
+    assert error_of(lambda: change_access(house, ada, "operator")) == "user.role"
     assert users.check_access(house.tenant, "customer", None) is None
     assert users.check_access(house.tenant, "customer", []) == []
 
@@ -211,8 +206,8 @@ def test_a_new_log_in_is_signed_and_logged_and_ends_sessions(house, paul, ada) -
     assert not users.is_session_valid(ada.tenant, ada.id, session, house.clock())
     (body,) = bodies(ada, LOGIN_CHANGED)
     assert body["login_sha256"] == users.login_hash("ada.l@example.be", ada.password_hash)
-    assert refusal(lambda: change("PAUL")) == "user.exists"
-    assert refusal(lambda: change(" ")) == "user.login"
+    assert error_of(lambda: change("PAUL")) == "user.exists"
+    assert error_of(lambda: change(" ")) == "user.login"
 
 
 def test_changes_the_log_in_of_a_customers_active_user_alone(house, other, ada) -> None:
@@ -223,7 +218,7 @@ def test_changes_the_log_in_of_a_customers_active_user_alone(house, other, ada) 
 
 
 def test_the_log_in_of_a_revoked_user_is_free_again(house, create, paul, ada) -> None:
-    assert refusal(lambda: create("ada")) == "user.exists"
+    assert error_of(lambda: create("ada")) == "user.exists"
     former = create("former")
     for each in (former, ada):
         users.revoke_user(each.tenant, each.id, **at(house))
@@ -255,8 +250,8 @@ def test_the_log_supersedes_older_rows(house, paul, ada) -> None:
         users.check_latest(before)
         users.check_latest(paul)
         assert change()
-        assert refusal(lambda before=before: users.check_latest(before)) == "credential.superseded"
-    assert refusal(lambda: users.check_latest(now_of(ada))) == "credential.superseded", "revoked"
+        assert error_of(lambda before=before: users.check_latest(before)) == "credential.superseded"
+    assert error_of(lambda: users.check_latest(now_of(ada))) == "credential.superseded", "revoked"
 
 
 def test_a_profile_is_logged_where_it_changes(house, other, create, paul, ada) -> None:
@@ -273,8 +268,8 @@ def test_a_profile_is_logged_where_it_changes(house, other, create, paul, ada) -
         assert (now_of(ada).name, now_of(ada).language) == (name, language)
     assert len(bodies(ada, PROFILE)) == 4
     assert bodies(ada, PROFILE)[-1]["profile_sha256"] == users.display_hash(ada.password_hash, "Jan", "nl")
-    assert refusal(lambda: change("Paul")) == "user.name_exists"
-    assert refusal(lambda: change(" ")) == "user.name"
+    assert error_of(lambda: change("Paul")) == "user.name_exists"
+    assert error_of(lambda: change(" ")) == "user.name"
     assert not change("Eva", tenant=other.id)
     assert now_of(ada).name == "Jan"
 
@@ -301,8 +296,8 @@ def test_a_new_user_is_logged_with_role_and_lines(house, create) -> None:
     assert create("c", identity=other_id).id == other_id
     for login, name, error_id in (("", "C", "user.login"), ("x" * 255, "C", "user.login"),
                                   ("d", "", "user.name")):  # fmt: skip
-        assert refusal(lambda login=login, name=name: create(login, name=name)) == error_id
-    assert refusal(lambda: create("d", lines=["no line"])) == "user.lines"
+        assert error_of(lambda login=login, name=name: create(login, name=name)) == error_id
+    assert error_of(lambda: create("d", lines=["no line"])) == "user.lines"
 
 
 def test_a_guest_is_no_colleague_and_has_no_password(house, paul) -> None:
@@ -319,7 +314,7 @@ def test_a_guest_is_no_colleague_and_has_no_password(house, paul) -> None:
     assert jan.password_hash != another.password_hash
     users.require_signed(jan, house.trust)
     assert [each.id for each in users.users(house.tenant)] == [paul.id]
-    assert refusal(lambda: guest("customer")) == "user.role"
+    assert error_of(lambda: guest("customer")) == "user.role"
 
 
 def test_a_session_is_its_users_and_lasts_until_it_ends(house, paul, ada) -> None:

@@ -7,6 +7,7 @@ import pytest
 from recorder.catalogue.records import UserRow
 from recorder.errors import CatalogueError
 from recorder.identity import users
+from tests.expected_errors import expect_error
 
 pytestmark = pytest.mark.postgresql
 
@@ -33,15 +34,12 @@ def test_login_is_found_ignoring_case(person) -> None:
 def test_login_is_unique(person, tenants, clock, entropy) -> None:
     again = {"name": "B", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
     for tenant in tenants:
-        with pytest.raises(CatalogueError) as failure:
+        with expect_error(CatalogueError, "user.exists"):
             users.create_user(tenant, login="ada@example.BE", role="customer", **again)
-        assert failure.value.error_id == "user.exists"
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "user.role"):
         users.create_user(tenants[0], login="b", role="root", **again)
-    assert failure.value.error_id == "user.role"
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "tenant.unknown"):
         users.create_user("nobody", login="b", role="customer", **again)
-    assert failure.value.error_id == "tenant.unknown"
 
 
 def test_user_of_another_tenant_is_not_found(person, tenants, clock, entropy) -> None:
@@ -74,9 +72,8 @@ def test_session_ends_by_time_logout_and_revocation(person, tenants, clock, entr
     clock.forward(hours=15)
     assert users.is_session_valid(tenants[0], person.id, two.id, clock())
     assert not users.is_session_valid(tenants[1], person.id, two.id, clock())
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "user.last_admin"):
         users.revoke_user(tenants[0], person.id, now=clock(), entropy=entropy)
-    assert failure.value.error_id == "user.last_admin"
     users.revoke_user(tenants[0], person.id, now=clock(), entropy=entropy, last_admin=True)
     assert users.session_by_token("two", clock()) is None
     assert not users.is_session_valid(tenants[0], person.id, None, clock())

@@ -18,6 +18,7 @@ from recorder.cli import accord
 from recorder.errors import ConfigError
 from recorder.ops.installation import check_address
 from recorder.seal import kek_files
+from tests.expected_errors import expect_error
 
 PASSWORD = "practice-practice"
 
@@ -206,9 +207,8 @@ def test_missing_password_and_user_are_refused(machine: Machine) -> None:
     ],
 )
 def test_what_is_no_address_of_a_panel(address: str) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "init.address"):
         check_address(address)
-    assert failure.value.error_id == "init.address"
 
 
 def test_only_root_sets_up_for_another_user(machine: Machine) -> None:

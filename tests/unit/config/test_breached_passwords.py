@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.identity import breached_passwords
 from recorder.identity.breached_passwords import check_list, is_breached
+from tests.expected_errors import expect_error
 
 LISTED = [f"breached number {number}" for number in range(20_000)]
 
@@ -94,16 +95,14 @@ def test_other_files_are_refused_with_what_to_do(tmp_path: Path, content: bytes,
 def test_unreadable_list_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path if kind == "folder" else tmp_path / "missing"
     for use in (check_list, lambda path: is_breached(path, "x")):
-        with pytest.raises(ConfigError) as refused:
+        with expect_error(ConfigError, "breached_passwords.unreadable"):
             use(path)
-        assert refused.value.error_id == "breached_passwords.unreadable"
 
 
 def test_search_notices_a_list_that_is_not_sorted(tmp_path: Path) -> None:
     path = write(tmp_path / "list", list(reversed(lines_of(LISTED[:500]))))
-    with pytest.raises(ConfigError) as refused:
+    with expect_error(ConfigError, "breached_passwords.unsorted"):
         is_breached(path, LISTED[0])
-    assert refused.value.error_id == "breached_passwords.unsorted"
 
 
 def test_list_cut_off_in_a_line_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from recorder.config import NO_SETTINGS, load, sections, variable_of
 from recorder.errors import ConfigError
+from tests.expected_errors import expect_error
 
 ROOT = Path(__file__).parents[3]
 
@@ -52,16 +53,14 @@ def test_secret_is_read_from_a_file_and_not_shown(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_setting_is_refused_with_a_hint(tmp_path: Path, text: str, error_id: str, hint: str) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, error_id) as failure:
         load(write(tmp_path, text), {})
-    assert failure.value.error_id == error_id
     assert hint in failure.value.hint
 
 
 def test_secret_that_is_set_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "config.twice"):
         load(None, {"ACCORD_SWITCH_PASSWORD": "a", "ACCORD_SWITCH_PASSWORD_FILE": "b"})
-    assert failure.value.error_id == "config.twice"
 
 
 def test_missing_secret_file_is_named(tmp_path: Path) -> None:
@@ -80,9 +79,8 @@ def test_missing_secret_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_variable_is_refused(variable: str, near: str) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "config.unknown") as failure:
         load(None, {variable: "x"})
-    assert failure.value.error_id == "config.unknown"
     assert failure.value.hint == f"did you mean {near}?"
 
 
@@ -102,9 +100,8 @@ def test_switch_reads_only_settings_and_known_variables() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "panel.example", ""])
 def test_cookies_without_https_require_loopback(host: str) -> None:
     beyond = {"ACCORD_WEB_HOST": host, "ACCORD_WEB_SECURE_COOKIES": "false"}
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "config.cookies") as failure:
         load(None, beyond)
-    assert failure.value.error_id == "config.cookies"
     assert "HTTPS" in failure.value.hint
     assert load(None, {"ACCORD_WEB_HOST": host}).web.secure_cookies
 

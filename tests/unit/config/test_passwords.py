@@ -9,6 +9,7 @@ import pytest
 
 from recorder.errors import CatalogueError
 from recorder.identity import passwords
+from tests.expected_errors import expect_error
 
 NAMES = ("claire.dubois@example.com", "Claire Dubois", "Menuiserie du Port")
 
@@ -34,9 +35,8 @@ NAMES = ("claire.dubois@example.com", "Claire Dubois", "Menuiserie du Port")
     ],
 )
 def test_weak_password_is_refused(password: str, code: str) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, code) as failure:
         passwords.check(password, NAMES)
-    assert failure.value.error_id == code
     assert failure.value.hint
 
 

@@ -29,6 +29,7 @@ from recorder.seal.dispute_kinds import SETTLED
 from recorder.seal.usage_terms import READING_TIME
 from tests.amendments import amend
 from tests.clock import since_boot
+from tests.expected_errors import expect_error
 
 TEXT = "The bread costs 12,50 euros, from Monday on."
 
@@ -119,9 +120,8 @@ def test_what_one_side_asks_restricts_use_at_once_and_erases_on_the_last_day(sce
     house.gate.grant(paul, scene.call, "agreement")
     ask_for_deletion(scene)
     for person in (paul, scene.actor(scene.claire)):
-        with pytest.raises(AccessError) as error:
+        with expect_error(AccessError, "access.erased"):
             house.gate.grant(person, scene.call, "agreement")
-        assert error.value.error_id == "access.erased"
     assert house.gate.grant(guest, scene.call, "agreement").until > house.clock(), "the guest goes on"
     while house.clock() + timedelta(days=3) < ended:
         house.clock.forward(days=3)

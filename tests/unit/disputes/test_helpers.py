@@ -19,6 +19,7 @@ from recorder.features.tenants.registration import Registration
 from recorder.identity import users
 from recorder.playback.interface import Actor
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED
+from tests.expected_errors import expect_error
 from tests.house import Customer
 
 from .conftest import NOTICE, token_of
@@ -106,9 +107,8 @@ def test_nothing_else_of_the_call_leaves(scene, house, passage, name: str) -> No
         lambda: house.gate.facts(who, scene.call),
         lambda: house.gate.purposes(who, scene.call),
     ):
-        with pytest.raises(AccessError) as error:
+        with expect_error(AccessError, "access.passages_only"):
             step()
-        assert error.value.error_id == "access.passages_only"
     with pytest.raises(AccessError):
         house.gate.download(who, scene.call, "agreement", "audio.wav")
 
@@ -119,18 +119,16 @@ def test_nothing_is_heard_without_the_other_sides_yes(scene, house, passage, ans
     _issued, nora = neutral(scene, dispute, marked)
     if answer:
         scene.invitations.agree_to_guest(jan, dispute.id, nora.id, answer, passages=[marked])
-    with pytest.raises(AccessError) as error:
+    with expect_error(AccessError, "access.not_admitted"):
         house.gate.grant(scene.actor(nora), scene.call, "agreement")
-    assert error.value.error_id == "access.not_admitted"
 
 
 def test_the_customer_cannot_agree_for_the_other_side(scene, passage) -> None:
     dispute, _jan, marked = passage
     _issued, nora = neutral(scene, dispute, marked)
     for person in (scene.claire, nora):
-        with pytest.raises(DisputeError) as error:
+        with expect_error(DisputeError, "dispute.not_theirs"):
             scene.invitations.agree_to_guest(person, dispute.id, nora.id, ACCEPTED, passages=[marked])
-        assert error.value.error_id == "dispute.not_theirs"
 
 
 def test_support_hears_the_passage_once_it_said_why(scene, house, passage, sam) -> None:
@@ -138,16 +136,13 @@ def test_support_hears_the_passage_once_it_said_why(scene, house, passage, sam) 
     scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
     helper = scene.find(dispute).guests[-1]
     who = support(sam, scene.customer.id)
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, "dispute.not_agreed"):
         scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
-    assert error.value.error_id == "dispute.not_agreed"
     scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
-    with pytest.raises(AccessError) as refused:
+    with expect_error(AccessError, "access.not_admitted"):
         house.gate.grant(who, scene.call, "agreement")
-    assert refused.value.error_id == "access.not_admitted"
-    with pytest.raises(DisputeError) as unexplained:
+    with expect_error(DisputeError, "dispute.reason"):
         scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, " ")
-    assert unexplained.value.error_id == "dispute.reason"
     scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
     sound = listen(house, who, scene.call, "audio.webm")
     assert loudest(sound, 0, BEGIN - 50) <= 2
@@ -171,9 +166,8 @@ def test_support_acts_under_its_grant_from_its_own_tenant(scene, house, passage,
         lambda: house.gate.open(own, grant.id, "audio.webm"),
         lambda: house.gate.grant(support(sam, scene.customer.id), scene.call, "agreement"),
     ):
-        with pytest.raises(AccessError) as error:
+        with expect_error(AccessError, "access.dispute_closed"):
             step()
-        assert error.value.error_id == "access.dispute_closed"
 
 
 def test_support_sees_no_other_recording(scene, house, passage, sam) -> None:
@@ -185,9 +179,8 @@ def test_support_sees_no_other_recording(scene, house, passage, sam) -> None:
     helper = scene.find(dispute).guests[-1]
     scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
     scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
-    with pytest.raises(AccessError) as error:
+    with expect_error(AccessError, "access.not_admitted"):
         house.gate.grant(support(sam, scene.customer.id), other, "agreement")
-    assert error.value.error_id == "access.not_admitted"
 
 
 def test_only_the_providers_support_enters(scene, house, passage) -> None:
@@ -196,12 +189,10 @@ def test_only_the_providers_support_enters(scene, house, passage) -> None:
     helper = scene.find(dispute).guests[-1]
     scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
     for person in (scene.claire, jan):
-        with pytest.raises(DisputeError) as error:
+        with expect_error(DisputeError, "dispute.may_not"):
             scene.invitations.enter(person, scene.customer.id, dispute.id, helper.id, "To help")
-        assert error.value.error_id == "dispute.may_not"
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, "dispute.support_called"):
         scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
-    assert error.value.error_id == "dispute.support_called"
     assert users.user(scene.customer.id, helper.id) is None
 
 

@@ -38,6 +38,7 @@ from recorder.seal.document_source import read_document
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.outcome import decrypt_outcome, outcome_sha256
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TEXT = "The bread costs 12,50 euros, from Monday on."
@@ -141,9 +142,8 @@ def test_the_panels_key_seals_no_outcome(scene, house, agreed) -> None:
     """It signs other amendments; an outcome ends the deferral of an erasure."""
     chain = house.changes.look(scene.customer.id, scene.call).chain
     data = OutcomeAdded(agreed.id, agreed.outcome.sha256, confirmations(agreed, agreed.outcome), b"garbage")
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         put(house.store, chain, data, SYSTEM, house.changes.signer, house.root_public, house.clock())
-    assert failure.value.error_id == "seal.endorsement_use"
 
 
 def test_an_outcome_sealed_before_a_crash_is_not_sealed_twice(scene, house, agreed, duty) -> None:
@@ -176,9 +176,8 @@ def test_an_unconfirmed_text_has_no_effect(scene, house, duty) -> None:
 
 
 def test_an_agreed_outcome_is_not_closed_away(scene, house, agreed) -> None:
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, "dispute.outcome_waits"):
         scene.disputes.close(scene.claire, agreed.id)
-    assert error.value.error_id == "dispute.outcome_waits"
     scene.agreements.retract_outcome(scene.claire, agreed.id)
     scene.disputes.close(scene.claire, agreed.id)
     assert scene.find(agreed).closed_at == house.clock()
@@ -284,9 +283,8 @@ def test_the_page_is_found_by_its_token_alone(scene, house, agreed, duty) -> Non
     with writing():
         DisputeTable.update(page_sha256=token_hash("x" * 43)).execute()
     for each in (token, "x" * 43, ""):
-        with pytest.raises(DisputeError) as error:
+        with expect_error(DisputeError, "dispute.unknown_link"):
             scene.agreements.open_page(each)
-        assert error.value.error_id == "dispute.unknown_link"
 
 
 @pytest.mark.parametrize(
@@ -300,17 +298,15 @@ def test_the_page_is_found_by_its_token_alone(scene, house, agreed, duty) -> Non
 )
 def test_a_bad_outcome_is_refused(scene, arguments, error_id: str) -> None:
     dispute, jan = scene.recognised()
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, error_id):
         scene.agreements.write_outcome(jan, dispute.id, *arguments)
-    assert error.value.error_id == error_id
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-1, 100), (100, 100), (0, 10**9)])
 def test_a_passage_is_in_the_recording(scene, begin: int, end: int) -> None:
     dispute, jan = scene.recognised()
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, "dispute.passage"):
         scene.agreements.mark_passage(jan, dispute.id, scene.call, begin, end, "x")
-    assert error.value.error_id == "dispute.passage"
 
 
 def test_a_changed_statement_seals_nothing(scene, house, agreed, duty) -> None:

@@ -56,6 +56,7 @@ from recorder.seal.dispute_kinds import (
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.outcome import outcome_sha256
+from tests.expected_errors import expect_error
 
 AT = datetime(2026, 11, 29, 9, tzinfo=UTC)
 DAY = date(2026, 12, 9)
@@ -441,9 +442,8 @@ def test_there_is_a_largest_number_of_guests_and_statements(monkeypatch: pytest.
 def test_a_guest_is_found_by_id_alone() -> None:
     found = after((invited(), CLAIRE), (invited("mia"), CLAIRE))
     assert [found.find_guest(each).id for each in ("mia", "jan")] == ["mia", "jan"]
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, "dispute.no_guest"):
         found.find_guest("claire")
-    assert error.value.error_id == "dispute.no_guest"
 
 
 # --- who agrees with whom

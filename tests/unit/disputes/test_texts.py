@@ -7,6 +7,7 @@ import pytest
 from recorder.errors import DisputeError
 from recorder.features.disputes import texts
 from recorder.features.disputes.rules import text_sha256
+from tests.expected_errors import expect_error
 
 SHA256 = text_sha256("The price is 12 euros")
 
@@ -23,9 +24,8 @@ def test_texts_are_tidied_and_bounded() -> None:
 
 @pytest.mark.parametrize("text", ["", "  \n ", "a" * 201, "one\u202etwo"])
 def test_a_subject_is_one_short_sentence(text: str) -> None:
-    with pytest.raises(DisputeError) as error:
+    with expect_error(DisputeError, "dispute.subject"):
         texts.check_subject(text)
-    assert error.value.error_id == "dispute.subject"
     assert texts.check_subject("  The price \n of the bread ") == "The price of the bread"
     assert texts.check_subject("a" * 200) == "a" * 200
 
@@ -50,6 +50,5 @@ def test_each_text_has_its_own_length(check, longest: int) -> None:
 def test_a_form_names_the_text_that_it_confirms() -> None:
     assert texts.check_hash(SHA256) == SHA256
     for text in ("", SHA256[:-1], SHA256 + "0", SHA256.upper(), f"{SHA256}\n"):
-        with pytest.raises(DisputeError) as error:
+        with expect_error(DisputeError, "dispute.text_changed"):
             texts.check_hash(text)
-        assert error.value.error_id == "dispute.text_changed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -17,7 +16,6 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
-from recorder.errors import AccordError
 from recorder.fault_log import FaultLog
 from recorder.lifecycle import amendment_store, amendments
 from recorder.lifecycle.amendment_service import (
@@ -35,6 +33,7 @@ from recorder.seal.amendment_kinds import EXPIRED, HoldLifted
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import Conflict
 from tests.amendments import amend
+from tests.expected_errors import error_of
 from tests.stored_recordings import forge, put_small
 from tests.tombstones import drop_key
 
@@ -59,12 +58,6 @@ def legal_duty(house) -> tuple[str, str]:
         "Notaire Peeters", "+3225550188", purposes=("agreement", "legal-duty"), formats=("wav",)
     )
     return notary.id, house.call(notary)
-
-
-def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(AccordError) as failure:
-        attempt()
-    return failure.value.error_id
 
 
 def kinds(house, recording: str, tenant: str = "") -> list[str]:
@@ -156,7 +149,7 @@ def test_a_missing_hold_that_was_handed_over_and_lifted_holds_nothing(house, cha
     changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=2, reason=REASON)
     drop_amendments(house, recording)
     chain = changes.look(house.tenant, recording).chain
-    assert refusal(lambda: amendments.check_logged(chain)) == "amendment.missing"
+    assert error_of(lambda: amendments.check_logged(chain)) == "amendment.missing"
 
 
 def test_a_missing_deferral_keeps_a_recording(house, changes, recording) -> None:
@@ -164,7 +157,7 @@ def test_a_missing_deferral_keeps_a_recording(house, changes, recording) -> None
     assert amend(changes.defer_erasure, house.tenant, recording, OPERATOR, until=until, **wait) == 1
     drop_amendments(house, recording)
     chain = changes.look(house.tenant, recording).chain
-    assert refusal(lambda: amendments.check_logged(chain)) == "recording.deferred"
+    assert error_of(lambda: amendments.check_logged(chain)) == "recording.deferred"
 
 
 def drop_amendments(house, recording: str) -> None:
@@ -180,7 +173,7 @@ def test_nothing_is_missing_once_a_tombstone_is_sealed(house, recording) -> None
     with writing():
         append(house.tenant, AMENDED, body, house.clock(), house.entropy, recording=recording)
     before = chain_of(house.store, row.prefix, house.root_public)
-    assert refusal(lambda: amendments.check_logged(before)) == "recording.held"
+    assert error_of(lambda: amendments.check_logged(before)) == "recording.held"
     forge(house, recording, make_tombstone(before, EXPIRED), house.clock())
     erased = chain_of(house.store, row.prefix, house.root_public)
     amendments.check_logged(erased)
@@ -221,7 +214,7 @@ def test_updates_the_expiry_of_what_is_not_erased_under_the_lock_alone(house, re
 def test_refuses_while_another_process_amends_the_recording(house, changes, recording) -> None:
     assert lease.take(f"recording:{recording}", "another process", house.clock())
     delete = lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
-    assert refusal(delete) == "retention.busy"
+    assert error_of(delete) == "retention.busy"
     lease.release(f"recording:{recording}", "another process")
     delete()
     assert lease.take(f"recording:{recording}", "another process", house.clock()), "the lease was returned"
@@ -236,7 +229,7 @@ def test_gives_up_after_several_conflicts(house, changes, recording, monkeypatch
 
     monkeypatch.setattr(house.store, "put", conflict)
     assert (
-        refusal(lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON))
+        error_of(lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON))
         == "store.conflict"
     )
     assert len(attempts) == TRIES
@@ -248,14 +241,14 @@ def test_holds_no_recording_that_is_being_erased(house, recording) -> None:
     hold(house, recording)
     house.changes.lift(house.changes.look(house.tenant, recording), OPERATOR, hold=1, reason=REASON)
     house.store.delete(data_key_path(house.tenant, recording))
-    assert refusal(lambda: hold(house, recording)) == "retention.being_erased"
+    assert error_of(lambda: hold(house, recording)) == "retention.being_erased"
 
 
 def test_holds_until_a_review_within_a_year(house, recording) -> None:
     now = house.clock()
-    assert refusal(lambda: hold(house, recording, review_at=now)) == "retention.review"
+    assert error_of(lambda: hold(house, recording, review_at=now)) == "retention.review"
     late = now + LONGEST_REVIEW + timedelta(milliseconds=1)
-    assert refusal(lambda: hold(house, recording, review_at=late)) == "retention.review"
+    assert error_of(lambda: hold(house, recording, review_at=late)) == "retention.review"
     hold(house, recording, review_at=now + LONGEST_REVIEW)
     (legal_hold,) = amendments.holds(house.tenant, recording)
     assert legal_hold.review_at == now + LONGEST_REVIEW
@@ -268,9 +261,9 @@ def test_lifts_only_a_hold_that_is_set(house, changes, recording) -> None:
     def lift(number: int) -> None:
         changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=number, reason=REASON)
 
-    assert refusal(lambda: lift(2)) == "retention.no_hold"
+    assert error_of(lambda: lift(2)) == "retention.no_hold"
     lift(1)
-    assert refusal(lambda: lift(1)) == "retention.no_hold"
+    assert error_of(lambda: lift(1)) == "retention.no_hold"
 
 
 def test_widens_nothing_while_an_amendment_that_the_log_names_is_missing(house, changes, recording) -> None:
@@ -279,10 +272,10 @@ def test_widens_nothing_while_an_amendment_that_the_log_names_is_missing(house, 
     row = queries.recording(house.tenant, recording)
     (house.bucket / f"{row.prefix}amendment-0002.json").unlink()
     status = changes.look(house.tenant, recording)
-    assert refusal(lambda: changes.lift(status, OPERATOR, hold=1, reason=REASON)) == "recording.held"
+    assert error_of(lambda: changes.lift(status, OPERATOR, hold=1, reason=REASON)) == "recording.held"
     days = {"purpose": "agreement", "keep_days": 200}
     agree = lambda: amend(changes.agree, house.tenant, recording, OPERATOR, reason=REASON, **days)  # noqa: E731
-    assert refusal(agree) == "recording.held"
+    assert error_of(agree) == "recording.held"
     assert kinds(house, recording) == ["hold_set"]
 
 
@@ -307,7 +300,7 @@ def test_refuses_impossible_later_agreements(house, changes, recording, options,
     values |= {name: value for name, value in options.items() if name != "days_ago"}
     agreed_on = called_on - timedelta(days=days_ago)
     agree = lambda **more: amend(changes.agree, house.tenant, recording, OPERATOR, **values | more)  # noqa: E731
-    assert refusal(lambda: agree(on=agreed_on)) == error_id
+    assert error_of(lambda: agree(on=agreed_on)) == error_id
     assert kinds(house, recording) == []
 
 
@@ -326,17 +319,17 @@ def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(
     agree = {"purpose": "training", "keep_days": 90, "reason": REASON}
     other = put_small(house)
     amend(changes.delete, house.tenant, other, OPERATOR, reason=REASON)
-    assert refusal(lambda: amend(changes.agree, house.tenant, other, OPERATOR, **agree)) == "retention.over"
+    assert error_of(lambda: amend(changes.agree, house.tenant, other, OPERATOR, **agree)) == "retention.over"
     house.clock.at = queries.recording(house.tenant, recording).keep_until
     assert (
-        refusal(lambda: amend(changes.agree, house.tenant, recording, OPERATOR, **agree)) == "retention.over"
+        error_of(lambda: amend(changes.agree, house.tenant, recording, OPERATOR, **agree)) == "retention.over"
     )
 
 
 def test_narrows_only_purposes_that_the_recording_has(house, changes, recording) -> None:
     for purposes in ([], ["training"], ["agreement", "training"]):
         narrow = partial(amend, changes.narrow, house.tenant, recording, OPERATOR, reason=REASON)
-        assert refusal(partial(narrow, purposes=purposes)) == "retention.purpose"
+        assert error_of(partial(narrow, purposes=purposes)) == "retention.purpose"
     amend(
         changes.narrow, house.tenant, recording, OPERATOR, purposes=["agreement", "agreement"], reason=REASON
     )
@@ -347,9 +340,11 @@ def test_narrows_only_purposes_that_the_recording_has(house, changes, recording)
 def test_keeps_what_a_law_requires_until_the_customer_leaves(house, changes, legal_duty) -> None:
     tenant, recording = legal_duty
     narrow = {"purposes": ["legal-duty"], "reason": REASON}
-    assert refusal(lambda: amend(changes.narrow, tenant, recording, OPERATOR, **narrow)) == "retention.by_law"
     assert (
-        refusal(lambda: amend(changes.delete, tenant, recording, OPERATOR, reason=REASON))
+        error_of(lambda: amend(changes.narrow, tenant, recording, OPERATOR, **narrow)) == "retention.by_law"
+    )
+    assert (
+        error_of(lambda: amend(changes.delete, tenant, recording, OPERATOR, reason=REASON))
         == "retention.by_law"
     )
     assert changes.look(tenant, recording).may_narrow() == ("agreement",)
@@ -362,11 +357,11 @@ def test_deletes_once_and_never_a_held_recording(house, changes, recording) -> N
     hold(house, recording)
     for change in (changes.delete, changes.leave):
         attempt = partial(amend, change, house.tenant, recording, OPERATOR, reason=REASON)
-        assert refusal(attempt) == "retention.held"
+        assert error_of(attempt) == "retention.held"
     changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=1, reason=REASON)
     amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON)
     again = lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
-    assert refusal(again) == "retention.deleted"
+    assert error_of(again) == "retention.deleted"
 
 
 def test_withdraws_only_purposes_that_rest_on_consent(house, changes) -> None:
@@ -375,7 +370,7 @@ def test_withdraws_only_purposes_that_rest_on_consent(house, changes) -> None:
     for purposes in (["training"], ["agreement", "training"], []):
         withdraw = {"purposes": purposes, "reason": REASON}
         attempt = lambda: amend(changes.withdraw, house.tenant, recording, OPERATOR, **withdraw)  # noqa: B023, E731
-        assert refusal(attempt) == "retention.not_by_consent"
+        assert error_of(attempt) == "retention.not_by_consent"
     amend(changes.withdraw, house.tenant, recording, OPERATOR, purposes=["agreement"], reason=REASON)
     assert kinds(house, recording) == ["consent_withdrawn"]
     assert changes.look(house.tenant, recording).may_withdraw() == ()
@@ -394,12 +389,12 @@ def test_hold_is_handed_to_somebody_else(house, changes, recording) -> None:
     hold(house, recording, owner="bob")
     first, second = (each.number for each in changes.look(house.tenant, recording).terms.holds)
     give = partial(changes.hand_over, changes.look(house.tenant, recording), OPERATOR)
-    assert refusal(lambda: give(hold=second, owner="bob")) == "retention.handler"
-    assert refusal(lambda: give(hold=second + 9, owner="cleo")) == "retention.no_hold"
+    assert error_of(lambda: give(hold=second, owner="bob")) == "retention.handler"
+    assert error_of(lambda: give(hold=second + 9, owner="cleo")) == "retention.no_hold"
     give(hold=second, owner="cleo")
     holds = changes.look(house.tenant, recording).terms.holds
     assert [(each.data.owner, each.data.replaces) for each in holds] == [("ada", None), ("cleo", second)]
-    assert refusal(lambda: give(hold=second, owner="dora")) == "retention.no_hold"
+    assert error_of(lambda: give(hold=second, owner="dora")) == "retention.no_hold"
     give(hold=first, owner="cleo")
 
 
@@ -411,5 +406,5 @@ def test_contradictory_amendment_is_not_put(house, recording) -> None:
     put = partial(
         amendment_store.put, services.store, chain, lifted, OPERATOR, services.signer, services.root
     )
-    assert refusal(lambda: put(house.clock())) == "amendment.contradiction"
+    assert error_of(lambda: put(house.clock())) == "amendment.contradiction"
     assert house.objects() == before

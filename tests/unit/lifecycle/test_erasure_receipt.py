@@ -16,6 +16,7 @@ from recorder.lifecycle import amendments, erasure_receipt, expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal.keyring import data_key_path
+from tests.expected_errors import expect_error
 from tests.stored_recordings import put_small
 from tests.tombstones import bury_row
 
@@ -67,16 +68,14 @@ def test_refuses_an_altered_receipt(house, erased_recording) -> None:
         changed = json.dumps(
             body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
         )
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "seal.signature"):
             erasure_receipt.read(changed.encode(), house.services.root)
-        assert failure.value.error_id == "seal.signature"
 
 
 def test_refuses_a_receipt_while_anything_exists(house, erased_recording) -> None:
     (house.bucket / data_key_path(house.tenant, erased_recording)).write_bytes(b"{}")
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.not_gone"):
         receipt_of(house, erased_recording)
-    assert failure.value.error_id == "retention.not_gone"
 
 
 def test_refuses_a_receipt_where_only_the_row_says_that_it_was_erased(house) -> None:
@@ -95,9 +94,8 @@ def test_refuses_a_receipt_where_rows_were_swapped(house, erased_recording) -> N
     with writing():
         RecordingTable.update(prefix=f"{row.prefix}x").where(RecordingTable.id == erased_recording).execute()
         RecordingTable.update(prefix=row.prefix).where(RecordingTable.id == another).execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.manifest_foreign"):
         receipt_of(house, another)
-    assert failure.value.error_id == "seal.manifest_foreign"
 
 
 def test_row_becomes_a_tombstone_only_by_the_buckets(house, erased_recording) -> None:
@@ -115,12 +113,10 @@ def test_row_becomes_a_tombstone_only_by_the_buckets(house, erased_recording) ->
 
 def test_refuses_live_and_foreign_recordings(house) -> None:
     recording = put_small(house)
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.not_erased"):
         receipt_of(house, recording)
-    assert failure.value.error_id == "retention.not_erased"
-    with pytest.raises(AccessError) as foreign:
+    with expect_error(AccessError, "access.not_found"):
         receipt_of(house, recording, "somebody-else")
-    assert foreign.value.error_id == "access.not_found"
 
 
 def test_refuses_a_negative_backup_period(house) -> None:
@@ -135,6 +131,5 @@ def test_refuses_a_receipt_that_contradicts_itself(house, erased_recording) -> N
     erasure_receipt.KIND.write(erasure_receipt.ErasureReceiptBody(**body), house.services.signer)
     for change in ({"verified": False}, {"complete_from": found.erased_at - timedelta(milliseconds=1)}):
         wrong = erasure_receipt.ErasureReceiptBody(**body | change)
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "seal.contradiction"):
             erasure_receipt.KIND.write(wrong, house.services.signer)
-        assert failure.value.error_id == "seal.contradiction"

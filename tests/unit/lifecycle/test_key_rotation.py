@@ -18,6 +18,7 @@ from recorder.lifecycle import wrapped_key_rows
 from recorder.lifecycle.key_rotation import CLAIM, KeyRotation, rotation_status
 from recorder.seal import kek_files, keyring
 from recorder.seal.verification import verify
+from tests.expected_errors import expect_error
 from tests.stored_recordings import put_small
 
 pytestmark = pytest.mark.postgresql
@@ -188,9 +189,8 @@ def test_refuses_where_neither_row_nor_bucket_has_the_tenants_key(house, rotatio
     before = damage(tenant_key(house))
     set_row_key(house, before.decode())
     overwrite(house, keyring.tenant_key_path(house.tenant), before)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_damaged"):
         rotation().all()
-    assert failure.value.error_id == "seal.key_damaged"
     assert read_bytes(house, keyring.tenant_key_path(house.tenant)) == before, "nothing was written"
 
 
@@ -223,9 +223,8 @@ def test_refuses_a_key_that_was_changed_for_another(house, rotation, recordings)
     rotation().begin(house.tenant)
     rotation().all()
     overwrite(house, keyring.next_tenant_key_path(house.tenant), former)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_former"):
         rotation().all()
-    assert failure.value.error_id == "seal.key_former"
 
 
 def test_refuses_to_run_twice_at_once(house, rotation) -> None:
@@ -236,9 +235,8 @@ def test_refuses_to_run_twice_at_once(house, rotation) -> None:
         lambda: rotation().put_back([(house.tenant, "any")]),
     )
     for attempt in attempts:
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "keys.busy"):
             attempt()
-        assert failure.value.error_id == "keys.busy"
     house.clock.forward(minutes=6)
     assert rotation().all() == (0, 0), "a process that died holds the lease for five minutes"
     assert lease.take(CLAIM, "another process", house.clock()), "and a finished one returns it"
@@ -316,9 +314,8 @@ def test_skips_a_tenant_whose_key_was_destroyed(house, rotation) -> None:
 
 def test_refuses_without_the_kek_that_wraps_a_key(house, keys, rotation, recordings) -> None:
     alone = kek_files.Keyring(keyring.load_kek(keys / kek_files.NEXT))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.kek_missing"):
         rotation(keyring=alone).all()
-    assert failure.value.error_id == "seal.kek_missing"
 
 
 def test_newest_recording_by_a_key(house, keys, rotation, recordings) -> None:

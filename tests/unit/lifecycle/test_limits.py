@@ -16,7 +16,7 @@ from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
-from recorder.errors import AccordError, CatalogueError, RetentionError, SealError
+from recorder.errors import CatalogueError, RetentionError, SealError
 from recorder.identity import tenants
 from recorder.lifecycle import hold_review, limit_application, limits, retention_limits
 from recorder.lifecycle.limits import PendingLimit
@@ -25,18 +25,13 @@ from recorder.seal.amendment import By
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
 from recorder.spool.atomic_files import memory_file
+from tests.expected_errors import error_of, expect_error
 from tests.stored_recordings import put_small
 
 pytestmark = pytest.mark.postgresql
 
 ID = "01930000-0000-7000-8000-0000000000a1"
 OTHER = "01930000-0000-7000-8000-0000000000b2"
-
-
-def refusal(attempt) -> str:
-    with pytest.raises(AccordError) as failure:
-        attempt()
-    return failure.value.error_id
 
 
 @pytest.fixture
@@ -84,12 +79,12 @@ def test_accepts_a_limit_for_any_purpose_and_line_of_the_customer(house) -> None
 
 def test_refuses_a_limit_for_what_the_customer_does_not_have(house, other_tenant) -> None:
     own_purpose(house, other_tenant, "archive")
-    assert refusal(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
+    assert error_of(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
     own_purpose(house, house.tenant, "own")
-    assert refusal(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
-    assert refusal(lambda: limits.check_limit(house.tenant, None, "no line", 5)) == "line.unknown"
+    assert error_of(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
+    assert error_of(lambda: limits.check_limit(house.tenant, None, "no line", 5)) == "line.unknown"
     foreign = other_tenant, None, house.line.id, 5
-    assert refusal(lambda: limits.check_limit(*foreign)) == "line.unknown"
+    assert error_of(lambda: limits.check_limit(*foreign)) == "line.unknown"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +92,7 @@ def test_refuses_a_limit_for_what_the_customer_does_not_have(house, other_tenant
     [(None, 0, "retention.days"), ("training", 181, "country.keep_days")],
 )
 def test_refuses_a_number_of_days_that_is_not_allowed(house, purpose, days, error_id) -> None:
-    assert refusal(lambda: limits.check_limit(house.tenant, purpose, None, days)) == error_id
+    assert error_of(lambda: limits.check_limit(house.tenant, purpose, None, days)) == error_id
 
 
 def test_another_customers_pending_statement_hinders_nobody(house, other_tenant) -> None:
@@ -158,9 +153,8 @@ def test_writes_no_statement_when_the_limits_have_changed_meanwhile(house) -> No
     version = limits.version_of(house.tenant)
     house.limit(5)
     late = signed_limit(house)
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.no_limit"):
         limits.begin_statements(house.tenant, ID, late.content, {}, version)
-    assert failure.value.error_id == "retention.no_limit"
     assert limits.pending() == ()
     limits.begin_statements(house.tenant, ID, late.content, {}, limits.version_of(house.tenant))
     assert limits.pending(house.tenant) == limits.pending() == (late,)
@@ -177,7 +171,7 @@ def test_restores_a_limit_and_its_lifting_once(house) -> None:
     limit = signed_limit(house)
     lift = signed_lifting(house, limit)
     assert not limits.is_listed(limit)
-    assert refusal(lambda: restore(house, lift)) == "retention.alone"
+    assert error_of(lambda: restore(house, lift)) == "retention.alone"
     assert restore(house, limit)
     assert not restore(house, limit)
     assert limits.is_listed(limit)
@@ -220,21 +214,21 @@ def test_ignores_a_lifting_that_is_not_this_limits_or_not_in_the_log(house) -> N
 def test_refuses_a_statement_that_differs_from_the_catalogues(house, other_tenant) -> None:
     limit = signed_limit(house)
     assert restore(house, limit)
-    assert refusal(lambda: restore(house, signed_limit(house, days=6))) == "retention.differs"
+    assert error_of(lambda: restore(house, signed_limit(house, days=6))) == "retention.differs"
     with writing():
         RetentionLimitTable.update(tenant=other_tenant).execute()
-    assert refusal(lambda: restore(house, limit)) == "retention.differs"
+    assert error_of(lambda: restore(house, limit)) == "retention.differs"
 
 
 def test_refuses_a_statement_of_another_customer_or_by_a_revoked_key(house) -> None:
     foreign = signed_limit(house, tenant=OTHER)
-    assert refusal(lambda: restore(house, foreign)) == "retention.foreign"
+    assert error_of(lambda: restore(house, foreign)) == "retention.foreign"
     limit, now = signed_limit(house), house.clock()
     key = house.services.signer.key_id
     revoked = Trust(house.root_public, lambda: {key: now + timedelta(hours=1)})
     assert isinstance(limits.check_statement(limit, revoked, now).statement, LimitSet)
     late = now + timedelta(hours=2)
-    assert refusal(lambda: limits.check_statement(limit, revoked, late)) == "seal.key_revoked"
+    assert error_of(lambda: limits.check_statement(limit, revoked, late)) == "seal.key_revoked"
 
 
 def test_applies_limits_to_recordings_page_by_page(house) -> None:
@@ -281,7 +275,7 @@ def test_replaces_the_limit_for_the_same_purpose_and_line_alone(house) -> None:
         house.clock.forward(minutes=1)
     in_force = {each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)}
     assert in_force == {8, 7, 6}
-    assert refusal(lambda: house.limit(0)) == "retention.days"
+    assert error_of(lambda: house.limit(0)) == "retention.days"
     assert {each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)} == in_force
 
 

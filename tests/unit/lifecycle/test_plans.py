@@ -22,6 +22,7 @@ from recorder.ops.doctor import storage
 from recorder.prompts.composer import SHIPPED
 from recorder.seal.amendment import By
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 from tests.house import Bakery
 from tests.plan_file import PLANS
 
@@ -65,9 +66,8 @@ def test_shipped_starter_plan_limits_nothing() -> None:
 def test_wrong_file_is_refused_with_what_is_wrong(tmp_path, wrong, expected_message) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(wrong)
-    with pytest.raises(ConfigError) as refused:
+    with expect_error(ConfigError, "plans.broken") as refused:
         plans.load_plans(path)
-    assert refused.value.error_id == "plans.broken"
     assert expected_message in refused.value.message
     assert str(path) in refused.value.message
 

@@ -16,6 +16,7 @@ from recorder.catalogue.tables.notification import NotificationTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
+from tests.expected_errors import expect_error
 from tests.stored_recordings import put_small
 from tests.tombstones import bury_row, drop_key
 
@@ -58,16 +59,14 @@ def test_adds_a_recording_once(house, row, add) -> None:
 
 
 def test_refuses_another_manifest_under_the_same_id(row, add) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "recording.conflict"):
         add(replace(row, manifest_sha256="ab" * 32))
-    assert failure.value.error_id == "recording.conflict"
 
 
 def test_refuses_a_row_made_with_other_limits(house, row, add) -> None:
     house.limit(5)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "retention.changed"):
         add(another(row))
-    assert failure.value.error_id == "retention.changed"
 
 
 def test_finds_an_import_by_its_hash(house, row, add) -> None:

@@ -20,6 +20,7 @@ from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage, one_line
 from recorder.mail.outbox import Outbox, count_mails, delivery_states, drop_mail
 from recorder.seal.keyring import Keyring, make_secret
+from tests.expected_errors import expect_error
 from tests.house import Customer, House
 from tests.mailbox import Mailbox, link_in, mailbox, text_of
 
@@ -362,7 +363,6 @@ def test_address_has_one_spelling(text: str, stored: str) -> None:
      f"{'a' * 250}@example.com", "claire@" + "ü" * 80 + ".example"],
 )  # fmt: skip
 def test_other_address_is_refused(house: House, bakery: Customer, text: str) -> None:
-    with pytest.raises(MailError) as failure:
+    with expect_error(MailError, "mail.address"):
         queue(house, bakery.id, text)
-    assert failure.value.error_id == "mail.address"
     assert rows() == []

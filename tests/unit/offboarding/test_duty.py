@@ -20,6 +20,7 @@ from recorder.seal.amendment_chain import make_tombstone
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.seal.keyring import WrappedKey, data_key_path, next_tenant_key_path, tenant_key_path
 from recorder.store.contract import Store
+from tests.expected_errors import expect_error
 from tests.house import Customer
 from tests.unit.offboarding.forgery import put
 
@@ -46,9 +47,8 @@ def test_what_was_never_committed_needs_no_tombstone(house, bakery) -> None:
 
 def test_every_recording_needs_a_tombstone_that_counts(house, bakery) -> None:
     row = queries.recording(bakery.id, house.call(bakery))
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "offboarding.not_erased"):
         erased(house, bakery.id)
-    assert failure.value.error_id == "offboarding.not_erased"
     chain, signer = chain_of(house.store, row.prefix, house.root_public), house.services.signer
     now, root = house.clock(), house.root_public
     amendment_store.put(house.store, chain, make_tombstone(chain, EXPIRED), SYSTEM, signer, root, now)
@@ -91,9 +91,8 @@ def test_a_key_that_stays_in_the_bucket_is_reported(house, bakery) -> None:
 
     put(house, tenant_key_path(bakery.id), wrapped_key(bakery.id))
     order = house.order_erasure(bakery.id)
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "store.not_deleted"):
         duty.destroy_keys(order, UndeletableStore(house.store), house.clock(), house.entropy)
-    assert failure.value.error_id == "store.not_deleted"
 
 
 def test_another_customers_receipt_ends_nothing(house, bakery, rival, means) -> None:

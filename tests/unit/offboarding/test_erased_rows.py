@@ -50,6 +50,7 @@ from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.erasure_order import ERASURE_STARTED
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal.offboarding import ERASURE, HandedOver, StatementBody, put_statement
+from tests.expected_errors import expect_error
 from tests.house import Customer
 
 CALLS: tuple[type[Table], ...] = (NotRecordedTable, LiveCallTable, EndedCallTable, LiveCommandTable)
@@ -183,14 +184,12 @@ def test_an_order_is_the_last_statement_in_its_customers_complete_log(house, bak
         confirm(rival.id)
     with writing():
         LeafTable.update(kind="user.renamed").where(LeafTable.kind == ERASURE_STARTED).execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "offboarding.missing"):
         confirm(bakery.id)
-    assert failure.value.error_id == "offboarding.missing"
     with writing():
         append(bakery.id, STAYS, {"statement": "ab" * 32}, house.clock(), house.entropy)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "offboarding.missing"):
         confirm(bakery.id)
-    assert failure.value.error_id == "offboarding.missing"
     with writing():
         LeafTable.delete().where((LeafTable.tenant == bakery.id) & (LeafTable.number == 1)).execute()
     with pytest.raises(AuditLogError):
@@ -235,9 +234,8 @@ def test_drops_nothing_once_the_customer_stays(house, bakery) -> None:
         lambda: queries.drop_request_texts(order),
         lambda: queries.drop_key(order, [], **at),
     ):
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "offboarding.missing"):
             drop()
-        assert failure.value.error_id == "offboarding.missing"
     assert {model: rows_of(bakery, model) for model in every} == before
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
 
@@ -263,17 +261,15 @@ def test_an_erasure_that_has_begun_cannot_be_changed(house, bakery, rival) -> No
     house.order_erasure(bakery.id)
     fill(house, rival)
     queries.check_not_erasing(queries.require_departure(rival.id))
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "offboarding.erasing"):
         queries.check_not_erasing(queries.require_departure(bakery.id))
-    assert failure.value.error_id == "offboarding.erasing"
 
 
 def test_records_a_receipt_once_and_of_its_customer(house, bakery, rival) -> None:
     at = {"now": house.clock(), "entropy": house.entropy}
     record = lambda: queries.record_receipt(bakery.id, "{}", "ab" * 32, house.clock(), **at)  # noqa: E731
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "offboarding.not_announced"):
         record()
-    assert failure.value.error_id == "offboarding.not_announced"
     for each in (bakery, rival):
         fill(house, each)
     before = {model: rows_of(rival, model) for model in OTHERS}

@@ -31,6 +31,7 @@ from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.store.contract import Unreachable
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 from tests.house import Customer, House
 
 ZONE = ZoneInfo("Europe/Brussels")
@@ -117,9 +118,8 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
     assert found.keep_until == house.clock() + timedelta(days=60)
     assert verify(house.store, found.prefix, house.root_public).ok
     assert house.gate.purposes(paul(bakery), found.id) == ()
-    with pytest.raises(AccessError) as failure:
+    with expect_error(AccessError, "access.imported"):
         house.gate.grant(paul(bakery), found.id, "agreement")
-    assert failure.value.error_id == "access.imported"
 
     clock.forward(days=1)
     options = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}

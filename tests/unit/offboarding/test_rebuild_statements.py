@@ -19,6 +19,7 @@ from recorder.features.tenants import lines
 from recorder.seal import signed_document
 from recorder.seal.offboarding import place_of
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 from tests.stored_recordings import receipt_body
 from tests.unit.offboarding.forgery import OPERATOR, SQLITE, assert_whole, audited, leave, put
 
@@ -73,9 +74,8 @@ def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, off
     assert report.changed == 1, "its line ended, and it says so"
     assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert_whole(house, bakery, on_hold)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "offboarding.held"):
         service.complete_erasure(office, bakery.id)
-    assert failure.value.error_id == "offboarding.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
     house.changes.lift(house.changes.look(bakery.id, on_hold), OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):

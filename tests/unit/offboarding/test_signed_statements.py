@@ -29,6 +29,7 @@ from recorder.seal import signed_document
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import DeletionRequested
 from recorder.seal.keyring import tenant_key_path
+from tests.expected_errors import expect_error
 from tests.house import Customer
 from tests.unit.offboarding.forgery import SQLITE, assert_whole, audited, forge_row, leave, put
 
@@ -37,9 +38,8 @@ from tests.unit.offboarding.forgery import SQLITE, assert_whole, audited, forge_
 def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     panel = house.changes
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         service.announce(panel, bakery.id, house.clock() + timedelta(days=1))
-    assert failure.value.error_id == "seal.endorsement_use"
     assert list(house.store.list("offboarding/")) == []
     # Past its own check, too: whoever has the key signs what they like.
     service.announce(office, bakery.id, house.clock() + timedelta(days=1))
@@ -64,9 +64,8 @@ def test_a_revoked_key_offboards_nobody_until_a_new_signature(house, bakery, mea
         "dated before the revocation, as whoever has it can"
     )
     assert_whole(house, bakery, mine)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "offboarding.statement_missing"):
         service.order_erasure(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
-    assert failure.value.error_id == "offboarding.statement_missing"
     service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert offboarding_progress.find_offboarding(bakery.id) is None
 
@@ -144,9 +143,8 @@ def test_deletes_no_late_call_and_no_key_by_an_incomplete_log(house, bakery, mea
         LeafTable.delete().where(mine).execute()
     there = house.objects()
     for _again in range(2):
-        with pytest.raises(AuditLogError) as failure:
+        with expect_error(AuditLogError, "audit_log.incomplete"):
             house.work(folder, at)
-        assert failure.value.error_id == "audit_log.incomplete"
         assert (folder.exists(), house.objects()) == (True, there)
     with writing():
         LeafTable.insert(**leaf).execute()
@@ -174,9 +172,8 @@ def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> 
         {"early": "so", "announced_at": house.clock() + timedelta(days=1)},
     ):
         forged = statement.next_statement(statements.ERASURE, house.clock(), **wrong)
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "seal.contradiction"):
             statements.put_statement(house.store, forged, house.services.signer, house.root_public)
-        assert failure.value.error_id == "seal.contradiction"
     for changes, error_id in (
         ({"more": 1}, "seal.unknown_field"),
         ({"version": 2}, "seal.version"),
@@ -184,9 +181,8 @@ def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> 
         ({"type": "accord-receipt"}, "seal.field"),
     ):
         content = signed_document.write(statements.STATEMENT.body(statement) | changes, house.services.signer)
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, error_id):
             statements.read(content, house.root_public)
-        assert failure.value.error_id == error_id
 
 
 @SQLITE

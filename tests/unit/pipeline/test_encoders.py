@@ -14,6 +14,7 @@ from recorder.catalogue import prompt_files
 from recorder.errors import EncoderError, TakeError
 from recorder.pipeline import stages
 from recorder.pipeline.encoders import Encoder
+from tests.expected_errors import expect_error
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 
@@ -57,9 +58,8 @@ def test_yields_to_other_sessions(house, encoder, prompt) -> None:
 def test_raises_the_error_of_the_process(house, encoder, prompt) -> None:
     folder = house.take()
     (folder / "audio.wav").write_bytes(b"RIFF")
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "take.impossible") as failure:
         encoder.encode(folder, prompt)
-    assert failure.value.error_id == "take.impossible"
     assert failure.value.message
     encoder.encode(house.take(), prompt)
 
@@ -78,9 +78,8 @@ def test_restarts_a_crashed_encoder(house, encoder, prompt) -> None:
     encoder.encode(house.take(), prompt)
     first = encoder.process.pid
     threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "take.encoder_died"):
         encoder.encode(long, prompt)
-    assert failure.value.error_id == "take.encoder_died"
     encoder.encode(house.take(), prompt)
     assert encoder.process.pid != first
 

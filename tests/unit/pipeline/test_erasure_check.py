@@ -27,6 +27,7 @@ from recorder.seal.verification import verify
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Conflict, Unreachable
+from tests.expected_errors import expect_error
 
 
 class Crash(BaseException):
@@ -212,9 +213,8 @@ def test_changed_row_deletes_no_take(house, no_room) -> None:
     with writing():
         RecordingTable.update(erased_at=house.clock(), erasure_reason="expired").execute()
     there = house.objects()
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "row.erased"):
         house.work(folder)
-    assert failure.value.error_id == "row.erased"
     assert folder.exists()
     assert house.objects() == there
 

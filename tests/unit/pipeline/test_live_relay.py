@@ -30,6 +30,7 @@ from recorder.seal import signing
 from recorder.spool import layout
 from recorder.spool.command_socket import OUTCOME_TIMEOUT, SOCKET, send_request, socket_path
 from recorder.spool.layout import CallEnd
+from tests.expected_errors import expect_error
 
 pytestmark = pytest.mark.postgresql
 
@@ -270,9 +271,8 @@ def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call
             house.clock() + timedelta(days=1),
         ),
     )
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         request_command(house, call.name, "mark", signer=other)
-    assert failure.value.error_id == "seal.endorsement_use"
 
 
 def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:

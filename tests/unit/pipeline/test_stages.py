@@ -25,6 +25,7 @@ from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.spool import layout
 from recorder.store.contract import Conflict, Unreachable
 from tests.encoder_cache import encode_once
+from tests.expected_errors import expect_error
 from tests.house import wav_of
 
 
@@ -184,9 +185,8 @@ def test_quarantines_a_take_without_a_line(house) -> None:
 
 def test_missing_announcement_sound_delays_the_take(house) -> None:
     folder = house.take(announcement=replace(house.announcement, sha256="0" * 64))
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "take.no_prompt"):
         stages.step(folder, house.clock(), house.services)
-    assert failure.value.error_id == "take.no_prompt"
     assert folder.exists()
 
 
@@ -220,9 +220,8 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
 
 def test_unknown_tenant_delays_the_take(house) -> None:
     folder = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "tenant.unknown"):
         house.work(folder)
-    assert failure.value.error_id == "tenant.unknown"
     assert stages.next_stage(folder) == "seal"
     assert house.objects() == []
 
@@ -254,9 +253,8 @@ def test_a_take_that_a_file_says_is_stored_is_stored_first(house) -> None:
     while stages.next_stage(folder) != "store":
         stages.step(folder, house.clock(), house.services, encode_once)
     (folder / layout.STORED).write_text("{}")
-    with pytest.raises(StoreError) as failure:
+    with expect_error(StoreError, "take.not_stored"):
         stages.step(folder, house.clock(), house.services)
-    assert failure.value.error_id == "take.not_stored"
     assert (folder / layout.AUDIO).exists(), "the only copy"
     house.work(folder)
     assert not folder.exists()

@@ -27,6 +27,7 @@ from recorder.seal.signing import key_id
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
+from tests.expected_errors import expect_error
 from tests.waiting import until
 
 DEADLINE = 60.0
@@ -322,9 +323,8 @@ def test_refuses_a_second_worker(house, start) -> None:
     first = start()
     until("the first", lambda: (house.folder / "snapshot" / "snapshot.json").exists())
     second = Worker(first.services, first.settings)
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "worker.already_running"):
         second.run()
-    assert failure.value.error_id == "worker.already_running"
 
 
 def test_finishes_interrupted_removals(house, start) -> None:

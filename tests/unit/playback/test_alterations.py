@@ -23,6 +23,7 @@ from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.sealing import open_manifest
+from tests.expected_errors import expect_error
 from tests.unit.seal.recording import sign
 
 BLOCK = 65536
@@ -117,9 +118,8 @@ def test_refuses_an_altered_object_at_its_block(
     whole = b"".join(opened.read(0, opened.length))
     alter(scene)
     left: list[bytes] = []
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, error_id):
         left.extend(opened.read(0, opened.length))
-    assert failure.value.error_id == error_id
     assert whole.startswith(b"".join(left))
     assert failing_objects(scene) == [("audio.wav", error_id)]
 
@@ -131,9 +131,8 @@ def test_refuses_appended_bytes(scene, gate, ada) -> None:
     assert gate.open(ada, before.id, "audio.wav", "p").length
     overwrite(path, path.read_bytes() + b"more")
     grant = gate.grant(ada, scene.mine.id, "agreement")
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "object.length"):
         gate.open(ada, grant.id, "audio.wav", "p")
-    assert failure.value.error_id == "object.length"
     assert failing_objects(scene) == [("audio.wav", "object.length")]
 
 
@@ -267,9 +266,8 @@ def test_gives_no_grant_for_an_altered_recording(
         lambda: gate.grant(ada, scene.mine.id, "agreement"),
         lambda: gate.purposes(ada, scene.mine.id),
     ):
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, error_id):
             ask()
-        assert failure.value.error_id == error_id
     assert failing_objects(scene) == [("manifest.json", error_id)], "once an hour for each who finds it"
 
 
@@ -290,9 +288,8 @@ def test_a_grant_is_bound_to_its_manifest(scene, gate: PanelGate, ada: Actor) ->
     sealed_again_with_more(scene)
     content = scene.path("manifest.json").read_bytes()
     scene.update(manifest_sha256=hashlib.sha256(content).hexdigest())
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.manifest_replaced"):
         gate.renew(ada, grant.id)
-    assert failure.value.error_id == "seal.manifest_replaced"
 
 
 def test_plays_an_unaltered_recording(scene, gate: PanelGate, ada: Actor) -> None:

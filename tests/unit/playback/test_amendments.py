@@ -21,6 +21,7 @@ from recorder.seal.amendment import By, name
 from recorder.seal.verification import verify
 from recorder.spool import layout
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
@@ -77,9 +78,8 @@ def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
 def test_a_hold_ends_grants(house, gate, changes, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     hold(changes, recording)
-    with pytest.raises(AccessError) as failure:
+    with expect_error(AccessError, "access.grant_over"):
         gate.open(ada, grant.id, "audio.wav", "p")
-    assert failure.value.error_id == "access.grant_over"
     assert kinds(recording).count("recording.amended") == 1
 
 
@@ -139,20 +139,17 @@ def test_names_a_missing_a_replaced_and_a_doubled_amendment(house, gate, changes
     place = house.bucket / (recording.prefix + name(1))
     content = place.read_bytes()
     place.unlink()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "amendment.missing"):
         gate.purposes(ada, recording.id)
-    assert failure.value.error_id == "amendment.missing"
     assert kinds(recording)[-1] == "seal.broken"
     place.write_bytes(content)
     with writing():
         AmendmentTable.update(sha256="0" * 64).execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "amendment.replaced"):
         gate.purposes(ada, recording.id)
-    assert failure.value.error_id == "amendment.replaced"
     place.with_name(name(2)).write_bytes(content)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "amendment.doubled"):
         gate.purposes(ada, recording.id)
-    assert failure.value.error_id == "amendment.doubled"
     assert grant.recording == recording.id
 
 
@@ -164,9 +161,8 @@ def test_nothing_is_heard_without_the_amendments_that_the_log_names(
     (house.bucket / f"{recording.prefix}{name(1)}").unlink()
     with writing():
         AmendmentTable.delete().execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "amendment.missing"):
         gate.grant(ada, recording.id, "agreement")
-    assert failure.value.error_id == "amendment.missing"
 
 
 def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada, recorded) -> None:
@@ -192,18 +188,16 @@ def agreed_to(house):
 
 
 def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.not_by_consent"):
         amend(changes.withdraw, recording.tenant, recording.id, OPERATOR, reason="…")
-    assert failure.value.error_id == "retention.not_by_consent"
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
 def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, somebody, recording) -> None:
     admin = somebody("customer_admin")
     options = {"purpose": "training", "reason": "signed on paper"}
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.too_long"):
         amend(changes.agree, recording.tenant, recording.id, OPERATOR, keep_days=181, **options)
-    assert failure.value.error_id == "retention.too_long"
     amend(changes.agree, recording.tenant, recording.id, OPERATOR, keep_days=180, **options)
     assert refusals(gate, admin, recording) == {"agreement": None, "training": None}
     row = queries.recording(house.tenant, recording.id)
@@ -217,18 +211,16 @@ def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, someb
 
 def test_refuses_a_later_agreement_about_an_unannounced_recording(changes, recorded) -> None:
     row = recorded(announced=False)
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.not_announced"):
         amend(changes.agree, row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
-    assert failure.value.error_id == "retention.not_announced"
 
 
 def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     house, gate, changes, ada, recording
 ) -> None:
     hold(changes, recording)
-    with pytest.raises(RetentionError) as failure:
+    with expect_error(RetentionError, "retention.held"):
         amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="…")
-    assert failure.value.error_id == "retention.held"
     changes.lift(changes.look(recording.tenant, recording.id), OPERATOR, hold=1, reason="settled")
     amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="not needed")
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
@@ -262,9 +254,8 @@ def test_refuses_invalid_holds(changes, recording) -> None:
         more = dict(wrong)
         if "days" in more:
             more["review_at"] = changes.now() + timedelta(days=more.pop("days"))
-        with pytest.raises(RetentionError) as failure:
+        with expect_error(RetentionError, error_id):
             hold(changes, recording, **more)
-        assert failure.value.error_id == error_id
     assert amendments.holds() == ()
 
 
@@ -274,9 +265,8 @@ def test_another_customers_recording_is_not_found(changes, stranger, recording) 
         lambda: amend(changes.delete, stranger.tenant, recording.id, OPERATOR, reason="…"),
         lambda: changes.lift(changes.look(stranger.tenant, recording.id), OPERATOR, hold=1, reason="…"),
     ):
-        with pytest.raises(AccessError) as failure:
+        with expect_error(AccessError, "access.not_found"):
             attempt()
-        assert failure.value.error_id == "access.not_found"
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
@@ -345,9 +335,8 @@ def test_an_erasure_during_playback_is_reported_as_such_and_breaks_no_seal(
     if far == "key":  # the objects are gone, the row does not say so yet
         monkeypatch.setattr(recordings, "make_tombstone", lambda *_, **__: False)
     destroy_due(house)
-    with pytest.raises(AccessError) as failure:
+    with expect_error(AccessError, "access.erased"):
         list(pieces)
-    assert failure.value.error_id == "access.erased"
     assert "seal.broken" not in kinds(recording)
 
 
@@ -361,7 +350,6 @@ def test_a_shorter_limit_stops_playback_within_seconds(house, gate, ada, recorde
     limit(house, 1)
     next(pieces)
     house.clock.forward(seconds=5)
-    with pytest.raises(AccessError) as failure:
+    with expect_error(AccessError, "access.expired"):
         next(pieces)
-    assert failure.value.error_id == "access.expired"
     pieces.close()

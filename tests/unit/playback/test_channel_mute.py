@@ -12,6 +12,7 @@ import pytest
 from recorder.errors import SealError
 from recorder.playback import channel_mute
 from recorder.playback.verified_recording import RecordingVerifier
+from tests.expected_errors import expect_error
 
 
 @pytest.fixture
@@ -52,6 +53,5 @@ def test_pads_what_the_codec_omits_with_silence(manifest, sound) -> None:
 
 
 def test_refuses_what_is_not_audio(manifest) -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.no_sound"):
         list(channel_mute.only_left(iter([b"no sound" * 100]), manifest))
-    assert failure.value.error_id == "seal.no_sound"

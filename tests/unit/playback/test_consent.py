@@ -15,6 +15,7 @@ from recorder.errors import AccessError, SealError
 from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
+from tests.expected_errors import expect_error
 
 SENTENCE = TimedSentence("Said.", "5a" * 32, 1000)
 FOR_TRAINING = Keep("training", 180, None, SENTENCE, SENTENCE, SENTENCE, SENTENCE)
@@ -74,6 +75,5 @@ def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, a
     recording = recorded(question="no")
     with writing():
         RecordingTable.update(keep_answer=answer).where(RecordingTable.id == recording.id).execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.row_differs"):
         gate.grant(ada, recording.id, "agreement")
-    assert failure.value.error_id == "seal.row_differs"

@@ -14,7 +14,6 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.recording import RecordingTable
-from recorder.errors import AccessError
 from recorder.features.imports.service import Importer
 from recorder.features.imports.table import ImportRow
 from recorder.identity import download_permission, users
@@ -26,13 +25,8 @@ from recorder.playback.interface import PurposeChoice
 from recorder.playback.purposes import preselect
 from recorder.seal.amendment import By
 from recorder.seal.download_permission import KIND, DownloadPermission
+from tests.expected_errors import error_of
 from tests.house import RATE, wav_of
-
-
-def refusal(attempt) -> str:
-    with pytest.raises(AccessError) as error:
-        attempt()
-    return error.value.error_id
 
 
 def allow(house, who, allowed: bool = True) -> None:
@@ -113,7 +107,7 @@ def test_admins_download_and_colleagues_with_a_permission(
     if reason is None:
         assert download(gate, who, recording)[:4] == b"RIFF"
     else:
-        assert refusal(lambda: download(gate, who, recording)) == reason
+        assert error_of(lambda: download(gate, who, recording)) == reason
 
 
 def test_permission_can_be_taken_away(gate, house, ada) -> None:
@@ -131,23 +125,23 @@ def test_plan_without_downloads_refuses_admins_too(gate, house, somebody, plan_f
 
 def test_format_that_was_not_stored_is_refused(gate, somebody, recording) -> None:
     paul = somebody("customer_admin")
-    assert refusal(lambda: download(gate, paul, recording, "audio.opus")) == "access.no_sound"
-    assert refusal(lambda: download(gate, paul, recording, "manifest.json")) == "access.no_sound"
+    assert error_of(lambda: download(gate, paul, recording, "audio.opus")) == "access.no_sound"
+    assert error_of(lambda: download(gate, paul, recording, "manifest.json")) == "access.no_sound"
 
 
 @pytest.mark.parametrize("name", ["peaks", "manifest.json", "audio.webm"])
 def test_only_a_sound_is_downloaded(gate, somebody, recorded, name) -> None:
     recording, paul = recorded(formats=("opus",), talk_ms=500), somebody("customer_admin")
-    assert refusal(lambda: gate.download(paul, recording.id, "agreement", name)) == "access.no_sound"
+    assert error_of(lambda: gate.download(paul, recording.id, "agreement", name)) == "access.no_sound"
 
 
 def test_a_purpose_that_was_not_announced_or_has_ended_is_refused(gate, somebody, recording) -> None:
     paul = somebody("customer_admin")
     ask = lambda code: gate.download(paul, recording.id, code, "audio.wav")  # noqa: E731
-    assert refusal(lambda: ask("quality")) == "access.purpose_not_announced"
+    assert error_of(lambda: ask("quality")) == "access.purpose_not_announced"
     with writing():
         RecordingTable.update(restricted=["agreement"]).execute()
-    assert refusal(lambda: ask("agreement")) == "access.purpose_restricted"
+    assert error_of(lambda: ask("agreement")) == "access.purpose_restricted"
     assert downloads(recording) == []
 
 
@@ -185,7 +179,7 @@ def test_a_download_ends_within_seconds_of_what_permitted_it(
     house.clock.forward(seconds=LOOK_AGAIN.total_seconds() - 0.001)
     assert next(pieces)
     house.clock.forward(milliseconds=1)
-    assert refusal(lambda: next(pieces)) == error_id
+    assert error_of(lambda: next(pieces)) == error_id
 
 
 def test_download_is_logged_before_its_first_byte(gate, somebody, recording) -> None:
@@ -223,9 +217,9 @@ def test_colleague_of_some_lines_hears_theirs_alone(gate, ada, recording) -> Non
         if is_heard:
             assert gate.grant(who, recording.id, "agreement")
         else:
-            assert refusal(lambda who=who: gate.grant(who, recording.id, "agreement")) == "access.other_line"
+            assert error_of(lambda who=who: gate.grant(who, recording.id, "agreement")) == "access.other_line"
     assert (
-        refusal(lambda: gate.grant(replace(ada, lines=()), recording.id, "agreement")) == "access.other_line"
+        error_of(lambda: gate.grant(replace(ada, lines=()), recording.id, "agreement")) == "access.other_line"
     )
 
 
@@ -238,7 +232,7 @@ def test_imported_call_without_a_stated_purpose_opens_to_nobody(gate, house, som
     )
     paul = somebody("customer_admin")
     assert gate.purposes(paul, outcome.recording) == ()
-    assert refusal(lambda: gate.grant(paul, outcome.recording, "agreement")) == "access.imported"
+    assert error_of(lambda: gate.grant(paul, outcome.recording, "agreement")) == "access.imported"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import NotFound, Store, Unreachable
+from tests.expected_errors import expect_error
 from tests.tombstones import drop_key
 
 TALK = 120_000
@@ -339,9 +340,8 @@ def test_admits_a_user_as_the_row_was_signed_last(gate, ada, house) -> None:
     at = {"now": house.clock(), "entropy": house.entropy, "signer": house.services.signer}
     users.set_password(house.tenant, ada.user, "$argon2id$other", **at)
     gate.check_log_in(users.user(house.tenant, ada.user))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "credential.superseded"):
         gate.check_log_in(before)
-    assert failure.value.error_id == "credential.superseded"
 
 
 def test_admits_a_program_by_its_signed_token_until_that_is_revoked(gate, house) -> None:
@@ -355,9 +355,8 @@ def test_admits_a_program_by_its_signed_token_until_that_is_revoked(gate, house)
     with pytest.raises(SealError):
         gate.check_token(replace(tokens[0], token_sha256="ef" * 32))
     assert api_tokens.revoke(house.tenant, tokens[0].id, **at)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "credential.superseded"):
         gate.check_token(tokens[0])  # the row of before
-    assert failure.value.error_id == "credential.superseded"
     gate.check_token(tokens[1])
 
 
@@ -648,9 +647,8 @@ def test_leaves_name_nobody(gate, ada, recording) -> None:
 
 
 def refused(ask, error_id: str) -> None:
-    with pytest.raises(AccessError) as error:
+    with expect_error(AccessError, error_id):
         ask()
-    assert error.value.error_id == error_id
 
 
 def change(recording, **values) -> None:

@@ -21,6 +21,7 @@ from recorder.playback.interface import Grant
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_chain import make_tombstone
 from recorder.store.contract import Store
+from tests.expected_errors import expect_error
 from tests.stored_recordings import forge
 
 TALK = 20_000
@@ -327,17 +328,15 @@ def test_a_verified_manifest_opens_its_own_row_alone(house, recording) -> None:
     seals = verified_recording.RecordingVerifier(house.store, house.keyring, house.root_public)
     seals.open(recording, house.clock())
     assert seals.open_cached(recording, house.clock()).row == recording
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.manifest_foreign"):
         seals.open_cached(replace(recording, prefix=f"{recording.prefix}x/"), house.clock())
-    assert failure.value.error_id == "seal.manifest_foreign"
 
 
 def test_refuses_a_recording_whose_customers_key_is_gone(gate, ada, recording, house) -> None:
     with writing():
         TenantTable.update(wrapped_key="").where(TenantTable.id == house.tenant).execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_missing"):
         gate.grant(ada, recording.id, "agreement")
-    assert failure.value.error_id == "seal.key_missing"
 
 
 def test_reports_a_tombstone_that_the_catalogue_does_not_know(gate, ada, recording, house) -> None:
@@ -345,7 +344,6 @@ def test_reports_a_tombstone_that_the_catalogue_does_not_know(gate, ada, recordi
         recording, house.clock()
     )
     forge(house, recording.id, make_tombstone(chain.chain, "expired"), house.clock())
-    with pytest.raises(AccessError) as failure:
+    with expect_error(AccessError, "access.erased"):
         gate.grant(ada, recording.id, "agreement")
-    assert failure.value.error_id == "access.erased"
     assert (leaves("access.refused"), leaves(grants.BROKEN)) == (1, 0)

@@ -18,6 +18,7 @@ from recorder.ids import uuid7
 from recorder.playback.interface import Actor, GuestAdmission
 from recorder.playback.passage_mask import FRAME, HEADER
 from recorder.processes.gate import PanelGate
+from tests.expected_errors import error_of
 from tests.house import RATE
 
 BEGIN, END = 1000, 2500
@@ -74,12 +75,6 @@ def refusals(recording) -> list[tuple[str, str]]:
     return [(leaf.body["user"], leaf.body["reason"]) for leaf in leaves]
 
 
-def refused(ask: Callable[[], object]) -> str:
-    with pytest.raises(AccessError) as failure:
-        ask()
-    return failure.value.error_id
-
-
 def test_somebody_who_was_not_in_the_call_hears_passages_alone(gate_with, guest, ada, recording) -> None:
     gate, nora = gate_with(AnyAdmission(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
     whole = gate.open(ada, gate.grant(ada, recording.id, "agreement").id, "audio.wav")
@@ -102,9 +97,9 @@ def test_nothing_but_passages_of_it_leaves_and_the_log_has_each_refusal(gate_wit
         lambda: gate.purposes(nora, recording.id),
     )
     for number, step in enumerate(steps, 1):
-        assert refused(step) == "access.passages_only"
+        assert error_of(step) == "access.passages_only"
         assert refusals(recording) == [(nora.user, "access.passages_only")] * number
-    assert refused(lambda: gate.download(nora, recording.id, "agreement", "audio.wav")) == (
+    assert error_of(lambda: gate.download(nora, recording.id, "agreement", "audio.wav")) == (
         "access.download_role"
     )
 
@@ -132,7 +127,7 @@ def test_a_guest_whom_nothing_admits_hears_nothing(
     gate_with, guest, ada, recording, answer, error_id
 ) -> None:
     gate, jan = gate_with(answer), guest(EXTERNAL_PARTY)
-    assert refused(lambda: gate.grant(jan, recording.id, "agreement")) == error_id
+    assert error_of(lambda: gate.grant(jan, recording.id, "agreement")) == error_id
     assert refusals(recording) == [(jan.user, error_id)]
     assert gate.grant(ada, recording.id, "agreement"), "a colleague needs no admission"
 
@@ -145,4 +140,4 @@ def test_support_acts_under_its_own_grant_alone(gate_with, house, recording) -> 
     grant = gate.grant(replace(own, tenant=house.tenant, home=PROVIDER), recording.id, "agreement")
     assert gate.valid_grant(own, grant.id) == grant
     unknown = str(uuid7(house.clock(), house.entropy))
-    assert refused(lambda: gate.valid_grant(own, unknown)) == "access.grant_over"
+    assert error_of(lambda: gate.valid_grant(own, unknown)) == "access.grant_over"

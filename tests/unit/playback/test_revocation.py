@@ -28,6 +28,7 @@ from recorder.seal.amendment_kinds import ConsentAdded, DeletionRequested
 from recorder.seal.verification import verify
 from recorder.services import Services
 from tests.amendments import amend
+from tests.expected_errors import expect_error
 from tests.stored_recordings import forge, put_small
 
 
@@ -99,9 +100,8 @@ def test_refuses_a_revocation_that_the_root_did_not_sign(house) -> None:
     stranger = signing.load_private(keys / signing.SIGNING_KEY)
     key = house.services.signer.key_id
     (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(stranger, key, house.clock()))
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.bad_revocation"):
         revocation.Revocations(keys, house.services.root)()
-    assert failure.value.error_id == "keys.bad_revocation"
 
 
 @pytest.fixture
@@ -139,9 +139,8 @@ def test_ignores_documents_that_appear_after_the_revocation(house, dated_back, d
     mine = Changes(
         services.store, services.root, services.signer, house.clock, house.entropy, revoked=revoked
     )
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, code):
         mine.look(house.tenant, recording)
-    assert failure.value.error_id == code
     amendments.begin_amendment(house.tenant, recording, house.clock() - timedelta(minutes=5))
     assert list_pending(services.store, services.root, house.clock(), house.entropy, revoked) == 0
     assert amendments.pending_amendments(house.clock()), "it is looked at again"
@@ -206,8 +205,7 @@ def test_a_tombstone_that_appears_after_the_revocation_drops_no_take(house) -> N
     house.services = replace(house.services, revoked=lambda: {key: since})
     shutil.copytree(copy, folder)
     before = house.objects()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_revoked"):
         house.work(folder)
-    assert failure.value.error_id == "seal.key_revoked"
     assert (folder / "manifest.json").exists()
     assert house.objects() == before, "nothing of it was taken back"

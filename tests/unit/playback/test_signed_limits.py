@@ -31,6 +31,7 @@ from recorder.seal.signing import Signer
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.spool.atomic_files import memory_file
+from tests.expected_errors import expect_error
 from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
@@ -206,9 +207,8 @@ def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, re
         else:
             RetentionLimitTable.update(lifted=None, lifted_leaf=None).execute()
         RecordingTable.update(keep_until=house.clock() + timedelta(days=20)).execute()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "retention.differs"):
         gate.purposes(ada, recording)
-    assert failure.value.error_id == "retention.differs"
     assert audit(house) & {"row.deleted", "retention.unlisted", "row.unlogged"}
 
 
@@ -288,9 +288,8 @@ def test_refuses_a_key_that_may_not_sign_limits(house) -> None:
     services = house.services
     signer = key_for(house, root_of(house), signing.AMENDMENT)
     changes = Changes(services.store, services.root, signer, house.clock, house.entropy)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
-    assert failure.value.error_id == "seal.endorsement_use"
     assert limits.pending() == ()
 
 

@@ -16,6 +16,7 @@ from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import LONG, SHORT, ClipText, Wording, clip_text
 from recorder.prompts.sound_check import check_sound
 from recorder.prompts.sound_sources import Sources
+from tests.expected_errors import expect_error
 
 PURPOSES = ("agreement", "quality", "training", "legal-duty")
 CODE = "271830"
@@ -149,12 +150,10 @@ def test_menu_names_each_language_in_itself() -> None:
     assert menu.text == "Pour le français, tapez 1. Voor Nederlands, druk op 2. For English, press 3."
     assert menu.language == "fr"
     for wrong in (["fr"], ["fr", "fr"], [], "fr"):
-        with pytest.raises(ConfigError) as failure:
+        with expect_error(ConfigError, "prompt.languages"):
             composer.language_menu(wrong)
-        assert failure.value.error_id == "prompt.languages"
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "prompt.language"):
         composer.language_menu(["fr", "pt"])
-    assert failure.value.error_id == "prompt.language"
 
 
 def greeting(speech: np.ndarray, **more: bool) -> Greeting:
@@ -206,9 +205,8 @@ def test_opt_in_greets_before_the_question_only(speech: np.ndarray) -> None:
 )
 def test_refuses_an_unsuitable_greeting(speech: np.ndarray, error_id: str, harm: object) -> None:
     bad = harm(speech.astype(np.float32))  # type: ignore[operator]
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, error_id) as failure:
         announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=bad)
-    assert failure.value.error_id == error_id
     assert failure.value.hint
 
 
@@ -247,9 +245,8 @@ def test_errors_have_hints(error_id: str, more: dict[str, object]) -> None:
         "keep_days": 30,
     }
     arguments |= more
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, error_id) as failure:
         announcement(arguments.pop("language"), **arguments)  # type: ignore[arg-type]
-    assert failure.value.error_id == error_id
     assert failure.value.hint
 
 
@@ -298,7 +295,6 @@ def test_recording_replaces_the_shipped_sound(voice: Path) -> None:
 def test_shipped_sound_is_found_by_text() -> None:
     other = ClipText("recorded", "en", "Something else.", "Something else.")
     assert Sources().origin(other) == "missing"
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "tts.none") as failure:
         Sources().clip(other)
-    assert failure.value.error_id == "tts.none"
     assert "en/recorded.wav" in failure.value.hint

@@ -15,6 +15,7 @@ from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.prompts import country_file, purposes
 from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, RuleSource
+from tests.expected_errors import expect_error
 
 PACKS = country_file.shipped_packs()
 
@@ -171,9 +172,8 @@ def test_names_the_field_of_a_broken_pack(tmp_path: Path, old: str, new: str, fi
     assert old in GOOD
     path = tmp_path / "be.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "pack.broken") as failure:
         country_file.load_pack(path)
-    assert failure.value.error_id == "pack.broken"
     assert str(path) in failure.value.message
     assert field in failure.value.message
 
@@ -193,9 +193,8 @@ def test_pack_code_equals_the_file_name(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ConfigError, match="'be' is not the file's name"):
         read()
     (tmp_path / "fr.toml").unlink()
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "pack.missing"):
         read()
-    assert failure.value.error_id == "pack.missing"
 
 
 def test_agreement_covers_listening_together() -> None:

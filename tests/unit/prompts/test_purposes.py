@@ -14,6 +14,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import purposes
 from recorder.prompts.sound_check import check_sound, read_file
 from tests.announcements import announcement_in
+from tests.expected_errors import expect_error
 
 
 def test_standard_purposes() -> None:
@@ -115,9 +116,8 @@ def test_accepts_sounds_at_8_and_16_khz(tmp_path: Path) -> None:
 def test_refuses_unsuitable_sounds_with_a_hint(tmp_path: Path, error_id: str, harm: object) -> None:
     path = tmp_path / "own.wav"
     harm(path, speech_samples())  # type: ignore[operator]
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, error_id) as failure:
         check_sound(read_file(path), str(path))
-    assert failure.value.error_id == error_id
     assert str(path) in failure.value.message
     assert failure.value.hint
 

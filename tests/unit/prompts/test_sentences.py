@@ -11,6 +11,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import sentences
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import ASKED_FOR, RECORDED_FOR, all_clip_texts, clip_text, purpose_sentences
+from tests.expected_errors import expect_error
 
 
 def time_in_words(keep_days: int, language: str) -> str:
@@ -106,17 +107,15 @@ def test_names_an_unknown_language(language: str) -> None:
         lambda: time_in_words(7, language),
         lambda: purpose_sentences(["agreement"], language, {}),
     ):
-        with pytest.raises(ConfigError) as failure:
+        with expect_error(ConfigError, "prompt.language") as failure:
             ask()
-        assert failure.value.error_id == "prompt.language"
         assert "fr, nl, de, en" in failure.value.hint
 
 
 @pytest.mark.parametrize("key", [10, -1, "2", True])
 def test_refuses_unknown_keys(key: object) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "prompt.key"):
         clip_text("language", "en", key=key)  # type: ignore[arg-type]
-    assert failure.value.error_id == "prompt.key"
 
 
 def test_purposes_have_a_fixed_order() -> None:
@@ -172,9 +171,8 @@ def test_own_purpose_has_its_own_sentence() -> None:
     ],
 )
 def test_refuses_unspeakable_purposes(purposes: list[str], own: dict[str, str], error_id: str) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, error_id) as failure:
         purpose_sentences(purposes, "en", own)
-    assert failure.value.error_id == error_id
     assert failure.value.hint
 
 

@@ -15,6 +15,7 @@ from recorder.prompts import dsp, sound_build, sound_sources
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sentences import all_clip_texts, clip_text
 from recorder.prompts.sound_sources import SOUNDS, Sources, shipped_clips
+from tests.expected_errors import expect_error
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -63,9 +64,8 @@ def test_refuses_changed_and_missing_sounds(tmp_path: Path, monkeypatch: pytest.
     victim = folder / "de" / "declined.flac"
     victim.write_bytes(victim.read_bytes()[:-2] + b"\0\1")
     for error_id in ("prompt.changed", "prompt.missing"):
-        with pytest.raises(ConfigError) as failure:
+        with expect_error(ConfigError, error_id) as failure:
             Sources().clip(clip_text("declined", "de"))
-        assert failure.value.error_id == error_id
         assert failure.value.hint
         victim.unlink(missing_ok=True)
 
@@ -77,9 +77,8 @@ def test_refuses_an_unreadable_clip_list(tmp_path: Path, monkeypatch: pytest.Mon
         for content in (None, "[de", "[de]\nagreed = 3\n"):
             if content is not None:
                 (tmp_path / "clips.toml").write_text(content, encoding="utf-8")
-            with pytest.raises(ConfigError) as failure:
+            with expect_error(ConfigError, "prompt.changed"):
                 shipped_clips()
-            assert failure.value.error_id == "prompt.changed"
     finally:
         shipped_clips.cache_clear()
 
@@ -104,9 +103,8 @@ def test_refuses_an_unsuitable_recording(
     path = voice / "en" / "agreed.wav"
     harm(path, speech)  # type: ignore[operator]
     found = Sources(voice)
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, error_id) as failure:
         found.clip(clip_text("agreed", "en"))
-    assert failure.value.error_id == error_id
     assert str(path) in failure.value.message
     assert found.clip(clip_text("recorded", "en")).origin == "recorded"
 
@@ -122,9 +120,8 @@ def test_refuses_a_recording_of_an_older_text(voice: Path) -> None:
     assert failure.value.error_id == "prompt.other_words"
     assert "script.txt" in failure.value.hint
     script.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "prompt.unreadable"):
         found.clip(each)
-    assert failure.value.error_id == "prompt.unreadable"
 
 
 def test_source_of_a_sentence(voice: Path, hum: object) -> None:

@@ -15,6 +15,7 @@ from recorder.errors import ConfigError
 from recorder.prompts import dsp, sound_sources
 from recorder.prompts.sentences import clip_text
 from recorder.prompts.tts import EspeakNg, Kokoro, Pico, find_engine, find_engines
+from tests.expected_errors import expect_error
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -138,9 +139,8 @@ def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
     german = Kokoro.VOICES["de"]
     assert engine._phonemes("ʏnt dɾaɪ vˌɪɾt viːɾ", german) == "ynt dɾaɪ vˌɪɐt viːɐ"  # type: ignore[attr-defined]
     for text in ("broken", ""):
-        with pytest.raises(ConfigError) as failure:
+        with expect_error(ConfigError, "tts.failed"):
             engine.speak(text, "fr")
-        assert failure.value.error_id == "tts.failed"
 
 
 @pytest.mark.parametrize(
@@ -210,18 +210,16 @@ def test_reports_a_chosen_engine_that_is_missing(
         assert failure.value.hint
     monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
     assert find_engines("auto", kokoro) == ()
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "tts.none") as failure:
         find_engine((), clip_text("kept", "nl", keep_days=45))
-    assert failure.value.error_id == "tts.none"
     assert "nl/kept-45-days.wav" in failure.value.hint
 
 
 def test_settings_choose_the_engine(tmp_path: Path) -> None:
     found = sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path))
     assert found == sound_sources.Sources(tmp_path, ())
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "prompt.folder"):
         sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
-    assert failure.value.error_id == "prompt.folder"
 
 
 def test_shipped_sentences_need_no_engine() -> None:

@@ -52,6 +52,7 @@ from recorder.seal.keyring import Keyring, make_secret
 from recorder.spool.snapshot import read_snapshot
 from tests.announcements import announcement_in
 from tests.conftest import KINDS
+from tests.expected_errors import expect_error
 from tests.house import Bakery
 from tests.identity_proof import vouch
 
@@ -317,9 +318,8 @@ def test_every_customers_log_names_the_backup_and_its_key(full: Bakery, file: Pa
 @pytest.mark.postgresql
 def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     before = everything()
-    with pytest.raises(BackupError) as failure:
+    with expect_error(BackupError, "backup.not_empty") as failure:
         bring_back(full, file)
-    assert failure.value.error_id == "backup.not_empty"
     assert "accord migrate" in failure.value.hint
     assert everything() == before
 
@@ -504,9 +504,8 @@ def test_opens_with_an_older_key_encryption_key(full: Bakery, file: Path) -> Non
 
 def test_overwrites_no_file(full: Bakery, file: Path) -> None:
     before = file.read_bytes()
-    with pytest.raises(BackupError) as failure:
+    with expect_error(BackupError, "backup.exists"):
         backup.write(file, full.services.keyring, full.clock(), full.entropy, print)
-    assert failure.value.error_id == "backup.exists"
     assert file.read_bytes() == before
     assert [path.name for path in full.folder.glob(".accord*")] == []
 

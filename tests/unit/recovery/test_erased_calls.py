@@ -30,6 +30,7 @@ from recorder.features.subject_requests.service import ErasureRequest
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
+from tests.expected_errors import expect_error
 from tests.house import Bakery
 from tests.identity_proof import vouch
 
@@ -271,9 +272,8 @@ def test_a_request_that_was_closed_meanwhile_erases_nothing(
 ) -> None:
     when = {"now": house.clock(), "entropy": house.entropy}
     service.close(house.tenant, erasure_request.id, how="taken_back", who=None, **when)
-    with pytest.raises(SubjectRequestError) as failure:
+    with expect_error(SubjectRequestError, "subject_request.closed"):
         forgotten_calls.erase_calls(changes, erasure_request, "u")
-    assert failure.value.error_id == "subject_request.closed"
     assert sorted(row["id"] for row in rows(NotRecordedTable)) == sorted(missed)
     assert not list(house.bucket.glob("call-erasures/*/*"))
 

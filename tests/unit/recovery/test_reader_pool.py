@@ -19,6 +19,7 @@ from recorder.features.recovery.rebuild import Rebuild
 from recorder.seal import signing
 from recorder.seal.keyring import Keyring, load_kek, make_secret
 from recorder.store.directory import DirectoryStore
+from tests.expected_errors import expect_error
 
 from .conftest import catalogued, rows
 
@@ -95,11 +96,9 @@ def test_an_error_of_another_process_ends_the_rebuild(recovery, recorded, again)
     for _ in range(2):
         recorded()
     with recovery.empty_catalogue("sqlite"):
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "seal.kek_missing"):
             recovery.rebuild(**again(keyring=Keyring(make_secret(bytes(32)))))
-        assert failure.value.error_id == "seal.kek_missing"
-        with pytest.raises(ConfigError) as end:
+        with expect_error(ConfigError, "rebuild.reader_died"):
             recovery.rebuild(**again(FatalStore))
-        assert end.value.error_id == "rebuild.reader_died"
         assert rows(RecordingTable) == []
         assert recovery.rebuild(**again()).outcomes == {"made": 2}

@@ -25,6 +25,7 @@ from recorder.seal.manifest import MANIFEST
 from recorder.seal.sealing import open_manifest
 from recorder.store.contract import Unreachable
 from tests.conftest import KINDS
+from tests.expected_errors import expect_error
 
 from .conftest import catalogued, rows
 
@@ -336,9 +337,8 @@ def test_never_restores_a_tombstone_row(house, recovery, recorded) -> None:
 def test_stops_at_the_wrong_key_encryption_key_without_losing_parties(house, recovery, recorded) -> None:
     recorded()
     with recovery.empty_catalogue():
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "seal.kek_missing"):
             recovery.rebuild(keyring=Keyring(make_secret(bytes(32))))
-        assert failure.value.error_id == "seal.kek_missing"
         assert rows(RecordingTable) == []
         assert recovery.rebuild().outcomes == {"made": 1}
 

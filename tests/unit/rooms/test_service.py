@@ -13,6 +13,7 @@ from recorder.catalogue.change_messages import Listener
 from recorder.errors import RoomError
 from recorder.features.rooms.rules import RoomCommand
 from recorder.features.rooms.service import CHANNEL, Rooms, drop_rooms, milliseconds
+from tests.expected_errors import expect_error
 
 LENGTHS = {"call": 60_000}
 TENANT, ROOM = "tenant", "01930000-0000-7000-8000-0000000000d1"
@@ -54,9 +55,8 @@ def test_of_two_commands_at_once_one_is_carried_out(rooms) -> None:
     room = rooms.find(TENANT, ROOM, "call")
     rooms.command(room, RoomCommand("play"), "claire", seq=0, durations=LENGTHS)
     for seq in (0, 1):
-        with pytest.raises(RoomError) as error:
+        with expect_error(RoomError, "room.outdated"):
             rooms.command(room, RoomCommand("pause"), "claire", seq=seq, durations=LENGTHS)
-        assert error.value.error_id == "room.outdated"
     assert rooms.find(TENANT, ROOM, "call").playing
 
 

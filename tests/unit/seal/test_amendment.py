@@ -41,6 +41,7 @@ from recorder.seal.signed_document import CLOCK_SLACK
 from recorder.seal.usage_terms import LONGEST_DEFERRAL
 from recorder.seal.verification import VerificationReport, verify
 from recorder.strict_json import b64
+from tests.expected_errors import expect_error
 
 from .recording import NOW, RECORDING, TENANT, Bucket, Keys
 
@@ -448,11 +449,10 @@ def test_only_a_user_has_an_id(bucket: Bucket, keys: Keys, by: By) -> None:
 def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> None:
     own = Ed25519PrivateKey.generate()
     endorsement = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use") as failure:
         amendment.write(
             chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, endorsement)
         )
-    assert failure.value.error_id == "seal.endorsement_use"
     assert "accord key renew" in failure.value.hint
 
 
@@ -474,11 +474,9 @@ def test_tombstone_takes_an_endorsement_of_its_own(bucket: Bucket, keys: Keys) -
     signer = signing.Signer(panel, signing.endorse(keys.root, panel.public_key(), signing.PANEL_USES, *dates))
     chain = chain_in(bucket, keys)
     tombstone = chain.next_amendment(make_tombstone(chain, "expired"), amendment.SYSTEM, NOW)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         amendment.write(tombstone, signer)
-    assert failure.value.error_id == "seal.endorsement_use"
     forged = signed_document.write(amendment.AMENDMENT.body(amendment.body_of(tombstone)), signer)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_use"):
         amendment.open_amendment(forged, keys.root.public_key())
-    assert failure.value.error_id == "seal.endorsement_use"
     assert amendment.write(chain.next_amendment(HOLD, amendment.SYSTEM, NOW), signer)

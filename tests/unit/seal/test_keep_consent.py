@@ -19,6 +19,7 @@ from recorder.seal.manifest import AnnouncedPurpose, Manifest
 from recorder.seal.sealing import SealedTake, open_manifest
 from recorder.seal.verification import verify
 from recorder.strict_json import b64
+from tests.expected_errors import expect_error
 
 from .recording import (
     ALOUD,
@@ -259,9 +260,8 @@ NOTHING_ANSWERED: dict[str, Any] = {"confirmed": False} | dict.fromkeys(
 )
 def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Change) -> None:
     sealed = seal_with_question(keys, make_with_question(folder, *ALL))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.contradiction"):
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
-    assert failure.value.error_id == "seal.contradiction"
 
 
 @pytest.mark.parametrize(
@@ -283,9 +283,8 @@ def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Chang
 )
 def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
     sealed = seal_with_question(keys, make_with_question(folder, *ALL))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, error_id):
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
-    assert failure.value.error_id == error_id
 
 
 @pytest.mark.parametrize(
@@ -351,9 +350,8 @@ def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path
 def test_contradictory_voice_is_refused(keys: Keys, folder: Path, change: Change) -> None:
     sealed = seal_with_question(keys, make_with_question(folder, question(), QUESTION_END, ALOUD))
     open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.contradiction"):
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
-    assert failure.value.error_id == "seal.contradiction"
 
 
 KINDS = [

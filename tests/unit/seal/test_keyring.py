@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recorder.errors import ConfigError, SealError
+from recorder.errors import ConfigError
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import (
     Keyring,
@@ -25,6 +24,7 @@ from recorder.seal.keyring import (
     tenant_key_path,
     write_private,
 )
+from tests.expected_errors import error_of, expect_error
 
 from .recording import NOW, RECORDING, TENANT, Keys
 
@@ -46,18 +46,16 @@ def test_init_writes_private_files_once(tmp_path: Path) -> None:
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     before = {path: path.read_bytes() for path in paths}
     (tmp_path / "keys" / "manifest.key").unlink()
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.exists"):
         signing.init(tmp_path / "keys", NOW)
-    assert failure.value.error_id == "keys.exists"
     before.pop(tmp_path / "keys" / "manifest.key")
     assert {path: path.read_bytes() for path in sorted((tmp_path / "keys").iterdir())} == before
 
 
 def test_existing_key_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"somebody's")
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.exists"):
         write_private(tmp_path / "kek", b"ours")
-    assert failure.value.error_id == "keys.exists"
     assert (tmp_path / "kek").read_bytes() == b"somebody's"
 
 
@@ -83,9 +81,8 @@ def test_openssl_reads_the_keys(keys: Keys) -> None:
 def test_world_readable_key_is_refused(keys: Keys, mode: int) -> None:
     path = keys.folder / "kek"
     path.chmod(mode)
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.open_to_others") as failure:
         load_kek(path)
-    assert failure.value.error_id == "keys.open_to_others"
     assert str(path) in failure.value.hint
     path.chmod(0o640)
     load_kek(path)
@@ -93,15 +90,13 @@ def test_world_readable_key_is_refused(keys: Keys, mode: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "abc", base64.b64encode(bytes(31)).decode(), "!" * 44, "é" * 44])
 def test_kek_of_wrong_length_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.bad_kek"):
         parse_kek(text, "the environment")
-    assert failure.value.error_id == "keys.bad_kek"
 
 
 def test_error_of_a_missing_key_file_has_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.unreadable") as failure:
         load_kek(tmp_path / "kek")
-    assert failure.value.error_id == "keys.unreadable"
     assert "accord key init" in failure.value.hint
 
 
@@ -116,12 +111,6 @@ def test_only_the_tenant_key_unwraps_a_data_key(keys: Keys) -> None:
     assert data.key.hex() not in repr(keys.keyring)
 
 
-def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(SealError) as failure:
-        attempt()
-    return failure.value.error_id
-
-
 def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
     ring = keys.keyring
     _, wrapped = ring.new_data_key(keys.tenant_key, RECORDING)
@@ -130,16 +119,16 @@ def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
     renamed = replace(wrapped, recording=OTHER)
     damaged = replace(wrapped, wrapped=bytes(48))
     renumbered = replace(wrapped, key_id="0" * 32)
-    assert refusal(lambda: stranger.open_data_key(keys.tenant_key, wrapped)) == "seal.kek_missing"
-    assert refusal(lambda: ring.open_data_key(other, wrapped)) == "seal.key_foreign"
-    assert refusal(lambda: ring.open_data_key(keys.tenant_key, renamed)) == "seal.key_damaged"
-    assert refusal(lambda: ring.open_data_key(keys.tenant_key, damaged)) == "seal.key_damaged"
-    assert refusal(lambda: ring.open_data_key(keys.tenant_key, renumbered)) == "seal.key_damaged"
-    assert refusal(lambda: ring.open_data_key(keys.tenant_key, keys.tenant_key)) == "seal.key_kind"
-    assert refusal(lambda: ring.open_tenant_key(wrapped)) == "seal.kek_missing"
+    assert error_of(lambda: stranger.open_data_key(keys.tenant_key, wrapped)) == "seal.kek_missing"
+    assert error_of(lambda: ring.open_data_key(other, wrapped)) == "seal.key_foreign"
+    assert error_of(lambda: ring.open_data_key(keys.tenant_key, renamed)) == "seal.key_damaged"
+    assert error_of(lambda: ring.open_data_key(keys.tenant_key, damaged)) == "seal.key_damaged"
+    assert error_of(lambda: ring.open_data_key(keys.tenant_key, renumbered)) == "seal.key_damaged"
+    assert error_of(lambda: ring.open_data_key(keys.tenant_key, keys.tenant_key)) == "seal.key_kind"
+    assert error_of(lambda: ring.open_tenant_key(wrapped)) == "seal.kek_missing"
     # A tenant's key given out as another tenant's, all its names changed.
     copied_key = replace(keys.tenant_key, tenant=OTHER)
-    assert refusal(lambda: ring.open_tenant_key(copied_key)) == "seal.key_damaged"
+    assert error_of(lambda: ring.open_tenant_key(copied_key)) == "seal.key_damaged"
 
 
 def test_former_kek_unwraps_and_current_kek_wraps(keys: Keys) -> None:
@@ -163,15 +152,15 @@ def test_malformed_wrapped_key_is_refused(keys: Keys) -> None:
         ({"algorithm": "none"}, "seal.field"),
     ):
         changed = canonical_json.dump(body | change)
-        assert refusal(lambda content=changed: WrappedKey.from_bytes(content)) == error_id  # type: ignore[misc]
-    assert refusal(lambda: WrappedKey.from_bytes(json.dumps(body).encode())) == "seal.not_canonical"
+        assert error_of(lambda content=changed: WrappedKey.from_bytes(content)) == error_id  # type: ignore[misc]
+    assert error_of(lambda: WrappedKey.from_bytes(json.dumps(body).encode())) == "seal.not_canonical"
 
 
 def test_paths_of_wrapped_keys(keys: Keys) -> None:
     assert tenant_key_path(TENANT) == f"keys/{TENANT}/tenant.json"
     assert data_key_path(TENANT, RECORDING) == f"keys/{TENANT}/{RECORDING}.json"
     for bad in ("..", "a/b", "", "A", "tenant", ".x", "a" * 64):
-        assert refusal(lambda name=bad: data_key_path(TENANT, name)) == "seal.bad_id"  # type: ignore[misc]
+        assert error_of(lambda name=bad: data_key_path(TENANT, name)) == "seal.bad_id"  # type: ignore[misc]
 
 
 def test_endorsement_limits_use_and_time(keys: Keys) -> None:
@@ -192,16 +181,16 @@ def test_endorsement_limits_use_and_time(keys: Keys) -> None:
     wider = replace(one_use, uses=("manifest", "checkpoint"))
     other_key = replace(endorsement, public_key=signing.raw_public(someone.public_key()))
     assert (
-        refusal(lambda: endorsement.check(someone.public_key(), "manifest", NOW)) == "seal.endorsement_root"
+        error_of(lambda: endorsement.check(someone.public_key(), "manifest", NOW)) == "seal.endorsement_root"
     )
-    assert refusal(lambda: one_use.check(root, "checkpoint", NOW)) == "seal.endorsement_use"
-    assert refusal(lambda: endorsement.check(root, "manifest", late)) == "seal.endorsement_time"
-    assert refusal(lambda: endorsement.check(root, "manifest", early)) == "seal.endorsement_time"
-    assert refusal(lambda: wider.check(root, "checkpoint", NOW)) == "seal.endorsement_signature"
-    assert refusal(lambda: other_key.check(root, "manifest", NOW)) == "seal.endorsement_signature"
+    assert error_of(lambda: one_use.check(root, "checkpoint", NOW)) == "seal.endorsement_use"
+    assert error_of(lambda: endorsement.check(root, "manifest", late)) == "seal.endorsement_time"
+    assert error_of(lambda: endorsement.check(root, "manifest", early)) == "seal.endorsement_time"
+    assert error_of(lambda: wider.check(root, "checkpoint", NOW)) == "seal.endorsement_signature"
+    assert error_of(lambda: other_key.check(root, "manifest", NOW)) == "seal.endorsement_signature"
     misnamed = replace(endorsement, key_id="0" * 32)
     misnamed = replace(misnamed, signature=keys.root.sign(canonical_json.dump(misnamed.body())))
-    assert refusal(lambda: misnamed.check(root, "manifest", NOW)) == "seal.endorsement_key"
+    assert error_of(lambda: misnamed.check(root, "manifest", NOW)) == "seal.endorsement_key"
     assert signing.Endorsement.read(endorsement.document()) == endorsement
 
 
@@ -211,7 +200,7 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
         unknown = replace(endorsement, uses=uses)
         signed = replace(unknown, signature=keys.root.sign(canonical_json.dump(unknown.body())))
         document = signed.document()
-        assert refusal(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"  # type: ignore[misc]
+        assert error_of(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"  # type: ignore[misc]
 
 
 def test_panel_key_signs_no_tombstone(keys: Keys) -> None:
@@ -222,7 +211,7 @@ def test_panel_key_signs_no_tombstone(keys: Keys) -> None:
         if use in panel_uses:
             panel.check(use, NOW)
         else:
-            assert refusal(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]
+            assert error_of(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]
 
 
 def test_renewal_keeps_the_former_key(keys: Keys) -> None:
@@ -233,11 +222,10 @@ def test_renewal_keeps_the_former_key(keys: Keys) -> None:
     signer.endorsement.check(keys.root.public_key(), "manifest", NOW)
     assert (keys.folder / f"{keys.signer.key_id}.manifest.key").read_bytes() == old_key
     assert (keys.folder / "manifest.key").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.endorsement_mismatch"):
         signing.load_signer(
             keys.folder / "manifest.key", keys.folder / f"{keys.signer.key_id}.manifest.endorsement.json"
         )
-    assert failure.value.error_id == "keys.endorsement_mismatch"
 
 
 def test_renewed_key_belongs_to_the_folder_s_owner(keys: Keys) -> None:
@@ -250,15 +238,12 @@ def test_renewed_key_belongs_to_the_folder_s_owner(keys: Keys) -> None:
 
 
 def test_file_without_a_key_is_refused(keys: Keys) -> None:
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.bad_key"):
         signing.load_private(keys.folder / "kek")
-    assert failure.value.error_id == "keys.bad_key"
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.bad_key"):
         signing.load_public(keys.folder / "nothing")
-    assert failure.value.error_id == "keys.bad_key"
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.bad_endorsement"):
         signing.load_endorsement(keys.folder / "root.pub")
-    assert failure.value.error_id == "keys.bad_endorsement"
 
 
 def test_interrupted_renewal_can_be_repeated(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,9 +260,8 @@ def test_interrupted_renewal_can_be_repeated(keys: Keys, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         signing.renew(keys.folder, keys.root, NOW)
     monkeypatch.undo()
-    with pytest.raises(ConfigError) as failure:
+    with expect_error(ConfigError, "keys.endorsement_mismatch"):
         signing.load_signer(private, endorsement)
-    assert failure.value.error_id == "keys.endorsement_mismatch"
     signing.renew(keys.folder, keys.root, NOW)
     signing.load_signer(private, endorsement).check(signing.MANIFEST, NOW)
     assert (keys.folder / f"{keys.signer.key_id}.manifest.key").read_bytes() == old_key

@@ -22,6 +22,7 @@ from recorder.seal.keyring import make_secret
 from recorder.seal.manifest import JoinedParty, Parties, UncorrectedTimes, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
 from recorder.strict_json import b64
+from tests.expected_errors import expect_error
 
 from .recording import NOW, RECORDING, START, TENANT, Keys, make_encoded, make_sealed, sign
 
@@ -110,9 +111,8 @@ def test_parties_are_encrypted(sealed: SealedTake, keys: Keys) -> None:
     assert decrypt_parties(sealed.manifest, data_key) == Parties(
         Party("e164", "+32470123456"), internal_party, (JoinedParty(9000, internal_party),)
     )
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_foreign"):
         decrypt_parties(sealed.manifest, make_secret(bytes(32)))
-    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_parties_are_padded(tmp_path: Path, keys: Keys) -> None:
@@ -143,13 +143,11 @@ def test_sealed_audio_is_readable(sealed: SealedTake, keys: Keys) -> None:
         stored = (sealed.folder / f"{name}.enc").read_bytes()
         reader = plaintext.reader(sealed.manifest, name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
         assert b"".join(reader.read()) == (sealed.folder / name).read_bytes()
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.no_object"):
         plaintext.reader(sealed.manifest, "audio.mp3", data_key, lambda _start, _end: b"")
-    assert failure.value.error_id == "seal.no_object"
     foreign = replace(data_key, id="0" * 32)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_foreign"):
         plaintext.reader(sealed.manifest, "audio.opus", foreign, lambda _start, _end: b"")
-    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_repeated_sealing_uses_a_new_key(tmp_path: Path, keys: Keys) -> None:
@@ -176,9 +174,8 @@ def test_unannounced_recording_expires_after_thirty_days(tmp_path: Path, keys: K
 def test_file_changed_after_encoding_is_refused(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "take")
     (tmp_path / "take" / "audio.opus").write_bytes(b"other")
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.sound_changed"):
         seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
-    assert failure.value.error_id == "seal.sound_changed"
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
@@ -187,17 +184,15 @@ def test_call_without_a_line_is_not_sealed(tmp_path: Path, keys: Keys, missing: 
     encoded = make_encoded(tmp_path / "take")
     start = replace(encoded.take.start, **{missing: None})
     encoded = replace(encoded, take=replace(encoded.take, start=start))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.no_line"):
         seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
-    assert failure.value.error_id == "seal.no_line"
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
 def test_expired_signing_key_is_refused(tmp_path: Path, keys: Keys) -> None:
     late = NOW + timedelta(days=365 * 2 + 1)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.endorsement_time"):
         seal(make_encoded(tmp_path / "take"), keys.keyring, keys.tenant_key, keys.signer, late)
-    assert failure.value.error_id == "seal.endorsement_time"
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
@@ -370,9 +365,8 @@ def test_blocks_hash_the_stored_files(sealed: SealedTake) -> None:
             each.check_block(
                 number, stored[number * streaming_aead.SEGMENT : (number + 1) * streaming_aead.SEGMENT]
             )
-        with pytest.raises(SealError) as failure:
+        with expect_error(SealError, "seal.block"):
             each.check_block(len(each.blocks), b"")
-        assert failure.value.error_id == "seal.block"
 
 
 def test_data_key_does_not_suffice_to_replace_audio(sealed: SealedTake, keys: Keys) -> None:
@@ -381,24 +375,21 @@ def test_data_key_does_not_suffice_to_replace_audio(sealed: SealedTake, keys: Ke
     name = streaming_aead.associated_data(RECORDING, "audio.opus")
     other = streaming_aead.encrypt_bytes(bytes(300_000), data_key.key, name)
     reader = plaintext.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.block"):
         list(reader.read())
-    assert failure.value.error_id == "seal.block"
 
 
 def test_key_of_another_tenant_is_refused(tmp_path: Path, keys: Keys) -> None:
     other = keys.keyring.new_tenant_key("0198c0de-0000-7000-8000-00000000000b")
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_foreign"):
         seal(make_encoded(tmp_path / "take"), keys.keyring, other, keys.signer, NOW)
-    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_sealed_take_with_another_key_is_refused(sealed: SealedTake, keys: Keys) -> None:
     _, other = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     (sealed.folder / "key.json").write_bytes(other.to_bytes())
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_foreign"):
         read_sealed(sealed.folder, keys.root.public_key())
-    assert failure.value.error_id == "seal.key_foreign"
 
 
 @pytest.mark.parametrize("kind", sorted(MARKER_KINDS))

@@ -32,6 +32,7 @@ from recorder.seal.offboarding import (
     StatementBody,
 )
 from recorder.store.contract import Conflict, NotFound
+from tests.expected_errors import expect_error
 
 from .recording import NOW, TENANT, Keys, Store
 
@@ -217,9 +218,8 @@ def test_other_objects_in_the_folder_are_ignored(store: Store, keys: Keys) -> No
     ],
 )
 def test_contradictory_statement_is_not_signed(keys: Keys, changed: dict[str, Any]) -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.contradiction"):
         STATEMENT.write(replace(FIRST, **changed), keys.signer)
-    assert failure.value.error_id == "seal.contradiction"
 
 
 @pytest.mark.parametrize(
@@ -286,9 +286,8 @@ def test_receipt_of_another_customer_is_refused(store: Store, keys: Keys) -> Non
     ],
 )
 def test_receipt_with_times_out_of_order_is_not_signed(keys: Keys, changed: dict[str, datetime]) -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.contradiction"):
         RECEIPT_KIND.write(replace(RECEIPT, **changed), keys.signer)
-    assert failure.value.error_id == "seal.contradiction"
 
 
 @pytest.mark.parametrize(

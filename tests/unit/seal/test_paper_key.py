@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import ConfigError
 from recorder.seal import paper_key
+from tests.expected_errors import expect_error
 
 KEY = bytes(range(7, 39))
 OTHER = bytes(range(101, 133))
@@ -15,9 +15,8 @@ LINES = list(paper_key.format_key("kek", KEY))
 
 
 def refused(*lines: str) -> str:
-    with pytest.raises(ConfigError) as error:
+    with expect_error(ConfigError, "keys.mistyped") as error:
         paper_key.parse_keys("\n".join(lines))
-    assert error.value.error_id == "keys.mistyped"
     return error.value.message.removeprefix("not what was printed: ")
 
 

@@ -19,6 +19,7 @@ from recorder.seal.amendment_chain import Chain
 from recorder.seal.amendment_kinds import DeletionRequested
 from recorder.seal.revocation import Known, Revocations, Trust, find_doubt, find_revoked_documents
 from recorder.seal.sealing import SealedTake
+from tests.expected_errors import expect_error
 
 from .recording import NOW, RECORDING, TENANT, Keys
 
@@ -104,9 +105,8 @@ def test_documents_of_a_revoked_key_are_named(sealed: SealedTake) -> None:
 def test_check_refuses_the_first_of_them(sealed: SealedTake) -> None:
     chain, sealed_at = chain_of(sealed), sealed.manifest.sealed_at
     revocation.check(chain, {KEY: sealed_at + 2 * SECOND})
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_revoked") as failure:
         revocation.check(chain, {KEY: sealed_at})
-    assert failure.value.error_id == "seal.key_revoked"
     assert failure.value.message.startswith("manifest.json: ")
     with pytest.raises(SealError, match=r"^amendment-0001.json: ") as failure:
         revocation.check(chain, {KEY: sealed_at}, amendments=True)
@@ -127,13 +127,11 @@ def test_revocation_is_read_with_the_root_that_signed_it(keys: Keys) -> None:
     path = write(keys, NOW)
     assert revocation.read(path.read_bytes(), keys.root.public_key()) == (KEY, NOW)
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.revocation"):
         revocation.read(path.read_bytes(), other.public_key())
-    assert failure.value.error_id == "seal.revocation"
     forged = path.read_bytes().replace(KEY.encode(), b"0" * 32)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.revocation"):
         revocation.read(forged, keys.root.public_key())
-    assert failure.value.error_id == "seal.revocation"
 
 
 def test_earliest_revocation_of_a_key_counts(keys: Keys, tmp_path: Path) -> None:

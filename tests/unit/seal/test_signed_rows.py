@@ -4,7 +4,6 @@ with what is used."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,18 +31,13 @@ from recorder.seal.invitation import Invitation
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
 from recorder.store.contract import NotFound
+from tests.expected_errors import error_of, expect_error
 
 from .recording import NOW, RECORDING, TENANT, Keys, Store
 
 ID = "0198c0de-0000-7000-8000-0000000000cc"
 OTHER = "0198c0de-0000-7000-8000-00000000000b"
 SECOND = timedelta(seconds=1)
-
-
-def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(SealError) as failure:
-        attempt()
-    return failure.value.error_id
 
 
 PERSON = Credential(TENANT, USER, ID, "customer", "0" * 64, NOW)
@@ -60,7 +54,7 @@ def test_row_that_agrees_with_its_credential_is_accepted(keys: Keys, expected: C
     credential.check(signed, expected, root, {keys.signer.key_id: NOW + SECOND})
     for since in (NOW, NOW - SECOND):
         revoked = {keys.signer.key_id: since}
-        assert refusal(partial(credential.check, signed, expected, root, revoked)) == "seal.key_revoked"
+        assert error_of(partial(credential.check, signed, expected, root, revoked)) == "seal.key_revoked"
 
 
 @pytest.mark.parametrize(
@@ -75,20 +69,21 @@ def test_row_that_agrees_with_its_credential_is_accepted(keys: Keys, expected: C
 )
 def test_changed_row_is_refused(keys: Keys, changed: dict[str, str | None], subject: str) -> None:
     signed = credential.write(PERSON, keys.signer)
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "credential.differs") as failure:
         credential.check(signed, replace(PERSON, **changed), keys.root.public_key(), {})  # type: ignore[arg-type]
-    assert failure.value.error_id == "credential.differs"
     assert failure.value.message.startswith(f"{subject} of ")
     assert failure.value.hint
 
 
 def test_row_without_a_credential_is_refused(keys: Keys) -> None:
-    assert refusal(lambda: credential.check(None, PERSON, keys.root.public_key(), {})) == "credential.missing"
+    assert (
+        error_of(lambda: credential.check(None, PERSON, keys.root.public_key(), {})) == "credential.missing"
+    )
 
 
 @pytest.mark.parametrize("wrong", [replace(PERSON, role=None), replace(PROGRAM, role="customer")])
 def test_only_a_user_has_a_role(keys: Keys, wrong: Credential) -> None:
-    assert refusal(lambda: credential.write(wrong, keys.signer)) == "seal.field"
+    assert error_of(lambda: credential.write(wrong, keys.signer)) == "seal.field"
 
 
 OPERATOR = replace(PERSON, tenant=PROVIDER, role="operator")
@@ -109,9 +104,9 @@ def test_each_side_has_its_own_roles(keys: Keys) -> None:
         replace(OPERATOR, role="customer_admin"),
         replace(PROGRAM, tenant=PROVIDER),
     ):
-        assert refusal(partial(credential.write, wrong, keys.signer)) == "seal.field"
+        assert error_of(partial(credential.write, wrong, keys.signer)) == "seal.field"
     for wrong_invitation in (replace(INVITATION, tenant=TENANT), replace(INVITATION, role="customer")):
-        assert refusal(partial(invitation.write, wrong_invitation, keys.signer)) == "seal.field"
+        assert error_of(partial(invitation.write, wrong_invitation, keys.signer)) == "seal.field"
 
 
 def test_only_a_colleague_is_invited_to_some_lines(keys: Keys) -> None:
@@ -119,7 +114,7 @@ def test_only_a_colleague_is_invited_to_some_lines(keys: Keys) -> None:
     theirs = replace(INVITATION, tenant=TENANT, role="customer", lines=("a line",))
     assert invitation.read(invitation.write(theirs, keys.signer), trust) == theirs
     for role in ("customer_admin", "auditor"):
-        assert refusal(partial(invitation.write, replace(theirs, role=role), keys.signer)) == "seal.field"
+        assert error_of(partial(invitation.write, replace(theirs, role=role), keys.signer)) == "seal.field"
         everything = replace(theirs, role=role, lines=None)
         assert invitation.read(invitation.write(everything, keys.signer), trust) == everything
 
@@ -131,13 +126,13 @@ def test_command_must_be_signed_as_it_stands(keys: Keys) -> None:
     root, signed = keys.root.public_key(), command.write(ORDER, keys.signer, NOW)
     command.check(signed, ORDER, root, {})
     assert json.loads(signed)["body"]["at"] == "2026-11-25T09:35:00.123Z"
-    assert refusal(lambda: command.check(None, ORDER, root, {})) == "command.missing"
+    assert error_of(lambda: command.check(None, ORDER, root, {})) == "command.missing"
     for changed in ({"action": "delete"}, {"call": ID}, {"tenant": OTHER}, {"until": NOW}, {"actor": OTHER}):
         other = replace(ORDER, **changed)  # type: ignore[arg-type]
-        assert refusal(lambda other=other: command.check(signed, other, root, {})) == "command.differs"  # type: ignore[misc]
+        assert error_of(lambda other=other: command.check(signed, other, root, {})) == "command.differs"  # type: ignore[misc]
     command.check(signed, ORDER, root, {keys.signer.key_id: NOW + SECOND, "another": NOW})
     revoked = {keys.signer.key_id: NOW}
-    assert refusal(lambda: command.check(signed, ORDER, root, revoked)) == "seal.key_revoked"
+    assert error_of(lambda: command.check(signed, ORDER, root, revoked)) == "seal.key_revoked"
 
 
 DISCLOSURE = Disclosure(TENANT, ID, RECORDING, "own", ID)
@@ -146,9 +141,9 @@ DISCLOSURE = Disclosure(TENANT, ID, RECORDING, "own", ID)
 def test_disclosure_must_be_signed_as_it_stands(keys: Keys) -> None:
     root, signed = keys.root.public_key(), disclosure.write(DISCLOSURE, keys.signer, NOW)
     disclosure.check(signed, DISCLOSURE, Trust(root))
-    assert refusal(lambda: disclosure.check(None, DISCLOSURE, Trust(root))) == "disclosure.missing"
+    assert error_of(lambda: disclosure.check(None, DISCLOSURE, Trust(root))) == "disclosure.missing"
     both = replace(DISCLOSURE, given="both")
-    assert refusal(lambda: disclosure.check(signed, both, Trust(root))) == "disclosure.differs"
+    assert error_of(lambda: disclosure.check(signed, both, Trust(root))) == "disclosure.differs"
     for since, accepted in ((NOW + SECOND, True), (NOW, False)):
         trust = Trust(root, lambda since=since: {keys.signer.key_id: since})  # type: ignore[misc]
         if accepted:
@@ -176,9 +171,9 @@ def test_record_of_erased_calls_is_sorted_and_found_by_its_ids(keys: Keys) -> No
     with pytest.raises(NotFound):
         call_erasure.note_at(store, TENANT, OTHER, root, {})
     revoked = {keys.signer.key_id: NOW + SECOND}
-    assert refusal(lambda: call_erasure.note_at(store, TENANT, ID, root, revoked)) == "seal.key_revoked"
+    assert error_of(lambda: call_erasure.note_at(store, TENANT, ID, root, revoked)) == "seal.key_revoked"
     store.objects[call_erasure.place_of(OTHER, ID)] = store.objects[place]
-    assert refusal(lambda: call_erasure.note_at(store, OTHER, ID, root, {})) == "call_erasure.foreign"
+    assert error_of(lambda: call_erasure.note_at(store, OTHER, ID, root, {})) == "call_erasure.foreign"
 
 
 def test_record_has_between_one_and_the_maximum_of_calls(keys: Keys) -> None:
@@ -188,7 +183,7 @@ def test_record_has_between_one_and_the_maximum_of_calls(keys: Keys) -> None:
     many = [f"{number:05}" for number in range(AT_ONCE + 1)]
     call_erasure.read(sign(*many[:-1]), keys.root.public_key())
     for wrong in (many, [], ["1", "1"], ["2", "1"]):
-        assert refusal(lambda wrong=wrong: sign(*wrong)) == "seal.contradiction"  # type: ignore[misc]
+        assert error_of(lambda wrong=wrong: sign(*wrong)) == "seal.contradiction"  # type: ignore[misc]
 
 
 BY = By("user", ID)
@@ -204,8 +199,8 @@ def test_retention_limit_and_its_lifting_are_read_as_signed(keys: Keys) -> None:
     lifted = retention_limit.write(lift, keys.signer)
     assert retention_limit.open_lifted(lifted, root) == (lift, keys.signer.key_id)
     assert (LIMIT.signed_at, lift.signed_at) == (NOW, NOW + SECOND)
-    assert refusal(lambda: retention_limit.open_set(lifted, root)) == "seal.field"
-    assert refusal(lambda: retention_limit.open_lifted(content, root)) == "seal.field"
+    assert error_of(lambda: retention_limit.open_set(lifted, root)) == "seal.field"
+    assert error_of(lambda: retention_limit.open_lifted(content, root)) == "seal.field"
 
 
 @pytest.mark.parametrize("by", [SYSTEM, By("user"), By("operator", ID)])
@@ -214,7 +209,7 @@ def test_retention_limit_is_set_by_a_user_or_the_operator(
     keys: Keys, statement: LimitSet | LimitLifted, by: By
 ) -> None:
     wrong = replace(statement, by=by)
-    assert refusal(lambda: retention_limit.write(wrong, keys.signer)) == "seal.field"
+    assert error_of(lambda: retention_limit.write(wrong, keys.signer)) == "seal.field"
 
 
 @pytest.mark.parametrize("lifted", [False, True])
@@ -228,7 +223,7 @@ def test_place_of_a_retention_limit_names_it(lifted: bool) -> None:
 
 @pytest.mark.parametrize("at", [NOW - timedelta(days=2), NOW + timedelta(days=800)])
 def test_key_signs_only_within_its_endorsement(keys: Keys, at: datetime) -> None:
-    assert refusal(lambda: command.write(ORDER, keys.signer, at)) == "seal.endorsement_time"
+    assert error_of(lambda: command.write(ORDER, keys.signer, at)) == "seal.endorsement_time"
 
 
 @pytest.mark.parametrize("software", [1, None, ["accord"]])
@@ -237,13 +232,13 @@ def test_document_names_the_software_that_wrote_it(keys: Keys, software: object)
     body = KIND.body(permission, NOW)
     assert KIND.read(signed_document.write(body, keys.signer), root).value == permission
     other = signed_document.write(body | {"software": software}, keys.signer)
-    assert refusal(lambda: KIND.read(other, root)) == "seal.field"
+    assert error_of(lambda: KIND.read(other, root)) == "seal.field"
     nameless = {name: value for name, value in body.items() if name != "software"}
-    assert refusal(lambda: KIND.read(signed_document.write(nameless, keys.signer), root)) == "seal.field"
+    assert error_of(lambda: KIND.read(signed_document.write(nameless, keys.signer), root)) == "seal.field"
 
 
 def test_document_may_be_dated_as_far_ahead_as_clocks_differ() -> None:
     signed_document.check_not_future("x", NOW + signed_document.CLOCK_SLACK, NOW)
     late = NOW + signed_document.CLOCK_SLACK + timedelta(milliseconds=1)
-    assert refusal(lambda: signed_document.check_not_future("x", late, NOW)) == "seal.from_the_future"
+    assert error_of(lambda: signed_document.check_not_future("x", late, NOW)) == "seal.from_the_future"
     signed_document.check_not_future("x", late, None)

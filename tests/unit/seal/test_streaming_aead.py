@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from recorder.errors import SealError
 from recorder.seal import streaming_aead
 from recorder.seal.streaming_aead import HEADER, SEGMENT, Reader
+from tests.expected_errors import expect_error
 
 from .reference import LENGTHS, VECTORS, Tink, plain
 
@@ -133,9 +134,8 @@ def test_each_block_is_verified_before_decryption() -> None:
             raise SealError("seal.block", "no", "try again")
 
     pieces: list[bytes] = []
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.block"):
         pieces.extend(reader(LONG_STORED, check=check).read())
-    assert failure.value.error_id == "seal.block"
     assert [number for number, _ in blocks] == [0, 1, 2]
     assert LONG.startswith(b"".join(pieces))
 
@@ -148,34 +148,29 @@ def flipped(stored: bytes, at: int) -> bytes:
     "at", [1, 40, HEADER, SEGMENT - 1, SEGMENT, 3 * SEGMENT + 77, len(LONG_STORED) - 1], ids=str
 )
 def test_a_changed_bit_is_refused(at: int) -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.decryption"):
         list(reader(flipped(LONG_STORED, at)).read())
-    assert failure.value.error_id == "seal.decryption"
 
 
 def test_a_changed_header_is_refused() -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.object_header"):
         list(reader(flipped(LONG_STORED, 0)).read())
-    assert failure.value.error_id == "seal.object_header"
 
 
 def test_reordered_blocks_are_refused() -> None:
     blocks = [LONG_STORED[at : at + SEGMENT] for at in range(0, len(LONG_STORED), SEGMENT)]
     blocks[1], blocks[2] = blocks[2], blocks[1]
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.decryption"):
         list(reader(b"".join(blocks)).read())
-    assert failure.value.error_id == "seal.decryption"
 
 
 @pytest.mark.parametrize("keep", [SEGMENT, 3 * SEGMENT, len(LONG_STORED) - 1])
 def test_truncated_object_is_refused(keep: int) -> None:
     cut = LONG_STORED[:keep]
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.decryption"):
         list(reader(cut).read())  # its own length: the last segment is not marked as the last
-    assert failure.value.error_id == "seal.decryption"
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.object_length"):
         list(reader(cut, length=len(LONG_STORED)).read())  # the sealed length: bytes are missing
-    assert failure.value.error_id == "seal.object_length"
 
 
 def test_bytes_after_the_end_are_refused() -> None:
@@ -201,9 +196,8 @@ def test_bytes_after_the_end_are_refused() -> None:
     ids=["another recording", "another name", "another key"],
 )
 def test_another_place_or_key_is_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.decryption"):
         list(reader(LONG_STORED, **changed).read())
-    assert failure.value.error_id == "seal.decryption"
 
 
 def test_empty_object_is_authenticated() -> None:
@@ -215,9 +209,8 @@ def test_empty_object_is_authenticated() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 55, SEGMENT + 1, SEGMENT + 16, 2 * SEGMENT + 15])
 def test_impossible_length_is_refused(length: int) -> None:
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.object_length"):
         streaming_aead.plain_length(length)
-    assert failure.value.error_id == "seal.object_length"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
+from tests.expected_errors import expect_error
 
 NOBODY = 65534
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -103,9 +104,8 @@ GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
 def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
     """Any other exception would end the worker, which reads every take."""
     (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
-    with pytest.raises(TakeError) as failure:
+    with expect_error(TakeError, "spool.broken"):
         layout.read_markers(tmp_path)
-    assert failure.value.error_id == "spool.broken"
 
 
 def test_reads_the_transfer_notice_of_a_call() -> None:

@@ -14,6 +14,7 @@ import pytest
 from recorder.errors import StoreError
 from recorder.store.contract import NotFound, Unreachable
 from recorder.store.directory import DirectoryStore
+from tests.expected_errors import expect_error
 
 
 def put(store: DirectoryStore, folder: Path, key: str, content: bytes = b"x") -> None:
@@ -126,9 +127,8 @@ def test_retries_a_folder_pruned_meanwhile(tmp_path, monkeypatch, raced) -> None
         mkdir(folder, *arguments)
 
     monkeypatch.setattr(os, "mkdir", race)
-    with pytest.raises(Unreachable) as failure:
+    with expect_error(Unreachable, "store.busy"):
         put(store, tmp_path, "a/b/c")
-    assert failure.value.error_id == "store.busy"
     monkeypatch.undo()
     put(store, tmp_path, "a/b/c")
     assert store.read("a/b/c") == b"x"
@@ -138,9 +138,8 @@ def test_refuses_a_key_below_an_object(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b")
     for key in ("a/b/c", "a"):
-        with pytest.raises(StoreError) as failure:
+        with expect_error(StoreError, "store.bad_key"):
             put(store, tmp_path, key)
-        assert failure.value.error_id == "store.bad_key"
     assert store.read("a/b") == b"x"
 
 

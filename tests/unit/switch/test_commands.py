@@ -9,6 +9,7 @@ import pytest
 
 from recorder.errors import SwitchError
 from recorder.switch import commands
+from tests.expected_errors import expect_error
 from tests.golden.switch import SAMPLES
 
 ID = "0193a1b2-0000-7000-8000-0123456789ab"
@@ -60,17 +61,15 @@ def test_rejects_hostile_arguments(
 ) -> None:
     for text in HOSTILE:
         hostile = Path("/") / text if isinstance(arguments[at], Path) else text
-        with pytest.raises(SwitchError) as failure:
+        with expect_error(SwitchError, "switch.argument"):
             function(*arguments[:at], hostile, *arguments[at + 1 :])
-        assert failure.value.error_id == "switch.argument"
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
 def test_rejects_hostile_event_names(text: str) -> None:
     for names in ([text], []), (["DTMF"], [text]):
-        with pytest.raises(SwitchError) as failure:
+        with expect_error(SwitchError, "switch.argument"):
             commands.subscribe(*names)
-        assert failure.value.error_id == "switch.argument"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from recorder.switch.conference_events import (
     read_event,
 )
 from recorder.switch.esl_events import EslEvent
+from tests.expected_errors import expect_error
 
 
 def event(action: str, **more: str) -> EslEvent:
@@ -106,9 +107,8 @@ def test_reads_the_list_of_conferences() -> None:
 
 @pytest.mark.parametrize("answer", ["[", "[1]", '[{"conference_name": "room"}]'])
 def test_rejects_an_invalid_list(answer: str) -> None:
-    with pytest.raises(SwitchError) as failure:
+    with expect_error(SwitchError, "switch.answer"):
         list(read_conference_list(answer))
-    assert failure.value.error_id == "switch.answer"
 
 
 def test_groups_third_parties_and_supervisors_by_leg() -> None:

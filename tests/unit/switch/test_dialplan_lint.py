@@ -10,6 +10,7 @@ from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
 from recorder.switch.dialplan_model import Action, LoadedDialplan
+from tests.expected_errors import expect_error
 from tests.scenarios.broken_dialplans import BROKEN_OUTWARD, FAULTS, DialplanFault, apply, copy
 
 
@@ -102,6 +103,5 @@ def test_evaluates_as_the_switch_does() -> None:
 
 
 def test_rejects_invalid_xml() -> None:
-    with pytest.raises(SwitchError) as failure:
+    with expect_error(SwitchError, "switch.answer"):
         LoadedDialplan("<section")
-    assert failure.value.error_id == "switch.answer"

@@ -14,6 +14,7 @@ from recorder.errors import SealError
 from recorder.identity import api_tokens, users
 from recorder.seal import credential, signing
 from recorder.seal.amendment import By
+from tests.expected_errors import expect_error
 from web.account.passwords import hash_password
 
 SECRET = "accord_attacker"
@@ -122,9 +123,8 @@ def test_credential_by_a_revoked_key_is_refused(house, bakery, claire, clock) ->
     users.check_user(row, house.root_public, {})
     key = house.services.signer.key_id
     users.check_user(row, house.root_public, {key: clock() + timedelta(seconds=1)})
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_revoked"):
         users.check_user(row, house.root_public, {key: clock()})
-    assert failure.value.error_id == "seal.key_revoked"
 
 
 def test_credential_with_unknown_field_is_refused(house, bakery, claire) -> None:

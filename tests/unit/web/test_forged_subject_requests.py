@@ -20,6 +20,7 @@ from recorder.features.subject_requests import reviews, service, verification_co
 from recorder.verification_calls import register
 from recorder.verification_calls.code import hash_code
 from recorder.verification_calls.register import NOT_LOGGED, TRIES, VALID
+from tests.expected_errors import expect_error
 from tests.unit.web.test_subject_requests import OTHER, decide, enter, kinds, known
 
 
@@ -252,9 +253,8 @@ def test_code_has_five_tries_whatever_its_row_counts(browser, bakery, call, cloc
     for _ in range(TRIES):
         assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **options)
         change(VerificationCallTable, tries=0)
-    with pytest.raises(VerificationCallError) as error:
+    with expect_error(VerificationCallError, "call.tries_exhausted"):
         verification_code.try_code(bakery.id, request, right, **options)
-    assert error.value.error_id == "call.tries_exhausted"
 
 
 @pytest.mark.parametrize("columns", [{"number": OTHER.value}, {"leaves": "[0]"}, {"leaves": None}])

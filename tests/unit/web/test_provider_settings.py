@@ -28,6 +28,7 @@ from recorder.mail.outbox import Outbox
 from recorder.mail.server import MailServer
 from recorder.processes.mail_delivery import MailDelivery
 from recorder.seal.branding import KIND, LONGEST_LOGO, Branding
+from tests.expected_errors import expect_error
 from tests.house import Customer, House
 from tests.unit.web.conftest import Browser
 from tests.unit.web.test_provider import text_of
@@ -242,9 +243,8 @@ def test_change_of_another_panel_appears_within_seconds(house, olga, browser) ->
     ],
 )
 def test_other_files_than_small_pictures_are_refused(content) -> None:
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "branding.logo"):
         check_logo(content)
-    assert failure.value.error_id == "branding.logo"
 
 
 def test_nothing_but_the_picture_of_a_logo_is_kept() -> None:

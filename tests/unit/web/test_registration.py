@@ -14,6 +14,7 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants.registration import Registration
 from recorder.identity import users
+from tests.expected_errors import expect_error
 from web.state import KEY
 
 PASSWORD = "a lamp beside seven rivers"
@@ -159,9 +160,8 @@ def test_customer_and_admin_are_made_together(house, bakery, opened, clock) -> N
 
     admin = NewAdmin("claire@example.com", "Claire", "fr", "$argon2id$1")
     place = {"languages": ["fr"], "time_zone": "Europe/Brussels", "country": "be"}
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "user.exists"):
         opened.register("Nouveau SA", admin, **place, now=clock())
-    assert failure.value.error_id == "user.exists"
     assert customers() == before
     with connected():
         assert UserTable.select().where(UserTable.name == "Claire").count() == 1

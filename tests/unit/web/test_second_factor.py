@@ -20,6 +20,7 @@ from recorder.identity.second_factors import hash_code
 from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust
+from tests.expected_errors import expect_error
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import create_app
@@ -403,9 +404,8 @@ def test_set_signed_by_a_revoked_key_is_refused(claire, house, bakery, clock):
     key = house.changes.signer.key_id
     later = Trust(house.root_public, lambda: {key: clock() + timedelta(seconds=1)})
     assert factor_set.current(person, later).required
-    with pytest.raises(SealError) as failure:
+    with expect_error(SealError, "seal.key_revoked"):
         factor_set.current(person, Trust(house.root_public, lambda: {key: clock()}))
-    assert failure.value.error_id == "seal.key_revoked"
 
 
 def test_forgotten_use_lets_a_code_in_only_while_it_is_shown(claire, clock):

@@ -25,6 +25,7 @@ from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.playback.interface import Actor
 from recorder.verification_calls import register
+from tests.expected_errors import expect_error
 from tests.house import CALLER
 from tests.unit.web.conftest import Browser
 
@@ -238,9 +239,8 @@ def test_request_at_one_customer_gives_no_recording_of_another(house, browser, b
         (house.call(rival), "subject_request.not_theirs"),
         (call, "access.not_found"),
     ):
-        with pytest.raises(AccessError) as failure:
+        with expect_error(AccessError, reason):
             house.gate.copy(Actor(theirs.id, rival.id, theirs.role, "en"), request, recording)
-        assert failure.value.error_id == reason
 
 
 def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> None:

@@ -21,6 +21,7 @@ from recorder.playback.interface import Actor
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.invitation import Invitation, write
+from tests.expected_errors import expect_error
 
 from .account_mails import EVA, OWN, invite, kinds, send, shown_link
 
@@ -237,9 +238,8 @@ def test_other_keys_sign_no_invitation(house, bakery, clock, entropy, tmp_path) 
     team = Invitations(stranger, house.trust, Outbox(), clock, entropy)
     by = {"role": "customer", "lines": None, "language": "nl", "by": By("operator")}
     issued = team.invite(bakery.id, address="eva@example.com", name="Eva", **by)
-    with pytest.raises(CatalogueError) as failure:
+    with expect_error(CatalogueError, "invitation.unknown"):
         team.open(issued.path.rpartition("/")[2])
-    assert failure.value.error_id == "invitation.unknown"
 
 
 def test_restored_rows_let_nobody_in_again(house, bakery, browser, team) -> None:
