@@ -204,9 +204,9 @@ def test_a_no_is_thanked_for(browser, claire, house, call) -> None:
     assert answer.status_code == 200
     assert "Bedankt" in answer.text
     assert guest.get("/together/welcome").status_code == 302
-    shown = claire.get(page).text
-    assert "Quelqu’un a dit non avec le lien de Jan Peeters" in shown
-    assert "Non, non confirmé" in shown, "a no needs no code, so nobody knows whose it is"
+    admins_page = claire.get(page).text
+    assert "Quelqu’un a dit non avec le lien de Jan Peeters" in admins_page
+    assert "Non, non confirmé" in admins_page, "a no needs no code, so nobody knows whose it is"
     assert "heeft iemand met deze link nee gezegd" in guest.get(link).text
     accept(guest, link, code)
     assert "non confirmé</span>" not in claire.get(page).text
