@@ -75,7 +75,8 @@ class NodeSettings(_Section):
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the spool's disk in use above which no new recording starts (calls continue)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
-    """Country (``BE``) of numbers without a country code; if empty, they are left unchanged."""
+    """Country (``BE``) of numbers without a country code; if empty, they are left unchanged. New
+    customers are offered it in the panel, unless their browser says otherwise."""
     never_record: tuple[Annotated[str, _STRIP, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
     """Numbers, called or calling, that are neither announced nor recorded, in addition to the dialplan's
     list. With ``region``, a calling number is also looked up with its country's code. Callers can claim any

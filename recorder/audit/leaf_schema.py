@@ -258,6 +258,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         ),
         "tenant.changed": _same("name", "language"),
         "tenant.country_changed": _same("country"),
+        "tenant.country_decided": _same("country"),
         "tenant.plan_changed": _same("plan"),
     }),
     **_about(TenantTable, _own, {

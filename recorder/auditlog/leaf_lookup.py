@@ -56,6 +56,13 @@ def _leaf(tenant: str, number: int) -> Any:
     return LeafTable.select().where((LeafTable.tenant == tenant) & (LeafTable.number == number))
 
 
+def has_leaf(tenant: str, kinds: Collection[str]) -> bool:
+    """Whether a tenant's log has a leaf of some kinds, intact or not."""
+    condition = (LeafTable.tenant == tenant) & LeafTable.kind.in_([*kinds])
+    with connected():
+        return bool(LeafTable.select().where(condition).exists())
+
+
 def leaves_about(tenant: str, recordings: Collection[str], kinds: Collection[str]) -> list[LoggedLeaf]:
     """A tenant's intact leaves of some kinds about some recordings, in order."""
     with connected():

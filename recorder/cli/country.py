@@ -11,8 +11,9 @@ from typing import Final
 import click
 
 from recorder.catalogue import country_check, tenant_queries
-from recorder.catalogue.country_check import Misfit
 from recorder.cli.output import Record, is_json, json_option, print_json, print_list
+from recorder.lifecycle import line_rules
+from recorder.lifecycle.line_rules import Misfit
 from recorder.processes.services import Context
 from recorder.prompts.country_file import load_pack, shipped_packs
 from recorder.prompts.country_rules import Duty, Pack, Rule, RuleSource
@@ -139,7 +140,7 @@ def check(context: Context, draft: Path | None) -> None:
         packs[pack.code] = pack
     context.open_catalogue()
     without = [each for each in tenant_queries.customers() if each.country.casefold() not in packs]
-    misfits, count = country_check.find_misfits(packs), country_check.count_active_lines()
+    misfits, count = line_rules.find_misfits(packs), line_rules.count_active_lines()
     if is_json():
         print_json({
             "lines": count,

@@ -161,14 +161,15 @@ def move_line(
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
     found, now = open_sources(context.settings.prompts), utc_now()
     if announcement_id is None:
-        announcement_id = shipped_for(to, language or default_language(to), mode, now, os.urandom, found).id
+        code = language or default_language(to)
+        announcement_id = shipped_for(to, row.number, code, mode, now, os.urandom, found).id
     choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
     move = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if move is None:
         raise CatalogueError(
             "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the tenant's lines"
         )
-    if transfer_options.is_required(to.id):
+    if transfer_options.is_required(to.id, row.number):
         change = LineChange(notice=NoticeChoice(ALONE))
         change_line(to.id, move.id, change, sources=found, now=now, entropy=os.urandom)
     new = queries.line(to.id, move.id) or move

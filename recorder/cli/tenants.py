@@ -11,6 +11,7 @@ from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, fields_of, json_option, print_list, print_record
 from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.features.provider.service import Customer, describe_customer, list_customers
+from recorder.lifecycle import line_rules
 
 if TYPE_CHECKING:
     from recorder.processes.services import Context
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "name", "language", "country", "plan", "lines", "people", "state")
 
 PAGE: Final = 500
+
+STRICTER: Final = "stricter"
+ALONE: Final = "alone"
+"""The rules of numbers from other countries: the stricter of both, or the tenant's country's alone."""
 
 
 @click.group(
@@ -67,7 +72,8 @@ def print_tenant(tenant_id: str) -> None:
 
 def tenant_record(tenant_id: str) -> Record:
     """A tenant as it is now."""
-    return customer_record(describe_customer(find_tenant(tenant_id)))
+    record = customer_record(describe_customer(find_tenant(tenant_id)))
+    return {**record, "number_rules": ALONE if line_rules.is_alone(tenant_id) else STRICTER}
 
 
 def customer_record(row: Customer) -> Record:

@@ -233,6 +233,20 @@ def shared_country(numbers: Iterable[str]) -> str | None:
     return str(regions[codes.pop()][0]).lower() if len(codes) == 1 else None
 
 
+def number_country(text: str, country: str) -> str | None:
+    """Return the country (``be``) of a number, which a customer of a ``country`` writes; ``None`` for an
+    extension, and for a number that belongs to no country, such as a satellite's."""
+    import phonenumbers
+
+    number = read_number(text, country)
+    if number is None or not number.is_international:
+        return None
+    found = phonenumbers.parse(number.value, None)
+    region = phonenumbers.region_code_for_number(found)
+    region = region or phonenumbers.region_code_for_country_code(found.country_code or 0)
+    return str(region).lower() if region.isalpha() and region != phonenumbers.UNKNOWN_REGION else None
+
+
 def ordinary_country(number: str) -> str | None:
     """Return the country (``be``) of an E.164 number that is called at an ordinary rate: fixed, mobile or
     over the internet. ``None`` for any other: premium, shared-cost, freephone, satellite, or invalid."""

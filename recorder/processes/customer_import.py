@@ -8,6 +8,7 @@ from functools import cache
 
 from recorder.catalogue.records import TenantRow
 from recorder.clock import Now
+from recorder.domain import phone_numbers
 from recorder.errors import CatalogueError
 from recorder.features.customer_import.entries import CustomerValues
 from recorder.features.customer_import.plan import AnnouncedSettings, CompleteSettings, PersonStep
@@ -20,7 +21,7 @@ from recorder.features.tenants.lines import ActiveNumbers
 from recorder.features.tenants.registration import Registration
 from recorder.identity.tenants import CustomerNames
 from recorder.ids import Entropy
-from recorder.lifecycle import plans
+from recorder.lifecycle import line_rules, plans
 from recorder.prompts.sound_sources import Sources
 from recorder.seal.amendment import By
 from recorder.seal.keyring import Keyring
@@ -35,6 +36,7 @@ def complete_with(sources: Sources) -> CompleteSettings:
     @cache
     def complete(
         country: str,
+        there: str | None,
         plan: str,
         languages: tuple[str, ...],
         mode: str | None,
@@ -43,7 +45,7 @@ def complete_with(sources: Sources) -> CompleteSettings:
     ) -> AnnouncedSettings:
         known = plans.plans()
         found = line_settings.complete_settings(
-            country,
+            line_rules.undecided_rules(country, there),
             known.get(plan) or known[plans.STARTER],
             languages=languages,
             mode=mode,
@@ -55,6 +57,7 @@ def complete_with(sources: Sources) -> CompleteSettings:
 
     return lambda customer, number: complete(
         customer.country,
+        phone_numbers.number_country(number.number, customer.country),
         customer.plan,
         number.languages or (customer.line_language,),
         number.mode,

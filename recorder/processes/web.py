@@ -27,6 +27,7 @@ from recorder.processes.gate import PanelGate
 from recorder.processes.readiness import CatalogueChecks, SecretCheck, check_keyring, check_signing_key
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
+from recorder.prompts.country_file import pack_for
 from recorder.prompts.sound_sources import Sources, open_sources
 from recorder.seal.signing import PANEL_USES, Signer
 from recorder.status_server import AllowedClients, serve_in_thread
@@ -140,4 +141,7 @@ def open_registration(context: Context, signer: Signer | None, sources: Sources)
             f'set one of {SHORTEST_CODE} characters or more, or registration = "closed"',
         )
     plan = find_plan(settings.registration_plan).code
-    return Registration(context.keyring(), signer, settings.registration, code, plan, sources)
+    country = pack_for(context.settings.node.region).code
+    return Registration(
+        context.keyring(), signer, settings.registration, code, plan, sources, country=country
+    )

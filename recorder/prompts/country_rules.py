@@ -9,7 +9,7 @@ facts with sources, not legal advice; each source states how certain it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 from typing import Literal
@@ -97,8 +97,8 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One country. ``rules`` has one for each standard purpose and :data:`OTHER`; ``notes`` are further
-    facts, each with its sources."""
+    """One country, or two (:func:`stricter_rules`), whose codes are joined by ``+``. ``rules`` has one for
+    each standard purpose and :data:`OTHER`; ``notes`` are further facts, each with its sources."""
 
     code: str
     name: str
@@ -132,12 +132,21 @@ class Pack:
                 found.append(self._too_long(rule, purpose, keep_days))
         return tuple(found)
 
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of its countries."""
+        return tuple(self.code.split("+"))
+
+    @property
+    def _where(self) -> str:
+        return "see " + " and ".join(f"`accord country show {code}`" for code in self.codes)
+
     def _wrong_mode(self, rule: Rule, purpose: str, mode: str) -> Objection:
         return Objection(
             "mode",
             rule,
             f"{self.name}: a call for {purpose} cannot be recorded with {mode}",
-            f"{' or '.join(rule.modes)}, by {_name_sources(rule)}; see `accord country show {self.code}`",
+            f"{' or '.join(rule.modes)}, by {_name_sources(rule)}; {self._where}",
         )
 
     def _too_long(self, rule: Rule, purpose: str, keep_days: int) -> Objection:
@@ -145,9 +154,34 @@ class Pack:
             "keep_days",
             rule,
             f"{self.name}: recordings for {purpose} cannot be kept {keep_days} days",
-            f"at most {rule.longest_keep_days} days, by {_name_sources(rule)}; "
-            f"see `accord country show {self.code}`",
+            f"at most {rule.longest_keep_days} days, by {_name_sources(rule)}; {self._where}",
         )
+
+
+def stricter_rules(one: Pack, other: Pack) -> Pack:
+    """The rules of two countries at once, for each purpose the stricter mode and the shorter retention; one
+    of the packs, where it is the stricter one throughout."""
+    rules = {code: _stricter_rule(one.rules[code], other.rules[code]) for code in one.rules}
+    for pack in (one, other):
+        if all(_limits(rules[code]) == _limits(pack.rules[code]) for code in rules):
+            return replace(pack, tell=one.tell + other.tell)
+    return Pack(
+        f"{one.code}+{other.code}", f"{one.name} and {other.name}", MappingProxyType(rules),
+        one.say + other.say, one.ask + other.ask, one.tell + other.tell, one.notes + other.notes,
+    )  # fmt: skip
+
+
+def _stricter_rule(one: Rule, other: Rule) -> Rule:
+    mode = max(one.mode, other.mode, key=MODES.index)
+    keep_days = min(one.longest_keep_days, other.longest_keep_days)
+    for rule in (one, other):
+        if _limits(rule) == (mode, keep_days):
+            return rule
+    return Rule(one.purpose, mode, keep_days, tuple(dict.fromkeys(one.sources + other.sources)))
+
+
+def _limits(rule: Rule) -> tuple[Mode, int]:
+    return rule.mode, rule.longest_keep_days
 
 
 def _name_sources(rule: Rule) -> str:

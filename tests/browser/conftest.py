@@ -219,12 +219,8 @@ def visitor(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]
     people: list[Person] = []
 
     def make(panel: Panel, width: int = 1100, language: str = "fr-BE", **options: object) -> Person:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 800},
-            locale=language,
-            timezone_id="America/New_York",
-            **options,
-        )
+        options = {"timezone_id": "America/New_York"} | options
+        context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language, **options)
         page = context.new_page()
         somebody = Person(page, panel, [])
         page.add_init_script(WATCH)

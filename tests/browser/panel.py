@@ -276,7 +276,7 @@ def run(folder: Path) -> None:
         outbox=Outbox(house.keyring, "https://accord.example.com"),
         proofs=EntryProofs(house.store, house.root_public),
         number_proofs=NumberProofs(CallPolicy(calls_a_day=100)),
-        registration=Registration(house.keyring, house.changes.signer),
+        registration=Registration(house.keyring, house.changes.signer, "open"),
         branding=CurrentBranding(house.trust, utc_now),
     )
     description = json.dumps({"port": port, "ids": ids})

@@ -17,10 +17,9 @@ from recorder.features.tenants import keep_setup, setup
 from recorder.features.tenants.keep_setup import KeepPreview
 from recorder.features.tenants.setting_changes import latest_changes
 from recorder.identity import users
-from recorder.prompts.country_file import pack_for
 from recorder.prompts.sentences import WORDINGS
 from web.numbers import latest_call
-from web.numbers.blueprint import active_line, blueprint
+from web.numbers.blueprint import active_line, blueprint, line_pack
 from web.numbers.keep_form import WAYS, WITHOUT_YES, KeepForm, read_keep_form
 from web.numbers.setup_views import for_admins
 from web.numbers.sound import send_prompt
@@ -105,7 +104,7 @@ def show_card(line_id: str) -> str:
 
 def _read(line: LineRow) -> KeepForm:
     announced_days = setup.current_settings(line.tenant, line).keep_days
-    pack = pack_for(current_visitor().tenant.country)
+    pack = line_pack(line)
     return read_keep_form(request.values, line, announced_days, pack, current_plan())
 
 

@@ -21,7 +21,7 @@ from recorder.prompts.country_file import pack_for
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import WORDINGS
 from web.decorators import admins_only
-from web.numbers.blueprint import active_line, blueprint
+from web.numbers.blueprint import active_line, blueprint, line_pack
 from web.numbers.setup_form import LONGEST_TEXT, SetupForm, read_form
 from web.numbers.sound import send_prompt
 from web.state import current_plan, current_visitor, login_required, now, panel_state
@@ -52,7 +52,7 @@ def save_setup(line_id: str) -> ResponseReturnValue:
     """Keep what was entered; if it can be announced, show what callers will hear."""
     line = active_line(line_id)
     before = setup.current_draft(line.tenant, line)
-    pack = pack_for(current_visitor().tenant.country)
+    pack = line_pack(line)
     form, draft = read_form(request, before, line.tenant, line, pack, panel_state().sources)
     if form.errors:
         if draft.greeting != before.greeting:
@@ -179,7 +179,7 @@ def _refused(line: LineRow, error: AccordError) -> str:
 
 
 def _form(line: LineRow, form: SetupForm, format_error: str = "") -> str:
-    pack = pack_for(current_visitor().tenant.country)
+    pack = line_pack(line)
     return render_template(
         "numbers/setup.html",
         line=line,
@@ -189,6 +189,7 @@ def _form(line: LineRow, form: SetupForm, format_error: str = "") -> str:
         stored=_stored(line),
         format_error=format_error,
         pack=pack,
+        is_foreign=pack.code != pack_for(current_visitor().tenant.country).code,
         purposes=standard(),
         modes=MODES,
         wordings=WORDINGS,

@@ -1,6 +1,7 @@
 """The pages of the provider's own people: the customers and nodes, for operators, and the differences, for
 support."""
 
+from web.provider import country_views
 from web.provider.views import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "country_views"]

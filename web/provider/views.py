@@ -115,7 +115,9 @@ def invite_customer() -> ResponseReturnValue:
     if registration is None:
         abort(404)
     if request.method != "POST":
-        return _invite_page(CustomerForm(language=current_language(), plan=registration.plan))
+        return _invite_page(
+            CustomerForm(language=current_language(), plan=registration.plan, country=registration.country)
+        )
     form = read_form(request, panel_state().config.languages)
     if form.errors:
         return _invite_page(form), 422

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from zoneinfo import available_timezones
 
+from babel.core import get_global
+from flask import request
 from werkzeug.datastructures import MultiDict
 
 from recorder.catalogue import country_check
@@ -13,7 +15,7 @@ from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError, MailError
 from recorder.identity import users
 from recorder.mail.address import normalize_address
-from recorder.prompts.country_file import shipped_packs
+from recorder.prompts.country_file import pack_for, shipped_packs
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
 from web.text import errors
@@ -74,12 +76,24 @@ class CompanyForm:
         self.errors.setdefault("login" if name == "address" else name, errors.error(error.error_id))
 
 
+def suggest_place(default: str) -> dict[str, Any]:
+    """The country and the time zone of a new form: those of the browser's first language with a country that
+    has rules here (``fr-BE``), or else of the ``default`` country. The page's script knows better: the
+    device's time zone."""
+    regions = (tag.partition("-")[2].casefold() for tag, _quality in request.accept_languages)
+    country = next((each for each in regions if each in shipped_packs()), default)
+    zones = get_global("territory_zones").get(country.upper())
+    return {"country": country} | ({"time_zone": zones[0]} if zones else {})
+
+
 def form_choices() -> dict[str, object]:
-    """What the form offers, for its template."""
+    """What the form offers, for its template; each time zone with its country."""
+    territories = get_global("zone_territories")
+    zones = sorted(each for each in available_timezones() if each.startswith("Europe/"))
     return {
         "countries": [*shipped_packs()],
         "languages": LANGUAGES,
-        "zones": sorted(each for each in available_timezones() if each.startswith("Europe/")),
+        "zones": [(zone, pack_for(territories.get(zone, "")).code) for zone in zones],
     }
 
 

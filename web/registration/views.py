@@ -15,7 +15,7 @@ from web.account.limits import limiter
 from web.account.passwords import hash_password
 from web.account.views import complete_log_in
 from web.language import current_language
-from web.registration.company import form_choices
+from web.registration.company import form_choices, suggest_place
 from web.registration.form import RegistrationForm, read_form
 from web.state import now, panel_state, visitor
 
@@ -45,7 +45,10 @@ def register() -> ResponseReturnValue:
         return redirect(url_for("call_list.home"))
     if request.method == "GET":
         language = current_language()
-        return _page(RegistrationForm(languages=(language,) if language in LANGUAGES else ()), registration)
+        languages = (language,) if language in LANGUAGES else ()
+        return _page(
+            RegistrationForm(languages=languages, **suggest_place(registration.country)), registration
+        )
     form, password = read_form(request, registration)
     if form.errors:
         return _page(form, registration), 422

@@ -137,6 +137,7 @@ def init_app(app: Flask) -> None:
             subject_requests.listening,
             numbers_text.language_name,
             numbers_text.country,
+            numbers_text.country_choice,
             numbers_text.longest_days,
             numbers_text.numbered,
             numbers_text.retention_period,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from babel import Locale
+from babel.lists import format_list
 from flask_babel import gettext as _
 
 from recorder.errors import AccordError
@@ -37,10 +38,17 @@ def language_name(code: str) -> str:
 
 
 def country(code: str) -> str:
-    """A country pack's name."""
+    """The name of a country pack, or of two (``be+fr``)."""
     if code == STRICT:
         return str(_("The strictest rules"))
+    if "+" in code:
+        return format_list([country(each) for each in code.split("+")], locale=current_locale())
     return str(Locale.parse(current_locale()).territories.get(code.upper()) or code)
+
+
+def country_choice(code: str) -> str:
+    """A country pack as somebody chooses it."""
+    return str(_("Another country (the strictest rules)")) if code == STRICT else country(code)
 
 
 def objection(each: Objection, country_code: str) -> str:

@@ -153,8 +153,12 @@ index."""
 LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, name="log_leaf_line")
 
 
-IS_PERMISSION = SQL("kind IN ('tenant.created', 'tenant.plan_changed', 'user.download_changed')")
-"""Kinds of leaves that say what a customer's plan is, and who may download; the condition of their index."""
+IS_PERMISSION = SQL(
+    "kind IN ('tenant.created', 'tenant.plan_changed', 'tenant.country_changed', 'tenant.country_decided', "
+    "'user.download_changed')"
+)
+"""Kinds of leaves that say what a customer's plan is, which countries' rules apply, and who may download; the
+condition of their index."""
 
 
 LeafTable.add_index(

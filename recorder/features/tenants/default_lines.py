@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import AnnouncementRow, TenantRow
 from recorder.domain.call_plan import ALONE
@@ -15,7 +15,7 @@ from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.rules import SpokenText, check_mode
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.ids import Entropy
-from recorder.lifecycle import plans
+from recorder.lifecycle import line_rules, plans
 from recorder.lifecycle.plans import CustomerPlan
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.sound_sources import Sources
@@ -37,14 +37,20 @@ def give_shipped(owner: TenantRow, now: datetime, entropy: Entropy, sources: Sou
 
 
 def shipped_for(
-    owner: TenantRow, language: str, mode: str | None, now: datetime, entropy: Entropy, sources: Sources
+    owner: TenantRow,
+    number: str,
+    language: str,
+    mode: str | None,
+    now: datetime,
+    entropy: Entropy,
+    sources: Sources,
 ) -> AnnouncementRow:
-    """The customer's shipped announcement for a mode, composed where there is none yet; without a mode, for
-    the least strict one that its country allows.  Raises :class:`CatalogueError` (``country.mode``),
-    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
+    """The customer's shipped announcement for a number in a mode, composed where there is none yet; without a
+    mode, for the least strict one that the number's rules allow.  Raises :class:`CatalogueError`
+    (``country.mode``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     with connected():
-        country_check.check_setting(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
+        mode = mode or line_rules.rules_of(owner.id, number).laxest_mode(PURPOSES)
+        line_rules.check_setting(owner.id, number, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
     plan = plans.plan_of(owner.id)
     for row in queries.announcements(owner.id):  # of each name the latest version first
         shipped = row.name in (f"shipped-{language}", f"shipped-{language}-{mode}")
@@ -99,7 +105,7 @@ def add_line(
     ``speech.*``)."""
     if announcement is None:
         code = language or default_language(owner)
-        announcement = shipped_for(owner, code, mode, now, entropy, sources).id
+        announcement = shipped_for(owner, number, code, mode, now, entropy, sources).id
     line = lines.create_line(
         owner.id,
         number=number,
@@ -114,7 +120,7 @@ def add_line(
         now=now,
         entropy=entropy,
     ).id
-    if transfer_options.is_required(owner.id):
+    if transfer_options.is_required(owner.id, number):
         change = LineChange(notice=NoticeChoice(ALONE))
         change_line(owner.id, line, change, sources=sources, now=now, entropy=entropy)
     return line

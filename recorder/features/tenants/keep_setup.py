@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from recorder.auditlog.append import sha256_of, tenant_lock
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.line import LineKeepOptionTable
@@ -23,6 +23,7 @@ from recorder.features.tenants.announcements import check_purposes, read_sound
 from recorder.features.tenants.line_change import OPERATOR, LineChange, change_line
 from recorder.features.tenants.setup import Part, PreviewedPrompt
 from recorder.ids import Entropy
+from recorder.lifecycle import line_rules
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 
@@ -56,7 +57,7 @@ def preview_keep(
         return KeepPreview(keep, tuple(_saved_prompts(line.id, languages)))
     check_purposes(tenant, [keep.purpose], keep.keep_days)
     with connected():
-        country_check.check_setting(tenant, [keep.purpose], keep_days=keep.keep_days)
+        line_rules.check_setting(tenant, line.number, [keep.purpose], keep_days=keep.keep_days)
     composed = keep_options.keep_sentences(languages, keep, sources)
     prompts = [
         setup.previewed_prompt(part, language, sentence.text, sentence.wav)

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Final
 
 from recorder.auditlog.append import append, sha256_of, tenant_lock
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import queries
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import transfer_options_data
@@ -29,7 +29,7 @@ from recorder.features.tenants.composition import Draft, announcement_id, in_lan
 from recorder.features.tenants.keep_options import DELETES, KEEPS, Sentences, prompts_sha256
 from recorder.features.tenants.transfer_options import NoticeChoice, TransferSentences
 from recorder.ids import Entropy
-from recorder.lifecycle import plans
+from recorder.lifecycle import line_rules, plans
 from recorder.lifecycle.line_history import CHANGED, active_line
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
@@ -190,7 +190,9 @@ def _announcements(
     if change.mode is not None:
         with connected():
             first = current[0]
-            country_check.check_setting(line.tenant, first.purposes, keep_days=first.keep_days, mode=mode)
+            line_rules.check_setting(
+                line.tenant, line.number, first.purposes, keep_days=first.keep_days, mode=mode
+            )
     return in_languages(change.languages or [row.language for row in current], current, rows, mode, sources)
 
 
@@ -235,7 +237,7 @@ def _columns(
         lines.check_not_leaving(tenant)
     if sound.announcements is not None:
         ids = [announcement_id(tenant, each, now, entropy) for each in sound.announcements]
-        columns |= lines.announcement_columns(tenant, ids, sound.menu, now)
+        columns |= lines.announcement_columns(tenant, line.number, ids, sound.menu, now)
         if not (line.recorded if change.recorded is None else change.recorded):
             columns["mode"] = OFF
     elif change.recorded is False:
@@ -249,7 +251,9 @@ def _columns(
         columns["formats"] = list(plans.choose_formats(tenant, change.formats))
     if change.keep is not UNCHANGED:
         if change.keep is not None:
-            country_check.check_setting(tenant, [change.keep.purpose], keep_days=change.keep.keep_days)
+            line_rules.check_setting(
+                tenant, line.number, [change.keep.purpose], keep_days=change.keep.keep_days
+            )
         columns["keep"] = None if change.keep is None else asdict(change.keep)
     if change.deletable is not None:
         columns["deletable"] = int(change.deletable)

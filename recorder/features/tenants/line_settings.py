@@ -19,12 +19,12 @@ from recorder.ids import Entropy
 from recorder.lifecycle import plans
 from recorder.lifecycle.plans import CustomerPlan
 from recorder.prompts import composer
-from recorder.prompts.country_file import pack_for
+from recorder.prompts.country_rules import Pack
 from recorder.prompts.sound_sources import Sources
 
 
 def complete_settings(
-    country: str,
+    pack: Pack,
     plan: CustomerPlan,
     *,
     languages: Sequence[str],
@@ -33,15 +33,15 @@ def complete_settings(
     keep_days: int | None = None,
     sources: Sources,
 ) -> LineSettings:
-    """The settings of a line of a customer in a ``country``, with a ``plan``; what is not stated is as in the
-    shipped announcement. They are checked as :func:`add_line` checks them, and composed, so that nothing is
-    missing later. Raises :class:`CatalogueError` (``line.settings``, ``line.languages``,
+    """The settings of a line that follows the rules of a ``pack``, with a ``plan``; what is not stated is as
+    in the shipped announcement. They are checked as :func:`add_line` checks them, and composed, so that
+    nothing is missing later. Raises :class:`CatalogueError` (``line.settings``, ``line.languages``,
     ``announcement.purposes``, ``announcement.keep_days``, ``plan.keep_days``, ``country.mode``,
     ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     purposes = default_lines.PURPOSES if purposes is None else tuple(purposes)
     settings = LineSettings(
         tuple(languages),
-        pack_for(country).laxest_mode(purposes) if mode is None else mode,
+        pack.laxest_mode(purposes) if mode is None else mode,
         purposes,
         default_lines.shipped_days(plan) if keep_days is None else keep_days,
     )
@@ -49,7 +49,7 @@ def complete_settings(
     check_spoken_languages(settings.languages)
     check_promise(settings.purposes, settings.keep_days)
     plans.require_days(plan, settings.keep_days)
-    country_check.check_pack(pack_for(country), purposes, keep_days=settings.keep_days, mode=known)
+    country_check.check_pack(pack, purposes, keep_days=settings.keep_days, mode=known)
     _compose(settings, sources)
     return settings
 

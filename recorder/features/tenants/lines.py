@@ -34,7 +34,7 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import rules
 from recorder.features.tenants.announcements import store_sound
 from recorder.ids import Entropy, uuid7
-from recorder.lifecycle import plans
+from recorder.lifecycle import line_rules, plans
 from recorder.lifecycle.line_history import CREATED, active_line, end_line
 
 
@@ -86,7 +86,7 @@ def create_line(
             else:
                 known_numbers.add(tenant, identity, number)
             allowed_formats = plans.choose_formats(tenant, formats)
-            columns = announcement_columns(tenant, [announcement, *others], menu, now, mode)
+            columns = announcement_columns(tenant, number, [announcement, *others], menu, now, mode)
             rules.check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
                 columns["mode"] = OFF
@@ -257,14 +257,19 @@ def move_line(
 
 
 def announcement_columns(
-    tenant: str, ids: Sequence[str], menu: rules.SpokenText | None, now: datetime, expected: str | None = None
+    tenant: str,
+    number: str,
+    ids: Sequence[str],
+    menu: rules.SpokenText | None,
+    now: datetime,
+    expected: str | None = None,
 ) -> dict[str, Any]:
     """Inside the caller's transaction: what a line announces, as columns. Raises :class:`CatalogueError` as
     :func:`create_line`."""
     rows = [_own_announcement(tenant, each) for each in ids]
     first = rows[0]
-    country_check.check_setting(
-        tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode
+    line_rules.check_setting(
+        tenant, number, first.purposes, keep_days=first.keep_days, mode=expected or first.mode
     )
     plans.check_keep_days(tenant, first.keep_days)
     rules.check_expected_mode(first, expected)

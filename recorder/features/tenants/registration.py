@@ -21,6 +21,7 @@ from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.plans import STARTER, find_plan
 from recorder.prompts.composer import SHIPPED
+from recorder.prompts.country_rules import STRICT
 from recorder.prompts.sound_sources import Sources
 from recorder.seal.keyring import Keyring
 from recorder.seal.signing import Signer
@@ -46,8 +47,9 @@ class NewAdmin:
 @dataclass(frozen=True, slots=True)
 class Registration:
     """Creates customers with a key of their own and announcements for their country.  ``signer`` signs the
-    credentials of their admins; ``admission`` and ``code`` say who may register; ``known_names`` are those of
-    all customers, where many are created at once."""
+    credentials of their admins; ``admission`` and ``code`` say who may register; ``country`` is suggested
+    where nothing else is known; ``known_names`` are those of all customers, where many are created at
+    once."""
 
     keyring: Keyring
     signer: Signer | None = None
@@ -57,6 +59,7 @@ class Registration:
     sources: Sources = SHIPPED
     entropy: Entropy = os.urandom
     known_names: tenants.CustomerNames | None = None
+    country: str = STRICT
 
     @property
     def is_open(self) -> bool:

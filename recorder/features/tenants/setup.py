@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from recorder.auditlog.append import sha256_of, tenant_lock
 from recorder.auditlog.leaf_lookup import LoggedLeaf, line_leaves
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.prompt_files import find_sound
 from recorder.catalogue.records import AnnouncementRow, LineRow
@@ -29,7 +29,7 @@ from recorder.features.tenants.drafts import LineDraft, LineSettings
 from recorder.features.tenants.line_change import OPERATOR, LineChange, change_line
 from recorder.features.tenants.lines import announcement_unknown
 from recorder.ids import Entropy
-from recorder.lifecycle import line_history
+from recorder.lifecycle import line_history, line_rules
 from recorder.prompts import composer
 from recorder.prompts.sentences import SHORT
 from recorder.prompts.sound_sources import Sources
@@ -139,7 +139,9 @@ def preview_draft(
     rules.check_spoken_languages(settings.languages)
     check_purposes(tenant, settings.purposes, settings.keep_days)
     with connected():
-        country_check.check_setting(tenant, settings.purposes, keep_days=settings.keep_days, mode=mode)
+        line_rules.check_setting(
+            tenant, line.number, settings.purposes, keep_days=settings.keep_days, mode=mode
+        )
     rules.check_timing(line.timing, line.outbound, mode, settings.languages[1:])
     greeting = None if draft.greeting is None else composer.Greeting(settings.greeting_text, draft.greeting)
     found: list[Draft] = []

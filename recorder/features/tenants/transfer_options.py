@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.catalogue import country_check, queries
+from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import ASKING_MODES, TransferOptions
 from recorder.domain.sentences import SpokenSentence
 from recorder.features.tenants.announcements import store_sound
+from recorder.lifecycle import line_rules
 from recorder.prompts import composer
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import Sources
@@ -71,11 +72,11 @@ def _store(rendered: Rendered, now: datetime) -> dict[str, SpokenSentence]:
     }
 
 
-def is_required(tenant: str) -> bool:
-    """Whether a customer's country requires that colleagues are told during the call. Raises
+def is_required(tenant: str, number: str) -> bool:
+    """Whether the rules of a customer's number require that colleagues are told during the call. Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     with connected():
-        duties = country_check.pack_of(tenant).tell
+        duties = line_rules.rules_of(tenant, number).tell
     return any(each.what == COLLEAGUES and IN_THE_CALL in each.where for each in duties)
 
 

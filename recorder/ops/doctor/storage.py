@@ -11,14 +11,14 @@ from typing import Literal
 
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
-from recorder.catalogue import country_check, tenant_queries
+from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import without_password, writing
 from recorder.catalogue.server_clock import clock_offset
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
 from recorder.features.tenants.line_policies import policies
-from recorder.lifecycle import hold_review, plans
+from recorder.lifecycle import hold_review, line_rules, plans
 from recorder.lifecycle.statements import Statements
 from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.processes import object_store
@@ -178,7 +178,7 @@ def _erased(patient: Patient, tenant: str) -> bool:
 def lines(patient: Patient) -> Iterator[DoctorFinding]:
     """Every line is recorded as its customer's country allows, with an announcement made for its mode."""
     patient.context.open_catalogue()
-    misfits, all_lines = country_check.find_misfits(), country_check.count_active_lines()
+    misfits, all_lines = line_rules.find_misfits(), line_rules.count_active_lines()
     found = policies()
     unfit = found.unfit
     if found.unlogged:

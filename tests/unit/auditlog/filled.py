@@ -165,6 +165,7 @@ def _somebody_else(world: World) -> None:
 def _settings(world: World) -> None:
     tenant, line = world.tenant, world.house.line.id
     service.set_tenant_country(tenant, "be", **time_and_entropy(world))
+    service.decide_country(tenant, alone=True, **time_and_entropy(world))
     change_line(tenant, line, LineChange(timing="before_ringing"), **time_and_entropy(world))
     announcement = composition.compose(
         tenant,

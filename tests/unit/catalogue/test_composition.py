@@ -29,6 +29,7 @@ from recorder.features.tenants import (
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.lifecycle import line_history, plans
 from recorder.prompts import composer
+from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.sound_sources import Sources
 from tests.announcements import announcement_in
 
@@ -328,7 +329,9 @@ def test_languages_without_a_menu_are_refused(tenants, line, now, languages) -> 
     for work in (
         lambda: change_line(mine, row.id, LineChange(languages=languages), **now),
         lambda: setup.preview_draft(mine, row, draft),
-        lambda: line_settings.complete_settings("be", plan, languages=languages, sources=ENGINES),
+        lambda: line_settings.complete_settings(
+            shipped_packs()["be"], plan, languages=languages, sources=ENGINES
+        ),
     ):
         error = refusal(work)
         assert (error.error_id, error.hint) == (

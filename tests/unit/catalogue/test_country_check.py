@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from recorder.catalogue import change_counter, country_check, queries, tenant_queries
+from recorder.catalogue import change_counter, queries, tenant_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
@@ -15,7 +15,7 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, lines, service
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity.tenants import create_tenant
-from recorder.lifecycle import line_history
+from recorder.lifecycle import line_history, line_rules
 from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 
@@ -91,7 +91,7 @@ def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
                 assert shipped_packs()[country].rule("agreement").sources[0].name in error.hint
                 assert f"accord country show {country}" in error.hint
             assert queries.lines(mine) == before
-    assert country_check.find_misfits() == ()
+    assert line_rules.find_misfits() == ()
 
 
 def test_retention_is_limited_by_the_country(tenants, say, now) -> None:
@@ -173,7 +173,7 @@ def test_customer_in_a_removed_country_gets_the_strict_pack(tenants, say, now) -
     )
     question = say("agreement", mode="opt-in")
     assert lines.create_line(mine, number="101", announcement=question, **now).mode == "opt-in"
-    (misfit,) = country_check.find_misfits()
+    (misfit,) = line_rules.find_misfits()
     assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])
 
@@ -184,13 +184,13 @@ def test_changed_pack_lists_affected_active_lines(tenants, say, now) -> None:
     lines.create_line(mine, number="101", announcement=say("agreement", mode="opt-in"), **now)
     ended = lines.create_line(mine, number="102", announcement=say("agreement"), **now)
     line_history.end_line(mine, ended.id, **now)
-    assert country_check.count_active_lines() == 2
-    assert country_check.find_misfits() == ()
-    (misfit,) = country_check.find_misfits({**shipped_packs(), "be": shipped_packs()["fr"]})
+    assert line_rules.count_active_lines() == 2
+    assert line_rules.find_misfits() == ()
+    (misfit,) = line_rules.find_misfits({**shipped_packs(), "be": shipped_packs()["fr"]})
     assert misfit.line == long
     assert {each.kind for each in misfit.objections} == {"mode", "keep_days"}
     lives_in(other, "fr")
-    assert len(country_check.find_misfits({**shipped_packs(), "fr": shipped_packs()["de"]})) == 0
+    assert len(line_rules.find_misfits({**shipped_packs(), "fr": shipped_packs()["de"]})) == 0
 
 
 def test_country_change_requires_compliant_lines(tenants, say, now) -> None:
@@ -205,3 +205,50 @@ def test_country_change_requires_compliant_lines(tenants, say, now) -> None:
     assert kinds(mine)[-1] == "tenant.country_changed"
     assert refusal(lambda: service.set_tenant_country(mine, "xx", **now)).error_id == "tenant.country"
     assert refusal(lambda: service.set_tenant_country("z", "be", **now)).error_id == "tenant.unknown"
+
+
+def test_number_from_another_country_follows_the_stricter_rules(tenants, say, now) -> None:
+    mine, number = tenants[0], "+33123456789"
+    lines.create_line(mine, number="+3225550177", announcement=say("agreement"), **now)
+    for add in (
+        lambda: lines.create_line(mine, number=number, announcement=say("agreement"), **now),
+        lambda: lines.create_line(
+            mine, number=number, announcement=say("agreement", mode="opt-out", keep_days=365), **now
+        ),
+    ):
+        assert refusal(add).error_id in ("country.mode", "country.keep_days")
+    line = lines.create_line(mine, number=number, announcement=say("agreement", mode="opt-out"), **now)
+    assert (
+        refusal(lambda: change_line(mine, line.id, LineChange(mode="notice"), **now)).error_id
+        == "country.mode"
+    )
+    assert queries.tenant(mine).country == "be"
+
+
+def test_provider_decides_that_the_customers_country_applies_alone(tenants, say, now) -> None:
+    mine = tenants[0]
+    line = lines.create_line(
+        mine, number="+33123456789", announcement=say("agreement", mode="opt-out"), **now
+    )
+    assert service.decide_country(mine, alone=True, **now)
+    assert not service.decide_country(mine, alone=True, **now)
+    assert change_line(mine, line.id, LineChange(mode="notice"), **now)
+    assert line_rules.find_misfits() == ()
+    assert refusal(lambda: service.decide_country(mine, alone=False, **now)).error_id == "country.lines"
+    assert refusal(lambda: service.set_tenant_country(mine, "nl", **now)).error_id == "country.lines"
+    service.set_tenant_country(mine, "nl", alone=True, **now)
+    assert kinds(mine)[-2:] == ["tenant.country_changed", "tenant.country_decided"]
+    assert line_rules.is_alone(mine)
+    lives_in(mine, "be")
+    assert not line_rules.is_alone(mine), "nobody decided about this country"
+    assert [misfit.line.id for misfit in line_rules.find_misfits()] == [line.id]
+
+
+def test_decision_is_the_logs_and_no_rows(tenants, say, now) -> None:
+    mine = tenants[0]
+    service.decide_country(mine, alone=True, **now)
+    with writing():
+        LeafTable.update(body=LeafTable.body.concat(" ")).where(
+            LeafTable.kind == line_rules.DECIDED
+        ).execute()
+    assert not line_rules.is_alone(mine)

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.catalogue import change_counter, country_check, queries
+from recorder.catalogue import change_counter, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.announcement import SoundTable
@@ -25,7 +25,7 @@ from recorder.features.tenants import composition, lines, service
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.lifecycle import line_history, recordings
+from recorder.lifecycle import line_history, line_rules, recordings
 from recorder.playback import grants
 from recorder.playback.interface import Grant
 from tests.tombstones import bury_row
@@ -278,7 +278,7 @@ def test_line_creation_races_with_country_change(tenants, announce, clock, entro
             lambda: service.set_tenant_country(mine, "de", **when),
         )
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
-        assert country_check.find_misfits() == ()
+        assert line_rules.find_misfits() == ()
         for line in queries.lines(mine):
             line_history.end_line(mine, line.id, **when)
 

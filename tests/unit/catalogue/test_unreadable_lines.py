@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder import metrics
-from recorder.catalogue.country_check import find_misfits
 from recorder.catalogue.database import database, writing
 from recorder.catalogue.records import LineRow
+from recorder.lifecycle.line_rules import find_misfits
 
 pytestmark = pytest.mark.postgresql
 

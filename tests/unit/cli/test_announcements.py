@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from recorder.catalogue import country_check, queries, tenant_queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.clock import utc_now
 from recorder.features.tenants import line_policies, snapshot
+from recorder.lifecycle import line_rules
 from recorder.prompts import composer, country_file
 from recorder.spool.snapshot import Snapshot, read_snapshot
 from tests.announcements import announcement_in
@@ -326,7 +327,7 @@ def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytes
     tell = tuple(
         replace(each, where=("in the call",)) if each.what == "colleagues" else each for each in pack.tell
     )
-    monkeypatch.setattr(country_check, "pack_for", lambda _country: replace(pack, tell=tell))
+    monkeypatch.setattr(line_rules, "pack_for", lambda _country, _packs=None: replace(pack, tell=tell))
     dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
     notices = {row.number: row.transfer_notice and row.transfer_notice.how for row in queries.lines(owner.id)}

@@ -90,3 +90,17 @@ def test_customer_is_not_made_without_its_admin(new_shell: Shell) -> None:
     new_shell.good(*INVITE, "Jansen", "jan@example.nl")
     (row,) = tenant_queries.all_tenants()
     assert [each.address for each in invitations(row.id)] == ["jan@example.nl"]
+
+
+def test_rules_of_numbers_from_other_countries(dubois: Shell) -> None:
+    french = ("line", "add", "--tenant", "Dubois", "+33 1 23 45 67 89")
+    assert "cannot be recorded with notice" in dubois.bad(*french, "--mode", "notice")
+    assert dubois.json("tenant", "show", "Dubois")["number_rules"] == "stricter"
+    dubois.good(*french)
+    assert dubois.json("line", "show", "--tenant", "Dubois", "+33123456789")["mode"] == "opt-out"
+    assert dubois.json("tenant", "set", "Dubois", "--number-rules", "alone")["number_rules"] == "alone"
+    dubois.good("line", "set", "--tenant", "Dubois", "+33123456789", "--mode", "notice")
+    assert "do not fit" in dubois.bad("tenant", "set", "Dubois", "--number-rules", "stricter")
+    assert "do not fit" in dubois.bad("tenant", "set", "Dubois", "--country", "nl")
+    changed = dubois.json("tenant", "set", "Dubois", "--country", "nl", "--number-rules", "alone")
+    assert (changed["country"], changed["number_rules"]) == ("nl", "alone")

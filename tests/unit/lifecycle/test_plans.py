@@ -172,7 +172,9 @@ def test_longer_retention_than_the_plans_is_refused_wherever_it_is_chosen(house:
     assert error(lambda: announce(long.id)) == "plan.keep_days", "made before"
     assert announce(compose(house, authors, 14).id)
     owner = queries.tenant(house.tenant)
-    shipped = default_lines.shipped_for(owner, "fr", None, authors["now"], authors["entropy"], SHIPPED)
+    shipped = default_lines.shipped_for(
+        owner, "+3225550101", "fr", None, authors["now"], authors["entropy"], SHIPPED
+    )
     assert shipped.keep_days == 14, "what a new line announces fits"
 
 

@@ -227,7 +227,7 @@ def test_imported_call_without_a_stated_purpose_opens_to_nobody(gate, house, som
     file = tmp_path / "old.wav"
     file.write_bytes(wav_of(np.full((RATE, 2), 900, np.int16)))
     owner, long_ago = queries.tenant(house.tenant), house.clock() - timedelta(days=90)
-    outcome = Importer(owner, house.clock() + timedelta(days=60), house.services, "BE").bring(
+    outcome = Importer(owner, house.clock() + timedelta(days=60), house.services).bring(
         ImportRow(2, file, long_ago, "+32470999998", house.line.number, "inbound", "")
     )
     paul = somebody("customer_admin")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.prompts import country_file, purposes
-from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, RuleSource
+from recorder.prompts.country_rules import OTHER, STRICT, Pack, Rule, RuleSource, stricter_rules
 from tests.expected_errors import expect_error
 
 PACKS = country_file.shipped_packs()
@@ -52,6 +52,21 @@ def test_rules_of_the_shipped_packs() -> None:
     assert {laxest("de", each) for each in PURPOSES} == {"opt-in"}
     assert {laxest(STRICT, each) for each in PURPOSES} == {"opt-in"}
     assert PACKS["be"].laxest_mode([]) == "opt-in"
+
+
+def test_stricter_rules_of_two_countries() -> None:
+    both = stricter_rules(PACKS["be"], PACKS["fr"])
+    assert (both.code, both.codes, both.name) == ("be+fr", ("be", "fr"), "Belgium and France")
+    for code in (*purposes.standard(), OTHER):
+        rules = [PACKS[each].rule(code) for each in both.codes]
+        assert both.rule(code).modes == min((each.modes for each in rules), key=len)
+        assert both.rule(code).longest_keep_days == min(each.longest_keep_days for each in rules)
+    (objection,) = both.objections(["training"], keep_days=1, mode="opt-out")
+    assert "`accord country show be` and `accord country show fr`" in objection.hint
+    assert (
+        stricter_rules(PACKS["be"], PACKS["de"]).code == stricter_rules(PACKS["de"], PACKS["be"]).code == "de"
+    )
+    assert {stricter_rules(pack, PACKS[STRICT]).code for pack in PACKS.values()} == {STRICT}
 
 
 def test_packs_lie_between_the_purposes_and_strict() -> None:

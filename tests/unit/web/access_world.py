@@ -458,7 +458,7 @@ class World:
         owner = queries.tenant(tenant)
         assert owner is not None
         start = self.clock() - timedelta(days=90)
-        outcome = Importer(owner, self.clock() + timedelta(days=60), house.services, "BE").bring(
+        outcome = Importer(owner, self.clock() + timedelta(days=60), house.services).bring(
             ImportRow(2, file, start, "+32470999998", company.customer.line.number, "inbound", "")
         )
         proofs, admin = self.app.extensions[KEY].number_proofs, company.people["admin"].id
@@ -664,6 +664,8 @@ FORMS: Mapping[str, Form | FormOf] = {
     "notifications.change_choices": dict.fromkeys(KINDS, NOT_AT_ALL),
     "notifications.mark_all_read": {"until": "2026-11-25T10:00:00.000Z"},
     "notifications.mark": {"change": "2026-11-25T10:00:00.000Z", "read": "yes"},
+    "numbers.save_country": {"country": "be"},
+    "provider.save_country": {"country": "be", "rules": "stricter"},
     "numbers.save_setup": {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",
         "wording": "short", "greeting_text": "",

@@ -49,7 +49,7 @@ def old(house, bakery, tmp_path, tone) -> str:
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
     until = house.clock() + timedelta(days=60)
-    importer = Importer(owner, until, house.services, "BE")
+    importer = Importer(owner, until, house.services)
     start = house.clock() - timedelta(days=90)
     outcome = importer.bring(ImportRow(2, file, start, "+32470123456", "+3225550100", "inbound", ""))
     assert outcome.recording is not None, outcome.error

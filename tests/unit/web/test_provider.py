@@ -96,17 +96,19 @@ def test_operator_sees_customers_and_their_months(house, provider, bakery, rival
         usage.count_due(queries.tenant(each.id), house.clock(), house.entropy)
     olga = browser("olga")
     found = text_of(olga.get("/customers").text)
-    assert "Boulangerie Martin Active Starter 1 3 2 " in found
-    assert "Van Dyck NV Active Starter 1 1 1 " in found
+    assert "Boulangerie Martin Active Starter Belgium – Boulangerie Martin 1 3 2 " in found
+    assert "Van Dyck NV Active Starter Belgium – Van Dyck NV 1 1 1 " in found
     assert "Customers 2 Numbers 2 Nodes 0" in found
     assert "Calls 3 Recorded time" in found
     assert "Telvoip" not in found
     for secret in ("Magasin", "55 01 00", "470", "Claire", "Paul"):
         assert secret not in found
     house.clock.forward(days=5)
-    assert "Boulangerie Martin Active Starter 1 3 0 0 0" in text_of(browser("olga").get("/customers").text)
+    assert "Boulangerie Martin Active Starter Belgium – Boulangerie Martin 1 3 0 0 0" in text_of(
+        browser("olga").get("/customers").text
+    )
     earlier = browser("olga").get("/customers?month=2026-11").text
-    assert "Boulangerie Martin Active Starter 1 3 2 " in text_of(earlier)
+    assert "Boulangerie Martin Active Starter Belgium – Boulangerie Martin 1 3 2 " in text_of(earlier)
     assert '<option value="2026-11" selected>' in earlier
 
 
@@ -156,7 +158,7 @@ def test_state_of_a_customer(house, provider, bakery, rival, browser) -> None:
     )  # fmt: skip
     offboarding.announce(house.office(), rival.id, house.clock() + timedelta(days=30))
     found = text_of(browser("olga").get("/customers").text)
-    assert "Atelier Vide Nobody has access Starter 0 0 0 0 0" in found
+    assert "Atelier Vide Nobody has access Starter Belgium – Atelier Vide 0 0 0 0 0" in found
     assert "Van Dyck NV Leaves on" in found
 
 
@@ -188,7 +190,7 @@ def test_operator_invites_a_customer(house, provider, office) -> None:
     assert (created["by"], created["actor"]) == ("user", operator)
     tenant = str(created["customer"])
     listed = text_of(office.get("/customers").text)
-    assert "Reliure Adam Invited Send again – Reliure Adam Starter 0 0" in listed
+    assert "Reliure Adam Invited Send again – Reliure Adam Starter Belgium – Reliure Adam 0 0" in listed
     (invited,) = bodies(tenant, "invitation.created")
     assert (invited["by"], invited["actor"]) == ("operator", ""), "the customer's log names nobody"
     ada = Browser(office.client.application.test_client())

@@ -73,6 +73,31 @@ def test_company_registers_and_begins_its_first_day(browser, house, opened) -> N
     assert again.log_in("denise@dubois.example", PASSWORD).status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("languages", "country", "zone"),
+    [
+        ("fr-BE,fr;q=0.9,en;q=0.8", "be", "Europe/Brussels"),
+        ("en,nl-NL;q=0.9", "nl", "Europe/Amsterdam"),
+        ("en-US", "de", "Europe/Berlin"),
+        ("", "de", "Europe/Berlin"),
+    ],
+)
+def test_country_is_suggested_by_the_browsers_languages(
+    browser, app, opened, languages, country, zone
+) -> None:
+    """Without a script: in the browser's, the device's time zone counts (tests/browser)."""
+    state = app.extensions[KEY]
+    app.extensions[KEY] = replace(state, registration=replace(opened, country="de"))
+    page = browser().get("/register", headers={"Accept-Language": languages}).text
+    assert re.findall(r'<option value="([a-z]+)" selected>', page) == [country]
+    assert f'name="time_zone" type="text" value="{zone}"' in page
+    assert "data-suggested" in page
+    assert 'value="Europe/Madrid" data-country="strict"' in page
+    answer = send(browser(), name="", country="fr")
+    assert "data-suggested" not in answer.text, "what was chosen stays"
+    assert re.findall(r'<option value="([a-z]+)" selected>', answer.text) == ["fr"]
+
+
 def test_closed_by_default(browser, app, house, opened) -> None:
     state = app.extensions[KEY]
     for registration in (None, Registration(house.keyring, house.changes.signer)):

@@ -45,7 +45,7 @@ OF_CALLS = (
 )  # fmt: skip
 """The secrets of a company that a colleague of another number does not see."""
 
-CUSTOMERS = frozenset({"provider.list_customers", "provider.download_usage"})
+CUSTOMERS = frozenset({"provider.edit_country", "provider.list_customers", "provider.download_usage"})
 """Where an operator sees the names of customers."""
 
 OF_SUPPORT = frozenset({"disputes.enter_room", "disputes.show_queue", "rooms.show_room"})

@@ -1,0 +1,80 @@
+"""The country of a customer, and what the provider decides about its numbers from other countries."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import TenantRow
+from recorder.domain.roles import PROVIDER
+from recorder.errors import CatalogueError
+from recorder.features.tenants import service
+from recorder.lifecycle import line_rules
+from recorder.prompts.country_file import shipped_packs
+from web.provider.views import blueprint, for_operators
+from web.state import current_visitor, login_required, now, panel_state
+from web.text import errors
+from web.text.numbers import country_choice
+
+STRICTER: Final = "stricter"
+ALONE: Final = "alone"
+
+log = structlog.get_logger()
+
+
+@blueprint.get("/customers/<tenant_id>/country")
+@login_required
+@for_operators
+def edit_country(tenant_id: str) -> str:
+    tenant = _customer(tenant_id)
+    return _page(tenant, tenant.country, ALONE if line_rules.is_alone(tenant.id) else STRICTER, {})
+
+
+@blueprint.post("/customers/<tenant_id>/country")
+@login_required
+@for_operators
+def save_country(tenant_id: str) -> ResponseReturnValue:
+    tenant, country = _customer(tenant_id), request.form.get("country", "")[:40]
+    alone, entropy = request.form.get("rules") == ALONE, panel_state().entropy
+    try:
+        if country != tenant.country:
+            service.set_tenant_country(tenant.id, country, alone=alone, now=now(), entropy=entropy)
+        else:
+            service.decide_country(tenant.id, alone=alone, now=now(), entropy=entropy)
+    except CatalogueError as error:
+        if errors.field(error.error_id, ("country",)) is None:
+            raise
+        return _page(
+            tenant, country, ALONE if alone else STRICTER, {"country": errors.error(error.error_id)}
+        ), 422
+    user = current_visitor().user
+    log.info("tenant.country_set", tenant=tenant.id, country=country, alone=alone, user=user.id)
+    flash(_("Saved."), "done")
+    return redirect(url_for(".list_customers"), 303)
+
+
+def _customer(tenant_id: str) -> TenantRow:
+    found = None if tenant_id == PROVIDER else queries.tenant(tenant_id)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _page(tenant: TenantRow, country: str, decision: str, errors: dict[str, str]) -> str:
+    return render_template(
+        "provider/country.html",
+        tenant=tenant,
+        country=country,
+        countries=[(code, country_choice(code)) for code in shipped_packs()],
+        rules=[
+            (STRICTER, _("The stricter rules of both countries")),
+            (ALONE, _("Only the rules of the country above")),
+        ],
+        decision=decision,
+        errors=errors,
+    )
