@@ -19,7 +19,7 @@ from recorder.fault_log import FaultLog
 from recorder.features.call_list import queries
 from recorder.features.call_list.queries import CallCount, Key, KeyPage, Plan
 from recorder.features.call_list.rules import CallQuery
-from recorder.seal.amendment_kinds import HOLD_SET
+from recorder.seal.amendment_kinds import DELETION_REQUESTED, HOLD_SET
 
 Row = TypeVar("Row", RecordingRow, NotRecordedRow)
 
@@ -30,11 +30,13 @@ MANY_NEW = 99
 @dataclass(frozen=True, slots=True)
 class CallEntry:
     """One call of the list: a ``recording``, which may be ``held`` (on legal hold, with ids of its
-    ``handlers``) and have ``notes`` (how many) and ``labels``, or an unrecorded call (``missing``)."""
+    ``handlers``), wait for its deletion (``deletes``), and have ``notes`` (how many) and ``labels``, or an
+    unrecorded call (``missing``)."""
 
     recording: RecordingRow | None
     missing: NotRecordedRow | None
     handlers: tuple[str, ...] = ()
+    deletes: bool = False
     notes: int = 0
     labels: tuple[str, ...] = ()
 
@@ -142,7 +144,7 @@ def _entries(plan: Plan, keys: tuple[Key, ...], faults: FaultLog) -> tuple[CallE
     own = _own(RecordingTable, tenant, ids, recording_row, faults)
     recordings = {row.id: row for row in own if row.erased_at is None}
     missing = {row.id: row for row in _own(NotRecordedTable, tenant, others, not_recorded_row, faults)}
-    on_hold = _recordings_on_hold(tenant, ids)
+    on_hold, to_delete = _recordings_on_hold(tenant, ids), _recordings_to_delete(tenant, ids)
     notes = _notes_and_labels(tenant, ids)
     found = []
     for _, identity, _ in keys:
@@ -150,8 +152,8 @@ def _entries(plan: Plan, keys: tuple[Key, ...], faults: FaultLog) -> tuple[CallE
             texts = notes.get(identity, [])
             labels = tuple(sorted(text for kind, text in texts if kind == "label"))
             number, handlers = len(texts) - len(labels), tuple(on_hold.get(identity, ()))
-            entry = CallEntry(recordings[identity], None, handlers, number, labels)
-            found.append(entry)
+            deletes = identity in to_delete
+            found.append(CallEntry(recordings[identity], None, handlers, deletes, number, labels))
         elif identity in missing:
             found.append(CallEntry(None, missing[identity]))
     return tuple(found)
@@ -168,12 +170,21 @@ def _own(model: Any, tenant: str, ids: list[str], read: Callable[[Any], Row], fa
 def _recordings_on_hold(tenant: str, ids: list[str]) -> dict[str, list[str]]:
     """The recordings on legal hold, each with the owners of its holds."""
     found: dict[str, list[str]] = {}
-    holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
-    mine = (fn.coalesce(AmendmentTable.tenant, "") == tenant) & AmendmentTable.recording.in_(ids)
-    query = AmendmentTable.select(AmendmentTable.recording, AmendmentTable.data).where(mine & holds)
-    for row in query if ids else ():
+    for row in _amendments(tenant, ids, HOLD_SET):
         found.setdefault(row.recording_id, []).append(str(row.data.get("owner", "")))
     return found
+
+
+def _recordings_to_delete(tenant: str, ids: list[str]) -> frozenset[str]:
+    """The recordings whose deletion was asked for."""
+    return frozenset(row.recording_id for row in _amendments(tenant, ids, DELETION_REQUESTED))
+
+
+def _amendments(tenant: str, ids: list[str], kind: str) -> list[AmendmentTable]:
+    """The amendments of a kind to some recordings that no other one has ended."""
+    kinds = (AmendmentTable.kind == kind) & AmendmentTable.ended_by.is_null()
+    mine = (fn.coalesce(AmendmentTable.tenant, "") == tenant) & AmendmentTable.recording.in_(ids)
+    return list(AmendmentTable.select().where(mine & kinds)) if ids else []
 
 
 def _notes_and_labels(tenant: str, ids: list[str]) -> dict[str, list[tuple[str, str]]]:

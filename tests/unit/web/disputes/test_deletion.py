@@ -51,6 +51,7 @@ def test_both_see_what_was_asked_for_and_when_it_takes_effect(room, browser, hou
     assert "La personne invitée le voit" in paul.get(f"/recordings/{call}").text
     text = delete(paul, house, bakery, call)
     assert "prend effet une semaine après le scellement de la suite" in text
+    assert "Suppression demandée</span>" in claire.get("/recordings").text
     for reader, address, request, effect in (
         (claire, page, "Paul Martin a demandé la suppression le", "au plus tard"),
         (paul, f"/recordings/{call}", "Paul Martin a demandé la suppression le", "au plus tard"),
