@@ -66,7 +66,9 @@ PAGES = (
     ),
     NavigationEntry("provider.list_nodes", _l("Nodes"), "server", (OPERATOR,)),
     NavigationEntry("branding.edit_settings", _l("Settings"), "settings-2", (OPERATOR,)),
-    NavigationEntry("disputes.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("disputes", "rooms")),
+    NavigationEntry(
+        "disputes.show_queue", _l("Open questions"), "handshake", (SUPPORT,), ("disputes", "rooms")
+    ),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 

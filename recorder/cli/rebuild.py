@@ -230,7 +230,7 @@ def _print_report(record: Record, report: Path | None) -> None:
             "`accord retention show`"
         )
     if record["disputes_restored"]:
-        click.echo(f"{record['disputes_restored']} differences restored.")
+        click.echo(f"{record['disputes_restored']} open questions restored.")
 
 
 def _print_proposals(record: Record) -> None:

@@ -77,7 +77,7 @@ def invite_user(
     it works once within seven days.
 
     With --provider, invite one of the provider's own people: an operator sees the tenants and their usage,
-    support sees the differences that a tenant admits it to. Neither sees or hears a call."""
+    support sees the open questions that a tenant admits it to. Neither sees or hears a call."""
     if tenant_name == PROVIDER and role is None:
         raise click.UsageError(f"say which with --role: {' or '.join(PROVIDER_ROLES)}")
     context.open_catalogue()

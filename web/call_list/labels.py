@@ -49,7 +49,7 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
         if name in address:
             found.append(Chip(_describe_choice(name, address[name]), call_filter.without(name)))
     if "held" in address:
-        found.append(Chip(str(_("Kept for a difference")), call_filter.without("held")))
+        found.append(Chip(str(_("Kept for an open question")), call_filter.without("held")))
     if "noted" in address:
         found.append(Chip(str(_("Has a note")), call_filter.without("noted")))
     if "label" in address:

@@ -346,7 +346,7 @@ def close(dispute_id: str) -> ResponseReturnValue:
         disputes().close(current_visitor().user, dispute.id, how)
     except REFUSALS as error:
         return _page(dispute, refusal(error), "close"), 422
-    flash(_("The difference is closed."), "done")
+    flash(_("The question is closed."), "done")
     return redirect(url_for(".show", dispute_id=dispute.id), 303)
 
 

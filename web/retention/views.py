@@ -63,7 +63,7 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
         author(),
         owner=_chosen_handler(status) if current_visitor().admin else user.id,
         purposes=form.getlist("purpose") or status.may_hold(),
-        reason=form.get("reason", "").strip() or str(_("Kept for a difference")),
+        reason=form.get("reason", "").strip() or str(_("Kept for an open question")),
         review_at=start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review"),
         roles=[ADMIN, *([CUSTOMER] if current_visitor().admin and form.get("colleagues") else [])],
     )

@@ -17,7 +17,7 @@ OTHER_GROUP: Final = "system"
 OTHER: Final = _l("An entry that this page cannot describe yet.")
 """For a kind that a newer version of Accord wrote."""
 
-GUEST_CREATED: Final = _l("%(whom)s can take part in a difference.")
+GUEST_CREATED: Final = _l("%(whom)s can take part in an open question.")
 """Of an invited person, to whom nobody gave an account."""
 
 

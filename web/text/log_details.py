@@ -101,7 +101,7 @@ def _outcome(value: Any, _context: _Context) -> str:
 
 def _amendment(value: Any, context: _Context) -> str:
     if "replaces" in context.body:
-        return str(_("The difference was handed over to somebody else."))
+        return str(_("The question was handed over to somebody else."))
     return sentence("amendment", value)
 
 

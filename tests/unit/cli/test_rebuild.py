@@ -62,9 +62,9 @@ def test_differences_come_back_from_the_bucket(shell: Shell, house: Bakery) -> N
     dispute = disputes.open(claire, [folder.name], subject="The price", settle_by=day)
     assert copy_due(house.services) == 1
     shell.lose_the_catalogue()
-    assert "1 differences restored." in shell.good("rebuild")
+    assert "1 open questions restored." in shell.good("rebuild")
     assert disputes.find(house.tenant, dispute.id).statements == dispute.statements
-    assert "differences restored" not in shell.good("rebuild")
+    assert "open questions restored" not in shell.good("rebuild")
     key = next(iter(house.store.list("disputes/")))
     house.store.delete(key)
     house.store.put(key, house.folder / "keys" / "root.pub", sha256_of(house.folder / "keys" / "root.pub"))

@@ -76,7 +76,7 @@ def test_each_role_has_its_pages(provider, bakery, browser, login, start) -> Non
 
 def test_support_is_told_where_differences_appear(provider, browser) -> None:
     found = text_of(browser("sam").get("/differences").text)
-    assert "When a customer asks for your help with a difference, it appears here." in found
+    assert "When a customer asks for your help with an open question, it appears here." in found
 
 
 def test_refusal_names_nobody_of_a_customer(provider, bakery, browser) -> None:
