@@ -328,6 +328,39 @@ def test_player_stays_in_view(person):
         expect(claire.page.locator("#toggle")).to_be_in_viewport()
 
 
+def test_play_is_on_a_telephones_first_screen(person):
+    """One tap plays for a purpose, and the bar that stays in view takes less than a quarter of the screen."""
+    paul = person(width=360, language="en-GB").log_in("paul")
+    paul.go(f"/recordings/{paul.panel.ids['agreed']}")
+    buttons = paul.page.locator(".choice-play")
+    assert buttons.count() > 1
+    for button in buttons.all():
+        assert button.evaluate("(one) => one.getBoundingClientRect().bottom < innerHeight - 60"), "bottom bar"
+    rows = paul.page.locator(".fact-badge").evaluate_all(
+        "(all) => new Set(all.map((one) => one.offsetTop)).size"
+    )
+    assert rows == 1
+    buttons.nth(1).click()
+    paul.plays_past(0.3)
+    expect(paul.page.locator("#purpose-chip")).to_have_text("For: Service quality")
+    share = paul.page.locator(".player-bar").evaluate("(one) => one.offsetHeight / innerHeight")
+    assert share < 0.25
+
+
+def test_note_does_not_stop_the_sound(person):
+    claire = person().log_in().listen("paused")
+    claire.page.locator("#toggle").click()
+    claire.plays_past(0.3)
+    claire.page.fill("#note", "Le délai de livraison")
+    claire.page.locator("#note-here").click()
+    claire.page.get_by_role("button", name="Ajouter la note").click()
+    expect(claire.page.locator(".note-text")).to_have_text("Le délai de livraison")
+    place = claire.audio("currentTime")
+    claire.plays_past(place + 0.3)
+    claire.page.locator(".note .jump").click()
+    claire.until(f"document.getElementById('audio').currentTime < {place + 0.3}")
+
+
 def test_purpose_outside_the_role_is_disabled(person):
     claire = person().log_in().go(f"/recordings/{person().panel.ids['short']}")
     page = claire.page

@@ -39,7 +39,7 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
         if wants_json():
             return error_response(401, errors.error("access.revoked"), "access.revoked")
         return redirect_to_login()
-    purpose = request.form.get("purpose", "")
+    purpose = request.form.get("listen_for") or request.form.get("purpose", "")
     if not purpose:
         if wants_json():
             return error_response(400, errors.error(PURPOSE_MISSING), PURPOSE_MISSING)

@@ -270,6 +270,7 @@ async function draw(address) {
     return;
   }
   wave?.destroy();
+  root.classList.add("is-drawn");
   wave = WaveSurfer.create({
     container: document.getElementById("wave"),
     cspNonce: root.dataset.nonce,
@@ -365,13 +366,21 @@ function listen() {
     event.preventDefault();
     choose();
   });
+  for (const button of form.querySelectorAll(".choice-play")) {
+    button.addEventListener("click", (event) => {
+      event.preventDefault();
+      const radio = button.closest(".choice").querySelector("[name=purpose]");
+      radio.checked = true;
+      radio.dispatchEvent(new Event("change"));
+      choose();
+    });
+  }
   for (const radio of form.querySelectorAll("[name=purpose]")) {
     radio.addEventListener("change", () => (document.getElementById("purpose-chip").textContent = radio.dataset.label));
   }
   document.getElementById("back").addEventListener("click", () => goTo(place - STEP));
   document.getElementById("forward").addEventListener("click", () => goTo(place + STEP));
   document.getElementById("skip-announcement").addEventListener("click", () => goTo(announcementEnd));
-  document.getElementById("note-here")?.addEventListener("click", noteHere);
   speed.addEventListener("change", setSpeed);
   skipSilence.addEventListener("change", () => remember("accord-skip-silence", skipSilence.checked ? "yes" : ""));
   loop.addEventListener("click", setLoop);
@@ -382,9 +391,13 @@ function listen() {
     const box = event.currentTarget.getBoundingClientRect();
     goTo(((event.clientX - box.left) / box.width) * duration);
   });
-  for (const button of document.querySelectorAll("button.jump")) {
-    button.addEventListener("click", () => goTo(Number(button.dataset.jump) / 1000));
-  }
+  // The notes are replaced when one is added, and their buttons with them.
+  document.addEventListener("click", ({ target }) => {
+    const jump = target.closest("button.jump");
+    if (jump !== null) goTo(Number(jump.dataset.jump) / 1000);
+    if (target.closest("#note-here") !== null) noteHere();
+  });
+  document.addEventListener("accord:notes", showButtons);
   document.addEventListener("keydown", onKey);
   goOn.addEventListener("click", async () => {
     if (await grant.renew()) toggle.focus();
@@ -475,10 +488,15 @@ function takeGivenGrant() {
   receive({ left, renew, report, close, play, peaks: address, sounds, until });
 }
 
+// What needs a script is hidden without it.
+function showButtons() {
+  for (const hidden of document.querySelectorAll("#seek, #back, #forward, #toggle, #tools, #note-here, button.jump")) hidden.hidden = false;
+}
+
 const follow = followTimeline(document.getElementById("timeline"));
 audio.controls = false;
 audio.hidden = true;
-for (const hidden of document.querySelectorAll("#seek, #back, #forward, #toggle, #tools, #note-here, button.jump")) hidden.hidden = false;
+showButtons();
 document.getElementById("skip-announcement").hidden = !announcementEnd;
 root.classList.add("is-ready");
 speed.value = remembered("accord-speed") ?? "1";
