@@ -13,6 +13,7 @@ from web import (
     brand,
     branding,
     call_list,
+    company,
     compliance,
     design,
     disputes,
@@ -103,7 +104,7 @@ def create_app(panel: state.PanelState) -> Flask:
     brand.init_app(app)
     errors.init_app(app)
     for package in (
-        account, first_day, call_list, live, api, numbers, playback, retention, offboarding,
+        account, first_day, call_list, company, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
         notes, notifications, brand, help, provider, disputes, rooms,
         branding, registration,

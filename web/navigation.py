@@ -77,6 +77,7 @@ MENU = (
     NavigationEntry(
         "account.show", _l("Your account"), "key-round", (*ROLES, *PROVIDER_ROLES), blueprints=("account",)
     ),
+    NavigationEntry("company.edit_company", _l("Your company"), "building-2", (ADMIN,), ("company",)),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
     NavigationEntry("help.show", _l("Help"), "circle-question-mark", blueprints=("help",)),
 )

@@ -256,7 +256,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
             _set(created_at=LEAF_TIME, log_epoch=1),
             _KEY,
         ),
-        "tenant.changed": _same("name", "language"),
+        "tenant.changed": _same("name", "language", "time_zone"),
         "tenant.country_changed": _same("country"),
         "tenant.country_decided": _same("country"),
         "tenant.plan_changed": _same("plan"),

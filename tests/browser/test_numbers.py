@@ -103,3 +103,17 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(person):
     message = page.get_by_label("Sound file").evaluate("(one) => one.validationMessage")
     assert "too large" in message
     assert page.url.endswith("/setup")
+
+
+def test_admin_changes_the_other_settings(person, tmp_path):
+    noel = person(width=1280, reduced_motion="reduce").log_in("noel")
+    page = noel.page
+    page.get_by_role("link", name="Numéros").click()
+    page.get_by_role("link", name="Autres réglages").click()
+    page.get_by_label("Annoncé dès la mise en relation").check()
+    page.get_by_role("group", name="Un son bref").get_by_label("Les deux l’entendent").check()
+    page.get_by_label("Nom du numéro").fill("Comptoir")
+    page.get_by_label("Nom du numéro").press("Enter")
+    expect(page.get_by_text("Défini par Noël Nagels").first).to_be_visible()
+    expect(page.get_by_label("Nom du numéro")).to_have_value("Comptoir")
+    look(noel, "settings", tmp_path)

@@ -89,12 +89,16 @@ def suggest_place(default: str) -> dict[str, Any]:
 def form_choices() -> dict[str, object]:
     """What the form offers, for its template; each time zone with its country."""
     territories = get_global("zone_territories")
-    zones = sorted(each for each in available_timezones() if each.startswith("Europe/"))
     return {
         "countries": [*shipped_packs()],
         "languages": LANGUAGES,
-        "zones": [(zone, pack_for(territories.get(zone, "")).code) for zone in zones],
+        "zones": [(zone, pack_for(territories.get(zone, "")).code) for zone in zone_choices()],
     }
+
+
+def zone_choices() -> list[str]:
+    """The time zones that are suggested."""
+    return sorted(each for each in available_timezones() if each.startswith("Europe/"))
 
 
 def _check_login(login: str) -> None:

@@ -1,4 +1,4 @@
-"""Changes a customer's name, language and country.
+"""Changes a customer's name, language, time zone and country.
 
 Changes that concern nodes increment the counter that the worker's snapshot follows. Every change is a leaf of
 the tenant's log, in the same transaction.
@@ -18,7 +18,7 @@ from recorder.catalogue import country_check
 from recorder.catalogue.database import forget
 from recorder.catalogue.erased_call_queries import LISTED
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.domain import names
+from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError
 from recorder.features.tenants.line_change import OPERATOR
 from recorder.identity.tenants import check_name
@@ -122,14 +122,26 @@ def _write_decision(tenant: str, country: str, alone: bool, now: datetime, entro
     line_rules.forget_decision(tenant)
 
 
-def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:
-    """Set a customer's name and language: a customer found by a rebuild is named by its id. Raises
-    :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``)."""
-    name = names.tidy(name, "the customer's name", "tenant.name")
+def set_tenant(
+    tenant: str,
+    *,
+    name: str,
+    language: str,
+    time_zone: str | None = None,
+    who: str | None = None,
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    """Set a customer's name and language, and perhaps its time zone: a customer found by a rebuild is named
+    by its id. ``who`` is the id of the user who does so, ``None`` for the operator. Raises
+    :class:`CatalogueError` (``tenant.unknown``, ``tenant.name``, ``tenant.time_zone``)."""
+    columns = {"name": names.tidy(name, "the customer's name", "tenant.name"), "language": language}
+    if time_zone is not None:
+        columns["time_zone"] = time_zones.require_zone(time_zone).key
     with tenant_lock(tenant):
-        check_name(name, tenant)
+        check_name(columns["name"], tenant)
         row = TenantTable.get_by_id(tenant)
-        body = {"tenant": tenant, "name": name, "language": language}
-        was = {"name_was": row.name, "language_was": row.language}
-        append(tenant, "tenant.changed", body | was, now, entropy)
-        TenantTable.update(name=name, language=language).where(TenantTable.id == tenant).execute()
+        was = {f"{column}_was": getattr(row, column) for column in columns}
+        actor = {} if who is None else {"actor": who}
+        append(tenant, "tenant.changed", {"tenant": tenant, **columns, **was, **actor}, now, entropy)
+        TenantTable.update(columns).where(TenantTable.id == tenant).execute()

@@ -686,6 +686,7 @@ FORMS: Mapping[str, Form | FormOf] = {
         "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
     },
     "branding.edit_settings": {"name": "Telvoip"},
+    "company.save_company": {"company": "Somebody Else", "time_zone": "Europe/Brussels"},
     "call_list.save_filter": {"name": "Mine"},
     "disputes.agree_to_guest": lambda world, person: {
         "answer": "declined", "passage": person.company.ids["passage_id"],
