@@ -31,7 +31,7 @@ from recorder.processes.services import Context
 def set_tenant(
     context: Context, tenant_name: str, plan: str | None, country: str | None, number_rules: str | None
 ) -> None:
-    """Change a tenant's plan, its country, or the rules of its numbers from other countries.
+    """Change a tenant's plan, country, or rules for foreign numbers.
 
     All are changed, or none. Another country begins with the stricter rules again. Another plan shortens
     nothing that was announced, agreed or is kept. Numbers that announce more than the plan has go on until
