@@ -30,11 +30,13 @@ def annotated_calls(tenant: str, text: str) -> tuple[str, ...]:
 
 def _calls_with_notes(tenant: str, text: str, people: set[str]) -> list[str]:
     mine = (NoteTable.tenant == tenant) & NoteTable.deleted_at.is_null()
-    latest = NoteTable.select().where(mine).order_by(NoteTable.id.desc()).limit(READ)
+    columns = NoteTable.select(NoteTable.recording, NoteTable.user, NoteTable.text)
+    latest = columns.where(mine).order_by(NoteTable.id.desc()).limit(READ)
     return [row.recording_id for row in latest if row.user_id in people or text in fold_name(row.text)]
 
 
 def _calls_on_hold(tenant: str, people: set[str]) -> list[str]:
     holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
-    rows = AmendmentTable.select().where((AmendmentTable.tenant == tenant) & holds).limit(READ)
+    columns = AmendmentTable.select(AmendmentTable.recording, AmendmentTable.data)
+    rows = columns.where((AmendmentTable.tenant == tenant) & holds).limit(READ)
     return [row.recording_id for row in rows if row.data.get("owner") in people] if people else []

@@ -181,10 +181,12 @@ def _recordings_to_delete(tenant: str, ids: list[str]) -> frozenset[str]:
 
 
 def _amendments(tenant: str, ids: list[str], kind: str) -> list[AmendmentTable]:
-    """The amendments of a kind to some recordings that no other one has ended."""
+    """The amendments of a kind to some recordings that no other one has ended; only what the list shows,
+    since a damaged column must not stop it."""
     kinds = (AmendmentTable.kind == kind) & AmendmentTable.ended_by.is_null()
     mine = (fn.coalesce(AmendmentTable.tenant, "") == tenant) & AmendmentTable.recording.in_(ids)
-    return list(AmendmentTable.select().where(mine & kinds)) if ids else []
+    query = AmendmentTable.select(AmendmentTable.recording, AmendmentTable.data).where(mine & kinds)
+    return list(query) if ids else []
 
 
 def _notes_and_labels(tenant: str, ids: list[str]) -> dict[str, list[tuple[str, str]]]:
