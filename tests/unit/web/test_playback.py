@@ -87,6 +87,19 @@ def test_only_purpose_is_preselected_and_logged_as_such(browser, recording):
     assert leaves("grant.given")[-1]["preselected"] is True
 
 
+def test_each_purposes_own_button_plays_without_scripts(browser, house):
+    """Another purpose may be chosen beside it: the button says for which one it plays."""
+    customer = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality"))
+    house.person(customer, "anne", "Anne", role="customer_admin")
+    anne, recording = browser("anne"), house.call(customer)
+    assert re.findall(r'name="listen_for" value="([a-z]+)"', anne.get(f"/recordings/{recording}").text) == [
+        "agreement", "quality",
+    ]  # fmt: skip
+    answer = anne.send(f"/recordings/{recording}", purpose="agreement", listen_for="quality")
+    assert answer.status_code == 303
+    assert leaves("grant.given")[-1]["purpose"] == "quality"
+
+
 def test_purpose_is_asked_once_and_remembered_for_a_quarter_of_an_hour(browser, house, clock):
     customer = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality"))
     house.person(customer, "anne", "Anne", role="customer_admin")
