@@ -113,6 +113,11 @@ class Visitor:
         """Whether the user is a guest of a difference, who sees its pages alone."""
         return self.user.role in GUESTS
 
+    @property
+    def scope(self) -> frozenset[str] | None:
+        """The ids of the lines whose calls they see; ``None`` for all of their company's."""
+        return None if self.user.lines is None else frozenset(self.user.lines)
+
     def sees(self, line: str | None) -> bool:
         """Whether the user sees the calls of a line; ``None`` is the line of a number that is nobody's."""
         return self.user.lines is None or line in self.user.lines

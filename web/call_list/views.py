@@ -125,7 +125,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
     admin = visitor.admin
     holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
     due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)
-    scope, lines = _scope(), _lines()
+    scope, lines = current_visitor().scope, _lines()
     reasons = service.reasons(tenant.id) if scope is None else tuple(REASONS)
     saved = saved_filters.saved_filters(tenant.id, visitor.user.id)
     return render_template(
@@ -152,12 +152,14 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
 
 def _query(call_filter: CallFilter) -> CallQuery:
     tenant = current_visitor().tenant
-    return call_filter.query(tenant.id, time_zones.display_zone(tenant.time_zone), now(), _scope())
+    return call_filter.query(
+        tenant.id, time_zones.display_zone(tenant.time_zone), now(), current_visitor().scope
+    )
 
 
 def _lines() -> dict[str, LineRow]:
     """The lines whose calls the visitor sees, by id."""
-    scope = _scope()
+    scope = current_visitor().scope
     rows = queries.lines(current_visitor().tenant.id, ended=True, faults=page_faults())
     return {line.id: line for line in rows if scope is None or line.id in scope}
 
@@ -165,13 +167,11 @@ def _lines() -> dict[str, LineRow]:
 def _ended(call_filter: CallFilter) -> tuple[LiveRow, ...]:
     """The calls that have ended and are being stored; none under a filter, which knows only what is
     stored."""
-    return () if call_filter.is_active else ended_calls(current_visitor().tenant.id, now(), _scope())
-
-
-def _scope() -> frozenset[str] | None:
-    """The ids of the lines whose calls the visitor sees; ``None`` for all of their company's."""
-    lines = current_visitor().user.lines
-    return None if lines is None else frozenset(lines)
+    return (
+        ()
+        if call_filter.is_active
+        else ended_calls(current_visitor().tenant.id, now(), current_visitor().scope)
+    )
 
 
 def _handlers(entries: tuple[CallEntry, ...]) -> dict[str, str]:

@@ -13,8 +13,12 @@ from flask import abort, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import Cursor, RecordingRow
 from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
+from recorder.features.call_list import rules as call_rules
+from recorder.features.call_list.rules import CallQuery
+from recorder.features.call_list.service import CallNeighbours, find_neighbours
 from recorder.features.disputes import queries as dispute_queries
 from recorder.features.disputes.service import HANDLERS
 from recorder.features.live import queries as live
@@ -106,6 +110,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         only_choice=len(allowed) == 1,
         form=form,
         withheld=None if allowed else _why_withheld(facts),
+        neighbours=_neighbours(status.row),
         line=queries.line(visitor.tenant.id, status.row.line, page_faults()),
         grant=facts.grant,
         player=player_data(facts.grant, view.sounds, has_peaks=view.has_peaks) if facts.grant else None,
@@ -126,6 +131,17 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         **retention_context(status),
     )
     return page, form.code if form else 200
+
+
+def _neighbours(row: RecordingRow) -> CallNeighbours | None:
+    """The earlier and the later call with the same number that the visitor may see; ``None`` if it was
+    withheld."""
+    party = row.external_party
+    text = None if party is None else call_rules.parse_text(party.value)
+    if text is None:
+        return None
+    query = CallQuery(row.tenant, text=text, scope=current_visitor().scope)
+    return find_neighbours(query, Cursor(row.started_at, row.id))
 
 
 def player_data(

@@ -71,6 +71,15 @@ class CallPage:
     searched_to: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CallNeighbours:
+    """The calls before and after one of the same query, and how many fit it."""
+
+    earlier: CallEntry | None
+    later: CallEntry | None
+    count: CallCount
+
+
 def list_calls(
     query: CallQuery,
     *,
@@ -93,6 +102,19 @@ def list_calls(
         older, newer = _neighbours(found, after, before)
         entries = _entries(plan, found.keys, faults or FaultLog())
         return CallPage(entries, older, newer, queries.count(plan), found.stopped_at)
+
+
+def find_neighbours(query: CallQuery, place: Cursor) -> CallNeighbours:
+    """The calls of a query before and after one at a place. A call whose row cannot be read is no
+    neighbour."""
+    with queries.following_indexes():
+        plan = queries.plan(query)
+        if plan is None:
+            return CallNeighbours(None, None, CallCount(0, True))
+        pages = queries.page(plan, after=place, limit=1), queries.page(plan, before=place, limit=1)
+        found = [_entries(plan, each.keys, FaultLog()) for each in pages]
+        earlier, later = (entries[0] if entries else None for entries in found)
+        return CallNeighbours(earlier, later, queries.count(plan))
 
 
 def count_new(query: CallQuery, oldest: Cursor | None, page_size: int) -> int:

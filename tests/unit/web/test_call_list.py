@@ -420,6 +420,35 @@ def test_words_of_others_and_of_other_lines_find_nothing(browser, house, bakery,
         assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page) == found, who
 
 
+def test_a_calls_page_leads_to_the_others_with_its_number(browser, house, bakery, rival, clock) -> None:
+    """In both directions, over calls with others; never to a call of a line that one may not see."""
+    first, other, call, last = (
+        house.call(bakery, at=clock() - timedelta(hours=9 - n), external_party=Party("e164", number))
+        for n, number in enumerate(("+32470000001", "+32470000002", "+32470000001", "+32470000001"))
+    )
+    house.call(rival, at=clock() - timedelta(hours=8), external_party=Party("e164", "+32470000001"))
+
+    def leads_to(who: str, recording: str) -> list[str]:
+        page = browser(who).get(f"/recordings/{recording}").text
+        found = re.search(r'<nav class="call-neighbours".*?</nav>', page, re.DOTALL)
+        return re.findall(r'href="/recordings/([^"]+)"', found[0]) if found else []
+
+    assert leads_to("claire", call) == [first, last]
+    assert leads_to("claire", first) == [call]
+    assert leads_to("claire", last) == [call]
+    assert leads_to("claire", other) == []
+    house.user(
+        bakery.id,
+        "luc",
+        name="Luc",
+        password_hash=bakery.people["claire"].password_hash,
+        lines=[bakery.line.id],
+    )
+    with connected():
+        RecordingTable.update(line_id="another").where(RecordingTable.id == first).execute()
+    assert leads_to("luc", call) == [last]
+
+
 def test_people_and_words_are_found_beside_many_calls(browser, house, bakery, clock, monkeypatch) -> None:
     """Where a text is that of more parties than are looked up, the calls are read by time."""
     calls = [house.call(bakery) for _ in range(4)]
