@@ -110,7 +110,7 @@ class Visitor:
 
     @property
     def is_guest(self) -> bool:
-        """Whether the user is a guest of a difference, who sees its pages alone."""
+        """Whether the user is a guest of a dispute, who sees its pages alone."""
         return self.user.role in GUESTS
 
     @property

@@ -9,10 +9,11 @@ import click
 from recorder.catalogue.database import writing
 from recorder.cli.output import json_option
 from recorder.cli.tenant_name import find_tenant, tenant_argument
-from recorder.cli.tenants import ALONE, STRICTER, print_tenant
+from recorder.cli.tenants import print_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import service
 from recorder.lifecycle import plans
+from recorder.lifecycle.line_rules import ALONE, STRICTER
 from recorder.processes.services import Context
 
 

@@ -12,6 +12,7 @@ from recorder.cli.output import Record, fields_of, json_option, print_list, prin
 from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.features.provider.service import Customer, describe_customer, list_customers
 from recorder.lifecycle import line_rules
+from recorder.lifecycle.line_rules import ALONE, STRICTER
 
 if TYPE_CHECKING:
     from recorder.processes.services import Context
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "name", "language", "country", "plan", "lines", "people", "state")
 
 PAGE: Final = 500
-
-STRICTER: Final = "stricter"
-ALONE: Final = "alone"
-"""The rules of numbers from other countries: the stricter of both, or the tenant's country's alone."""
 
 
 @click.group(

@@ -24,6 +24,9 @@ LONGEST: Final = 128
 _ANONYMOUS: Final = frozenset(
     {"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld", "0000000000"}
 )
+_LONGEST_DIGITS: Final = 20
+"""Digits of a caller that count as a number; more of them, whoever wrote them, are a SIP address."""
+
 _EXTENSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
@@ -49,7 +52,7 @@ def parse_party(user: str, host: str = "", region: str | None = None) -> Party:
     if user.lower() in _ANONYMOUS:
         return NOBODY
     number = phone_numbers.read_number(user, region or "")
-    if number is not None:
+    if number is not None and len(number.value) <= _LONGEST_DIGITS:
         return Party(E164 if number.is_international else EXTENSION, number.value)
     if _EXTENSION.fullmatch(user) and not host:
         return Party(EXTENSION, user)

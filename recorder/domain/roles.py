@@ -27,7 +27,7 @@ OPERATOR: Final = "operator"
 """Sees which customers there are and what they use, and invites new ones; never a call."""
 
 SUPPORT: Final = "support"
-"""Sees the differences that a customer admits the provider to, and nothing else."""
+"""Sees the disputes that a customer admits the provider to, and nothing else."""
 
 PROVIDER_ROLES: Final = (OPERATOR, SUPPORT)
 """Roles of the provider's people."""

@@ -33,6 +33,10 @@ CHANGED: Final = "tenant.country_changed"
 
 DECIDED: Final = "tenant.country_decided"
 
+STRICTER: Final = "stricter"
+ALONE: Final = "alone"
+"""What numbers from other countries follow: the stricter rules of both, or the customer's country's alone."""
+
 _DECISION: Final = "country_decision"
 """A fact about a tenant that a batch reads once."""
 

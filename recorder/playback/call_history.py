@@ -131,7 +131,7 @@ def _length(report: Iterable[tuple[int, int]]) -> int:
 def _people(tenant: str, leaves: Iterable[LoggedLeaf]) -> dict[str, tuple[str, str]]:
     """Names and roles of the people in some leaves."""
     ids = {str(leaf.body.get(HOW[leaf.kind][1])) for leaf in leaves if leaf.kind in HOW}
-    # Support listens where a difference admits it.
+    # Support listens where a dispute admits it.
     known = (UserTable.tenant == tenant) | ((UserTable.tenant == PROVIDER) & (UserTable.role == SUPPORT))
     people = UserTable.select().where(known & UserTable.id.in_(sorted(ids)))
     return {row.id: (row.name, row.role) for row in people}

@@ -11,7 +11,7 @@ It is a signed document (``signed_document.py``), by a key that is endorsed for 
 the worker's, which the command line signs with.  ``secret_sha256`` binds the password or token; ``role`` is
 null for a token.  ``lines`` are the only lines whose calls a colleague sees; without it, all.  The roles of
 the provider's own tenant are ``operator`` and ``support``, and nobody else has them.  A guest
-(``external_party``) takes part in one difference and has no password: ``secret_sha256`` is that of a random
+(``external_party``) takes part in one dispute and has no password: ``secret_sha256`` is that of a random
 string.
 """
 

@@ -1,4 +1,4 @@
-"""Differences: opened from a call, settled by listening together."""
+"""Disputes: opened from a call, settled by listening together."""
 
 from web.disputes import guest_views, helper_views, notes_views, outcome_page, views
 from web.disputes.blueprint import blueprint

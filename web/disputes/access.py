@@ -1,4 +1,4 @@
-"""Keeps guests of differences off every page that is not theirs.
+"""Keeps guests of disputes off every page that is not theirs.
 
 What they may use is listed here. A page that is added for customers is refused to them.
 """
@@ -21,7 +21,7 @@ OPEN: Final = (
     "rooms.show_room", "rooms.stream_events", "rooms.tell_time", "static", "team.accept",
     "team.confirm_address", "team.lost_password", "team.reset_password",
 )  # fmt: skip
-"""The beginnings of the endpoints that guests may use: their difference, and what everybody may use. The gate
+"""The beginnings of the endpoints that guests may use: their dispute, and what everybody may use. The gate
 checks each request for sound all the same."""
 
 

@@ -1,4 +1,4 @@
-"""The pages of differences, for the customer's people and for guests."""
+"""The pages of disputes, for the customer's people and for guests."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def _withdraws(dispute: Dispute, guest: Guest) -> bool:
 
 
 def _own() -> tuple[Dispute, Guest]:
-    """The difference of the visitor, who is a guest, and their part in it; 404 for anybody else."""
+    """The dispute of the visitor, who is a guest, and their part in it; 404 for anybody else."""
     user = current_visitor().user
     dispute_id = queries.find_guest(user.tenant, user.id)
     if dispute_id is None:

@@ -72,7 +72,7 @@ def _help_page(
 @login_required
 @for_support
 def show_queue() -> str:
-    """The differences that the provider's support was called to and both sides let it help with."""
+    """The disputes that the provider's support was called to and both sides let it help with."""
     found = []
     for tenant, dispute_id in queries.disputes_for_support():
         try:
@@ -119,5 +119,5 @@ def enter_room(dispute_id: str) -> ResponseReturnValue:
 
 
 def _support_of(dispute: Dispute) -> Guest | None:
-    """The place of support in a difference, once the other side has agreed to it."""
+    """The place of support in a dispute, once the other side has agreed to it."""
     return next((each for each in dispute.guests if each.role == SUPPORT and each.is_admitted), None)

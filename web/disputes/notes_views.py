@@ -1,4 +1,4 @@
-"""What the two sides say: passages and the outcome. They are written in the room and on a difference's page,
+"""What the two sides say: passages and the outcome. They are written in the room and on a dispute's page,
 where a part of the page shows them and is replaced after each step."""
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def answer_passage(dispute_id: str, passage_id: str) -> ResponseReturnValue:
 @limit_refusals
 @limit_grants
 def answer_outcome(dispute_id: str) -> ResponseReturnValue:
-    """Write what comes of a difference, confirm it, or take the confirmation back."""
+    """Write what comes of a dispute, confirm it, or take the confirmation back."""
     form, user, service = request.form, current_visitor().user, agreements()
     days = form.get("keep_days", "")
     keep_days = int(days) if days.isascii() and days.isdigit() and len(days) < 6 else None
@@ -156,7 +156,7 @@ def _render(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: s
 
 
 def _find(dispute_id: str) -> Dispute:
-    """A difference of whose two sides the visitor is one; 404 for anybody else."""
+    """A dispute of whose two sides the visitor is one; 404 for anybody else."""
     user = current_visitor().user
     if user.role not in (*HANDLERS, *GUESTS):
         abort(404)
@@ -223,7 +223,7 @@ def outcome_address(dispute: Dispute) -> str:
 
 
 def _in_order(dispute: Dispute) -> list[Passage]:
-    """A difference's passages as they follow one another in its recordings."""
+    """A dispute's passages as they follow one another in its recordings."""
     return sorted(
         dispute.passages, key=lambda each: (dispute.recording_ids.index(each.recording), each.begin_ms)
     )

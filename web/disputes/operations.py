@@ -1,4 +1,4 @@
-"""The operations on differences, with the panel's key, clock and mail; and what their pages share."""
+"""The operations on disputes, with the panel's key, clock and mail; and what their pages share."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ from web.text import disputes as text
 log = structlog.get_logger()
 
 REFUSALS = (DisputeError, MailError, RetentionError, VerificationCallError)
-"""What a step of a difference raises that its form can show; what a seal says goes to the operator."""
+"""What a step of a dispute raises that its form can show; what a seal says goes to the operator."""
 
 
 def disputes() -> Disputes:
-    """Differences, signed by the panel."""
+    """Disputes, signed by the panel."""
     return Disputes(changes())
 
 
 def invitations() -> GuestInvitations:
-    """Invitations to differences, with the panel's mail."""
+    """Invitations to disputes, with the panel's mail."""
     return GuestInvitations(disputes(), panel_state().outbox)
 
 
 def agreements() -> Agreements:
-    """What the two sides of a difference say."""
+    """What the two sides of a dispute say."""
     return Agreements(disputes())
 
 
 def orders() -> AuthorityOrders:
-    """Authorities' orders about a difference's recordings."""
+    """Authorities' orders about a dispute's recordings."""
     return AuthorityOrders(disputes())
 
 
@@ -91,7 +91,7 @@ def refusal(error: AccordError) -> dict[str, str]:
 
 
 def people_of(dispute: Dispute) -> dict[str, str]:
-    """The names of a difference's people by id: the customer's, its guests, and support's."""
+    """The names of a dispute's people by id: the customer's, its guests, and support's."""
     names = {each.id: each.name for each in users.users(dispute.tenant)}
     entries = {
         str(each.by.id): each.data.name for each in dispute.statements if isinstance(each.data, GuestEntered)
@@ -100,7 +100,7 @@ def people_of(dispute: Dispute) -> dict[str, str]:
 
 
 def recordings_of(dispute: Dispute) -> list[RecordingRow]:
-    """The recordings that a difference is about, erased ones included, in its order."""
+    """The recordings that a dispute is about, erased ones included, in its order."""
     found = (queries.recording(dispute.tenant, each) for each in dispute.recording_ids)
     return [each for each in found if each is not None]
 

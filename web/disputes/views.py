@@ -1,4 +1,4 @@
-"""The pages of differences for the customer's people: the list, opening one, inviting, and its own page."""
+"""The pages of disputes for the customer's people: the list, opening one, inviting, and its own page."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ from web.text import disputes as text
 from web.text import formats
 
 AROUND = timedelta(days=60)
-"""How long before and after a call others can be that a difference is about as well."""
+"""How long before and after a call others can be that a dispute is about as well."""
 
 DEFAULT_DAYS = timedelta(days=14)
-"""Proposed until a difference is to be settled: soon, while both remember."""
+"""Proposed until a dispute is to be settled: soon, while both remember."""
 
 LIMIT = limiter.limit(
     "30/hour", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="dispute invitations"
@@ -71,7 +71,7 @@ _admins_only = admins_only(back=_list_page)
 @login_required
 @handlers_only
 def list_disputes() -> str:
-    """The differences whose calls the visitor sees."""
+    """The disputes whose calls the visitor sees."""
     tenant = current_visitor().tenant.id
     service = disputes()
     rows = []
@@ -85,7 +85,7 @@ def list_disputes() -> str:
 
 
 def _place(dispute: Dispute) -> tuple[bool, float, str]:
-    """Where a difference is in the list: open ones first, by the day by which they are to be settled; then
+    """Where a dispute is in the list: open ones first, by the day by which they are to be settled; then
     closed ones, the latest first."""
     if dispute.closed_at is not None:
         return True, -dispute.closed_at.timestamp(), dispute.id
@@ -98,7 +98,7 @@ def _place(dispute: Dispute) -> tuple[bool, float, str]:
 @limit_refusals
 @limit_grants
 def open_dispute(recording_id: str) -> ResponseReturnValue:
-    """Open a difference about a call."""
+    """Open a dispute about a call."""
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
     others = _other_calls(status.row)
     also = [each.id for each in others if each.id in request.form.getlist("recordings")]
@@ -146,7 +146,7 @@ def show(dispute_id: str) -> str:
 
 
 def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str = "") -> str:
-    """A difference's page; ``failed`` names the form that was refused, with ``errors`` beside it."""
+    """A dispute's page; ``failed`` names the form that was refused, with ``errors`` beside it."""
     tenant, names = current_visitor().tenant, people_of(dispute)
     return render_template(
         "disputes/show.html",
@@ -207,7 +207,7 @@ def invite(dispute_id: str) -> ResponseReturnValue:
             language=language,
             address=None if entry.get("how") == "link" else entry.get("address", ""),
             times=times,
-            sections=_sections(dispute, times, language),
+            sections=_sections(_starts(dispute), times, language),
         )
     except REFUSALS as error:
         return _invite_page(dispute, entry, refusal(error)), 422
@@ -233,14 +233,14 @@ def renew_invitation(dispute_id: str, guest_id: str) -> ResponseReturnValue:
     try:
         by_mail = request.form.get("how") != "link" and guest.address is not None
         times = [each for each in guest.times if each > now()]
-        was_there = guest.role == EXTERNAL_PARTY
+        calls = _starts(dispute) if guest.role == EXTERNAL_PARTY else []
         issued = invitations().renew_invitation(
             current_visitor().user,
             dispute.id,
             guest_id,
             address=guest.address if by_mail else None,
             times=times,
-            sections=_sections(dispute, times, guest.language) if was_there else (),
+            sections=_sections(calls, times, guest.language),
         )
     except REFUSALS as error:
         return _page(dispute, refusal(error), guest_id), 422
@@ -351,7 +351,7 @@ def close(dispute_id: str) -> ResponseReturnValue:
 
 
 def find_handled(dispute_id: str) -> Dispute:
-    """A difference of the visitor's company whose calls they see; 404 for any other."""
+    """A dispute of the visitor's company whose calls they see; 404 for any other."""
     try:
         found = disputes().find(current_visitor().tenant.id, dispute_id[:100])
     except DisputeError:
@@ -362,7 +362,7 @@ def find_handled(dispute_id: str) -> Dispute:
 
 
 def _guest(dispute: Dispute, guest_id: str) -> Guest:
-    """A guest of a difference; 404 for any other."""
+    """A guest of a dispute; 404 for any other."""
     try:
         return dispute.find_guest(guest_id)
     except DisputeError:
@@ -410,17 +410,19 @@ def _proposed_times(entry: Mapping[str, str]) -> list[datetime]:
     return found
 
 
-def _sections(dispute: Dispute, times: list[datetime], language: str) -> tuple[MailSection, ...]:
-    """The calls in a mail, so that the person knows which are meant, and the proposed times, in their
-    language."""
+def _sections(calls: list[datetime], times: list[datetime], language: str) -> tuple[MailSection, ...]:
+    """When the ``calls`` began, so that the person knows which are meant, and the proposed times, in the
+    mail's language."""
     locale = LOCALES.get(language, language)
     with force_locale(locale):
         zone = zone_name(locale)
-        calls = str(_("The call (%(zone)s):", zone=zone)), _starts(dispute)
-        proposed = str(_("One of these times would suit us (%(zone)s):", zone=zone)), times
+        titled = (
+            (_("The call (%(zone)s):", zone=zone), calls),
+            (_("One of these times would suit us (%(zone)s):", zone=zone), times),
+        )
         return tuple(
-            MailSection(title, tuple(formats.moment(at) for at in sorted(found)))
-            for title, found in (calls, proposed)
+            MailSection(str(title), tuple(formats.moment(at) for at in sorted(found)))
+            for title, found in titled
             if found
         )
 

@@ -16,7 +16,6 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import Cursor, RecordingRow
 from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
-from recorder.features.call_list import rules as call_rules
 from recorder.features.call_list.rules import CallQuery
 from recorder.features.call_list.service import CallNeighbours, find_neighbours
 from recorder.features.disputes import queries as dispute_queries
@@ -133,14 +132,12 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
     return page, form.code if form else 200
 
 
-def _neighbours(row: RecordingRow) -> CallNeighbours | None:
-    """The earlier and the later call with the same number that the visitor may see; ``None`` if it was
+def _neighbours(row: RecordingRow) -> CallNeighbours:
+    """The earlier and the later call with the same number that the visitor may see; none if it was
     withheld."""
-    party = row.external_party
-    text = None if party is None else call_rules.parse_text(party.value)
-    if text is None:
-        return None
-    query = CallQuery(row.tenant, text=text, scope=current_visitor().scope)
+    if row.external_party is None or not row.external_party.value:
+        return CallNeighbours()
+    query = CallQuery(row.tenant, external_party=row.external_party.value, scope=current_visitor().scope)
     return find_neighbours(query, Cursor(row.started_at, row.id))
 
 

@@ -26,7 +26,7 @@ DEFAULT_KEEP = timedelta(days=365)
 """Retention proposed for a later agreement."""
 
 DEFAULT_REVIEW = timedelta(days=90)
-"""Time until the review that is proposed when a recording is kept for a difference."""
+"""Time until the review that is proposed when a recording is kept for a dispute."""
 
 
 def retention_context(status: RecordingStatus) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def retention_context(status: RecordingStatus) -> dict[str, Any]:
 
 
 def handlers(status: RecordingStatus) -> list[UserRow]:
-    """The people who can handle a difference about a recording, by name: they see the calls of its number,
-    and may listen for a purpose that serves differences."""
+    """The people who can handle a dispute about a recording, by name: they see the calls of its number,
+    and may listen for a purpose that serves disputes."""
     codes = status.may_hold() or [code for each in status.terms.holds for code in each.data.purposes]
     listeners = {role for code in codes for role in standard()[code].roles} & {ADMIN, CUSTOMER}
     row = status.row

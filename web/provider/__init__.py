@@ -1,4 +1,4 @@
-"""The pages of the provider's own people: the customers and nodes, for operators, and the differences, for
+"""The pages of the provider's own people: the customers and nodes, for operators, and the disputes, for
 support."""
 
 from web.provider import country_views

@@ -20,7 +20,7 @@ OPEN: Final = (
     "team.accept", "team.change_address", "team.confirm_address", "team.lost_password", "team.reset_password",
 )  # fmt: skip
 """The beginnings of the endpoints that they may use: their own account and pages, what everybody may use, and
-the rooms of the differences that support was called to, where the gate checks each request.
+the rooms of the disputes that support was called to, where the gate checks each request.
 The API knows no session."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import structlog
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,14 +13,12 @@ from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
 from recorder.features.tenants import service
 from recorder.lifecycle import line_rules
+from recorder.lifecycle.line_rules import ALONE, STRICTER
 from recorder.prompts.country_file import shipped_packs
 from web.provider.views import blueprint, for_operators
 from web.state import current_visitor, login_required, now, panel_state
 from web.text import errors
 from web.text.numbers import country_choice
-
-STRICTER: Final = "stricter"
-ALONE: Final = "alone"
 
 log = structlog.get_logger()
 

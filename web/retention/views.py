@@ -1,4 +1,4 @@
-"""Keeping a recording for a difference, withdrawal, statements of purpose, deletion, and the receipt of an
+"""Keeping a recording for a dispute, withdrawal, statements of purpose, deletion, and the receipt of an
 erasure.  Their forms are on the call page."""
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def download_receipt(recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @on_call_page("keep", roles=(ADMIN, CUSTOMER))
 def set_hold(recording_id: str) -> ResponseReturnValue:
-    """Keep a recording for a difference.  Who does so handles it, or whom an admin chooses, and may go on
+    """Keep a recording for a dispute.  Who does so handles it, or whom an admin chooses, and may go on
     listening; the signed hold names them."""
     form, user = request.form, current_visitor().user
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
@@ -76,7 +76,7 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @on_call_page("lift-{hold}", roles=(ADMIN, CUSTOMER))
 def lift_hold(recording_id: str) -> ResponseReturnValue:
-    """Release a recording that was kept for a difference: an admin, or who handles it."""
+    """Release a recording that was kept for a dispute: an admin, or who handles it."""
     form, user = request.form, current_visitor().user
     hold = _hold_number()
     status = gate().facts(who(), recording_id).status

@@ -1,4 +1,4 @@
-"""Differences, and listening together, in the reader's language.
+"""Disputes, and listening together, in the reader's language.
 
 The wording takes no side: nobody is right or wrong, and nothing is proved (docs/reference/words.md).
 """
@@ -114,7 +114,7 @@ def _deletion_notice(until: datetime, customer: str) -> str:
 
 
 def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool = False) -> str:
-    """What happened in a difference. ``names`` are those of its people by id; ``renewed``: an invitation was
+    """What happened in a dispute. ``names`` are those of its people by id; ``renewed``: an invitation was
     sent again."""
     data, somebody = statement.data, str(_("Somebody"))
     people = {

@@ -141,6 +141,13 @@ def plan(query: CallQuery) -> Plan | None:
             conditions.append(_among("c.line", lines))
             sources.append(_by_ids("line", lines))
         sample = None
+        if query.external_party is not None:
+            known = "SELECT id FROM listed_party WHERE tenant_id = ? AND value = ?"
+            same = [int(identity) for (identity,) in _rows(known, (query.tenant, query.external_party))]
+            if not same:
+                return None
+            conditions.append(_among("c.external", same))
+            sources.append(_by_ids("external", same))
         if query.text is not None:
             text = query.text if query.text.isascii() else fold_name(query.text)
             accented = _accented_parties(query.tenant, text)

@@ -29,14 +29,16 @@ class CallQuery:
 
     ``text`` is a part of a number or an address, from :func:`parse_text`, and ``name`` the same as a part of
     a line's label or a colleague's name, from :func:`parse_name`; ``words`` is the same as a part of what
-    people wrote, from :func:`parse_words`. ``since`` is inclusive, ``until``
-    exclusive. ``line`` is the id of one line; ``scope`` are the ids of the lines that the visitor may see,
-    ``None`` if all of them. Lengths are milliseconds of audio, the upper one exclusive."""
+    people wrote, from :func:`parse_words`. ``external_party`` is the whole number or address of the external
+    party. ``since`` is inclusive, ``until`` exclusive. ``line`` is the id of one line; ``scope`` are the ids
+    of the lines that the visitor may see, ``None`` if all of them. Lengths are milliseconds of audio, the
+    upper one exclusive."""
 
     tenant: str
     text: str | None = None
     name: str | None = None
     words: str | None = None
+    external_party: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     line: str | None = None

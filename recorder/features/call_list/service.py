@@ -73,11 +73,10 @@ class CallPage:
 
 @dataclass(frozen=True, slots=True)
 class CallNeighbours:
-    """The calls before and after one of the same query, and how many fit it."""
+    """The calls before and after one of the same query."""
 
-    earlier: CallEntry | None
-    later: CallEntry | None
-    count: CallCount
+    earlier: CallEntry | None = None
+    later: CallEntry | None = None
 
 
 def list_calls(
@@ -110,11 +109,10 @@ def find_neighbours(query: CallQuery, place: Cursor) -> CallNeighbours:
     with queries.following_indexes():
         plan = queries.plan(query)
         if plan is None:
-            return CallNeighbours(None, None, CallCount(0, True))
+            return CallNeighbours()
         pages = queries.page(plan, after=place, limit=1), queries.page(plan, before=place, limit=1)
         found = [_entries(plan, each.keys, FaultLog()) for each in pages]
-        earlier, later = (entries[0] if entries else None for entries in found)
-        return CallNeighbours(earlier, later, queries.count(plan))
+        return CallNeighbours(*(entries[0] if entries else None for entries in found))
 
 
 def count_new(query: CallQuery, oldest: Cursor | None, page_size: int) -> int:

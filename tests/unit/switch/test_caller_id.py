@@ -21,6 +21,8 @@ from recorder.switch.caller_id import caller, calling_numbers
         ("1001", "pbx.example", None, Party("extension", "1001")),
         ("1001", "pbx.example", "BE", Party("extension", "1001")),
         ("+1", "", None, Party("extension", "+1")),
+        ("9" * 20, "h", "BE", Party("extension", "9" * 20)),
+        ("9" * 21, "h", "BE", Party("sip", f"sip:{'9' * 21}@h")),
         ("alice", "", None, Party("extension", "alice")),
         ("alice", "example.org", None, Party("sip", "sip:alice@example.org")),
         ("al ice", "", None, Party("sip", "sip:al ice")),

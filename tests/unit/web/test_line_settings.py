@@ -69,7 +69,7 @@ def test_each_setting_says_where_it_comes_from(paul, bakery, line, clock, entrop
     change_line(bakery.id, line.id, LineChange(beep="both"), now=clock(), entropy=entropy)
     assert save(paul, line, beep="both", outbound="before_connected").status_code == 303
     found = sources(paul, line)
-    assert found["label"] == "Standard Never changed."
+    assert found["label"] == "As it was when the number was added."
     assert "Set by your provider on" in found["beep"]
     assert "Set by Paul Martin on" in found["outbound"]
 
