@@ -15,6 +15,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import time_zones
 from recorder.domain.parties import Party
 from recorder.features.call_list import queries
+from recorder.features.call_list.annotations import annotated_calls
 from recorder.features.notes import service as notes
 from recorder.seal.amendment import By
 from recorder.spool.layout import REASONS
@@ -415,6 +416,7 @@ def test_words_of_others_and_of_other_lines_find_nothing(browser, house, bakery,
     notes.add_note(rival.id, of_rival, rival.people["dyck"].id, **how)
     with connected():
         RecordingTable.update(line_id="another").where(RecordingTable.id == call).execute()
+    assert annotated_calls(bakery.id, "acompte") == (call,)
     for who, found in (("claire", [call]), ("luc", [])):
         page = browser(who).get("/recordings?q=4711").text
         assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page) == found, who
