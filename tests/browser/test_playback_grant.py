@@ -149,7 +149,7 @@ def test_leaving_the_page_closes_the_listen(person):
     page.get_by_role("button", name="Lecture").click()
     claire.plays_past(0.3)
     assert closed(claire.panel, grant) == [False]
-    page.locator("#main").get_by_role("link", name="Appels").click()
+    page.locator("#main").get_by_role("link", name="Appels", exact=True).click()
     expect(page.locator(".calls").first).to_be_visible()
     deadline = time.monotonic() + 10
     while closed(claire.panel, grant) != [True]:
