@@ -57,9 +57,12 @@ def _every_customer() -> Iterator[Customer]:
 @json_option
 @click.pass_obj
 def show_tenant(context: Context, tenant_name: str) -> None:
-    """Show a tenant: its settings, its plan, its size."""
+    """Show a tenant: settings, plan, numbers, people, its last call, and what does not work."""
+    from recorder.cli.tenant_facts import facts_record
+
     context.open_catalogue()
-    print_tenant(find_tenant(tenant_name).id)
+    row = find_tenant(tenant_name)
+    print_record({**tenant_record(row.id), **facts_record(row, context.trust())})
 
 
 def print_tenant(tenant_id: str) -> None:

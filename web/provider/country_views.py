@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import structlog
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from recorder.catalogue import queries
 from recorder.catalogue.records import TenantRow
-from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
 from recorder.features.tenants import service
 from recorder.lifecycle import line_rules
 from recorder.lifecycle.line_rules import ALONE, STRICTER
 from recorder.prompts.country_file import shipped_packs
+from web.provider.customer_views import find_customer
 from web.provider.views import blueprint, for_operators
 from web.state import current_visitor, login_required, now, panel_state
 from web.text import errors
@@ -27,7 +26,7 @@ log = structlog.get_logger()
 @login_required
 @for_operators
 def edit_country(tenant_id: str) -> str:
-    tenant = _customer(tenant_id)
+    tenant = find_customer(tenant_id)
     return _page(tenant, tenant.country, ALONE if line_rules.is_alone(tenant.id) else STRICTER, {})
 
 
@@ -35,7 +34,7 @@ def edit_country(tenant_id: str) -> str:
 @login_required
 @for_operators
 def save_country(tenant_id: str) -> ResponseReturnValue:
-    tenant, country = _customer(tenant_id), request.form.get("country", "")[:40]
+    tenant, country = find_customer(tenant_id), request.form.get("country", "")[:40]
     alone, entropy = request.form.get("rules") == ALONE, panel_state().entropy
     try:
         if country != tenant.country:
@@ -51,14 +50,7 @@ def save_country(tenant_id: str) -> ResponseReturnValue:
     user = current_visitor().user
     log.info("tenant.country_set", tenant=tenant.id, country=country, alone=alone, user=user.id)
     flash(_("Saved."), "done")
-    return redirect(url_for(".list_customers"), 303)
-
-
-def _customer(tenant_id: str) -> TenantRow:
-    found = None if tenant_id == PROVIDER else queries.tenant(tenant_id)
-    if found is None:
-        abort(404)
-    return found
+    return redirect(url_for(".show_customer", tenant_id=tenant.id), 303)
 
 
 def _page(tenant: TenantRow, country: str, decision: str, errors: dict[str, str]) -> str:

@@ -53,8 +53,8 @@ def list_customers() -> str:
     """The customers, what each recorded in a month, and whether the nodes are well."""
     months = _months()
     month = parse_month(request.args.get("month", ""), months)
-    after = request.args.get("after", "")
-    found = service.list_customers(after, PAGE + 1)
+    after, query = request.args.get("after", ""), request.args.get("q", "").strip()[:100]
+    found = service.find_customers(query, PAGE) if query else service.list_customers(after, PAGE + 1)
     (customer_count, line_count), nodes = service.count_all(), node_reports()
     counted = {each.tenant: each for each in usage.everyones_months(month, last_day(month))}
     return render_template(
@@ -68,6 +68,7 @@ def list_customers() -> str:
         node_count=len(nodes),
         node_state=worst_state(nodes, now()),
         after=after,
+        query=query,
         more=found[PAGE - 1].tenant.id if len(found) > PAGE else "",
         text=text,
     )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, tzinfo
 from typing import Final
 
 from flask_babel import format_date
+from flask_babel import gettext as _
 
+from recorder.catalogue.records import TenantRow
 from recorder.features.fleet.service import BEHIND, DISK_FILLS, FINE, SILENT, UNWATCHED
+from recorder.features.notifications.sentences import explain_cause
+from recorder.features.provider.customer_facts import (
+    NOT_RECORDED,
+    QUIET_AFTER,
+    CustomerProblem,
+    NumberFacts,
+    PersonFacts,
+)
 from recorder.features.provider.service import ACTIVE, EMPTY, INVITED, LEAVING, LEFT, Customer
 from recorder.lifecycle.plans import plans
 from web.language import current_language
@@ -25,6 +35,28 @@ def state(customer: Customer) -> str:
     """A customer's state."""
     day = "" if customer.at is None else formats.date(customer.at)
     return sentence("customer_state", customer.state, day=day)
+
+
+def problem(one: CustomerProblem, tenant: TenantRow, zone: tzinfo) -> str:
+    """What does not work at a customer's."""
+    if one.code == NOT_RECORDED:
+        why = explain_cause(one.cause, {}, current_language(), tenant.time_zone).why
+        return formats.titled(formats.number(one.number), why)
+    day = "" if one.at is None else formats.date(one.at.astimezone(zone))
+    values = {"number": formats.number(one.number), "day": day, "days": formats.days(QUIET_AFTER.days)}
+    return sentence("customer_problem", one.code, **values)
+
+
+def number_state(one: NumberFacts) -> tuple[str, str]:
+    """How a number stands, and the kind of its badge."""
+    return (_("Recording is on"), "good") if one.line.recorded else (_("Recording is off"), "")
+
+
+def second_factor(one: PersonFacts) -> str:
+    """Whether somebody logs in with two steps."""
+    if one.second_factor is None:
+        return str(_("Two-step log-in: cannot be read"))
+    return str(_("Two-step log-in is on") if one.second_factor else _("Two-step log-in is off"))
 
 
 def plan(code: str) -> str:

@@ -1,1 +1,2 @@
-"""The customers as the provider's operators see them: who they are, and nothing of their calls."""
+"""The customers as the provider's operators see them: who they are, whom to talk to, and what does not work;
+nothing that was said, and nobody who called."""

@@ -1,7 +1,5 @@
-"""What an operator sees of the customers: plan, state, and how many numbers and people they have.
-
-It names neither a person nor a number, and reads no call.
-"""
+"""What an operator sees of all customers: plan, state, and how many numbers and people they have. What is
+seen of one of them is in :mod:`recorder.features.provider.customer_facts`."""
 
 from __future__ import annotations
 
@@ -50,6 +48,12 @@ def list_customers(after: str, limit: int) -> list[Customer]:
     beginning)."""
     with connected():
         return _customers(queries.customers_after(after, limit))
+
+
+def find_customers(text: str, limit: int) -> list[Customer]:
+    """Customers with that id or number, or with the text in their name; at most ``limit``, by name."""
+    with connected():
+        return _customers(queries.customers_matching(text, limit))
 
 
 def describe_customer(row: TenantRow) -> Customer:

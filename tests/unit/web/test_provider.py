@@ -22,6 +22,7 @@ from recorder.errors import AccessError, CatalogueError, SubjectRequestError
 from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.offboarding import service as offboarding
 from recorder.features.subject_requests import service as subject_requests
+from recorder.features.tenants import setup
 from recorder.features.tenants.registration import CUSTOMER_CREATED, Registration
 from recorder.features.usage import service as usage
 from recorder.identity import users
@@ -160,6 +161,91 @@ def test_state_of_a_customer(house, provider, bakery, rival, browser) -> None:
     found = text_of(browser("olga").get("/customers").text)
     assert "Atelier Vide Nobody has access Starter Belgium – Atelier Vide 0 0 0 0 0" in found
     assert "Van Dyck NV Leaves on" in found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("boulang", ["Boulangerie Martin"]),
+        ("  MARTIN ", ["Boulangerie Martin"]),
+        ("02 555 01 00", ["Boulangerie Martin"]),
+        ("+32 (0)2 555.01.00", ["Boulangerie Martin"]),
+        ("0032-2-555-01-00", ["Boulangerie Martin"]),
+        ("3225550199", ["Van Dyck NV"]),
+        ("555 01 00", []),
+        ("telvoip", []),
+        ("nobody", []),
+        ("%", []),
+    ],
+)
+def test_customer_is_found_by_name_or_number(provider, bakery, rival, browser, query, found) -> None:
+    page = text_of(browser("olga").get("/customers", query_string={"q": query}).text)
+    assert [each for each in ("Boulangerie Martin", "Van Dyck NV") if each in page] == found
+    assert ("No customer found" in page) == (not found)
+
+
+def test_customer_is_found_by_id(provider, bakery, rival, browser) -> None:
+    page = browser("olga").get("/customers", query_string={"q": rival.id}).text
+    assert ("Van Dyck NV" in page, "Boulangerie Martin" in page) == (True, False)
+    assert f'href="/customers/{rival.id}"' in page
+
+
+def test_page_of_a_customer_has_what_support_is_asked(house, provider, bakery, browser) -> None:
+    recording = house.call(bakery)
+    paul, olga = bakery.people["paul"], browser("olga")
+    key = house.factors.new_app_key(paul)
+    secret = pyotp.TOTP(house.factors.secret(paul, key))
+    assert house.factors.add_app(paul, key, secret.at(house.clock()))
+    browser("claire")
+    page = olga.get(f"/customers/{bakery.id}")
+    found = text_of(page.text)
+    for fact in (
+        "Boulangerie Martin", "Active", "Starter", "Belgium", bakery.id,
+        "+32 2 555 01 00 Magasin Recording is on",
+        "Last call: 25 November 2026", "Claire Martin claire Colleague Two-step log-in is off Last log-in:",
+        "Paul Martin paul Admin Two-step log-in is on No log-in in the last 30 days",
+    ):  # fmt: skip
+        assert fact in found
+    assert "To look at" not in found
+    for secret_word in (recording, CALLER.value, "470", "Telvoip NV"):
+        assert secret_word not in page.text
+    assert browser("sam").get(f"/customers/{bakery.id}").status_code == 403
+    assert browser("claire").get(f"/customers/{bakery.id}").status_code == 403
+    for unknown in (PROVIDER, "unknown"):
+        assert olga.get(f"/customers/{unknown}").status_code == 404
+
+
+def test_page_of_a_customer_says_what_to_look_at(house, provider, bakery, browser) -> None:
+    olga, address = browser("olga"), f"/customers/{bakery.id}"
+    house.clock.forward(days=15)
+    olga = browser("olga")
+    assert "+32 2 555 01 00 has had no call for more than 14 days" in text_of(olga.get(address).text)
+    setup.switch_off(bakery.id, bakery.line.id, now=house.clock(), entropy=house.entropy)
+    found = text_of(olga.get(address).text)
+    assert "+32 2 555 01 00 is not recorded: the customer has not switched recording on." in found
+    assert "Recording is off" in found
+    paul = bakery.people["paul"]
+    users.revoke_user(
+        bakery.id, paul.id, now=house.clock(), entropy=house.entropy, by=By("operator"), last_admin=True
+    )
+    assert "No admin has access" in text_of(olga.get(address).text)
+
+
+def test_page_of_a_new_customer_names_its_invitation(house, provider, office) -> None:
+    office.send("/customers/invite", **NEW)
+    (created,) = bodies(PROVIDER, CUSTOMER_CREATED)
+    address = f"/customers/{created['customer']}"
+    found = text_of(office.get(address).text)
+    for fact in (
+        "No admin has access", "An invitation has not been accepted yet. It is valid until",
+        "There is no number yet", "Ada Adam ada@adam.example Admin Invited until", "Send again",
+    ):  # fmt: skip
+        assert fact in found
+    house.clock.forward(days=8)
+    assert office.log_in("olga").status_code == 303
+    found = text_of(office.get(address).text)
+    assert "An invitation expired on" in found
+    assert "Invitation expired" in found
 
 
 def test_customers_come_in_pages(house, provider, bakery, rival, browser, monkeypatch) -> None:

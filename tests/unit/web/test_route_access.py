@@ -48,6 +48,12 @@ OF_CALLS = (
 CUSTOMERS = frozenset({"provider.edit_country", "provider.list_customers", "provider.download_usage"})
 """Where an operator sees the names of customers."""
 
+OF_OPERATOR = frozenset({"provider.show_customer"})
+"""Where an operator sees a customer's numbers and people, too, and nothing of its calls."""
+
+ACCOUNT = ("the customer", "the number", "its label", "a colleague", "an invitation")
+"""The secrets of a company that are none of its calls'."""
+
 OF_SUPPORT = frozenset({"disputes.enter_room", "disputes.show_queue", "rooms.show_room"})
 """Where support sees the customer and the difference that it was called to."""
 
@@ -208,6 +214,9 @@ def shown_secrets(
         secrets_of_others |= world.ours.secrets
     if endpoint in CUSTOMERS and person.name == "operator":
         names = {"the customer", "their the customer"}
+        secrets_of_others = {what: each for what, each in secrets_of_others.items() if what not in names}
+    if endpoint in OF_OPERATOR and person.name == "operator":
+        names = {f"{of}{what}" for of in ("", "their ") for what in ACCOUNT}
         secrets_of_others = {what: each for what, each in secrets_of_others.items() if what not in names}
     if person.name == "elsewhere":
         secrets = person.company.secrets
