@@ -17,6 +17,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.roles import OPERATOR
 from recorder.errors import AccessError, SealError
+from recorder.features.call_list import service as calls
 from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
@@ -109,6 +110,7 @@ def _settings(world: World) -> None:
     )
     _team(world)
     world.house.limit(None, purpose="training")
+    calls.note_download(world.tenant, world.user, **time_and_entropy(world))
     line = world.house.line.id
     assert change_line(
         world.tenant, line, LineChange(notice=NoticeChoice("alone", True)), **time_and_entropy(world)

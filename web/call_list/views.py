@@ -6,10 +6,20 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Response as Redirect
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import Cursor, LineRow
@@ -21,13 +31,16 @@ from recorder.features.live.queries import LiveRow, ended_calls
 from recorder.features.notes import service as note_service
 from recorder.identity import users
 from recorder.lifecycle import amendments
+from recorder.lifecycle.plans import EXPORT
 from recorder.spool.layout import REASONS
-from web.call_list import filters
+from web.account.limits import limit_exports
+from web.call_list import csv_export, filters
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
+from web.decorators import in_plan
 from web.first_day.checklist import start_page
 from web.gate import gate, who
-from web.state import current_visitor, login_required, now, page_faults, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state, release_connection
 from web.text.sentences import sentence
 
 MAX_REVIEWS = 10
@@ -44,7 +57,7 @@ blueprint = Blueprint("call_list", __name__, template_folder="templates")
 
 @blueprint.get("/")
 @login_required
-def home() -> Response:
+def home() -> Redirect:
     if current_visitor().is_guest:
         return redirect(url_for("disputes.welcome"))
     return redirect(start_page())
@@ -82,6 +95,25 @@ def count_new_calls() -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/recordings.csv")
+@login_required
+@in_plan(EXPORT)
+@limit_exports
+def download_csv() -> Response:
+    """All calls that fit the filter, as CSV, written while they are read."""
+    visitor, at = current_visitor(), now()
+    zone = time_zones.display_zone(visitor.tenant.time_zone)
+    query, lines, faults = _query(filters.parse_filter(request.args)), _lines(), page_faults()
+    service.note_download(visitor.tenant.id, visitor.user.id, at, panel_state().entropy)
+    release_connection()
+    name = f"calls-{at.astimezone(zone):%Y-%m-%d}.csv"
+    return Response(
+        stream_with_context(csv_export.stream(query, lines, zone, faults)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
+
+
 @blueprint.post("/recordings/filters")
 @login_required
 def save_filter() -> ResponseReturnValue:
@@ -107,7 +139,7 @@ def delete_filter(filter_id: str) -> ResponseReturnValue:
     return _list(filters.parse_filter(request.form))
 
 
-def _list(call_filter: CallFilter) -> Response:
+def _list(call_filter: CallFilter) -> Redirect:
     arguments: dict[str, Any] = {**call_filter.address()}
     return redirect(url_for(".list_calls", **arguments), 303)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from peewee import fn
 
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import Cursor, NotRecordedRow, RecordingRow
 from recorder.catalogue.row_reader import read_rows
@@ -19,12 +20,18 @@ from recorder.fault_log import FaultLog
 from recorder.features.call_list import queries
 from recorder.features.call_list.queries import CallCount, Key, KeyPage, Plan
 from recorder.features.call_list.rules import CallQuery
+from recorder.ids import Entropy
 from recorder.seal.amendment_kinds import DELETION_REQUESTED, HOLD_SET
 
 Row = TypeVar("Row", RecordingRow, NotRecordedRow)
 
+DOWNLOADED: Final = "call_list.downloaded"
+
 MANY_NEW = 99
 """New calls that are counted for the button above the list."""
+
+BATCH = 200
+"""Calls that are read at once for the whole list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,29 @@ def list_calls(
         older, newer = _neighbours(found, after, before)
         entries = _entries(plan, found.keys, faults or FaultLog())
         return CallPage(entries, older, newer, queries.count(plan), found.stopped_at)
+
+
+def all_calls(query: CallQuery, faults: FaultLog) -> Iterator[tuple[CallEntry, ...]]:
+    """All calls of a query, latest first, in batches, each read with a connection of its own. One whose row
+    cannot be read is left out, and reported to ``faults``."""
+    after: Cursor | None = None
+    while True:
+        with queries.following_indexes():
+            plan = queries.plan(query)
+            if plan is None:
+                return
+            found = queries.page(plan, after=after, limit=BATCH)
+            entries = _entries(plan, found.keys, faults)
+        yield entries
+        after, _newer = _neighbours(found, after, None)
+        if after is None:
+            return
+
+
+def note_download(tenant: str, user: str, now: datetime, entropy: Entropy) -> None:
+    """Log that a user takes the list with them, before its first line leaves."""
+    with tenant_lock(tenant):
+        append(tenant, DOWNLOADED, {"user": user}, now, entropy)
 
 
 def find_neighbours(query: CallQuery, place: Cursor) -> CallNeighbours:
