@@ -26,6 +26,7 @@ import click
 
 from demo import switch as demo_switch
 from demo.difference import invite_guest
+from demo.first_day import FirstDay
 from demo.people import make_user
 from demo.ports import Ports, choose_ports
 from recorder import config
@@ -83,6 +84,12 @@ disposable = true  # nothing here needs to outlive this folder
 [web]
 port = {ACCORD_WEB_PORT}
 secure_cookies = false  # the panel is on loopback without HTTPS
+registration = "open"  # so that the demo also shows a customer's first day
+
+[verification_calls]
+dial = "sofia/accord/{{number}}@{ACCORD_ROUTE}"  # the practice telephones, never the real number
+dial_as = "3220000000"
+countries = ["be", "de", "fr", "lu", "nl"]
 
 [metrics]
 daemon_port = {ACCORD_METRICS_DAEMON_PORT}
@@ -123,7 +130,10 @@ def show(once: bool) -> int:
     say("keys, catalogue and a customer with two lines are ready")
 
     binary = os.environ.get("ACCORD_FREESWITCH") or shutil.which("freeswitch")
-    switch = demo_switch.real(Path(binary), folder, ports, environment) if binary else []
+    sounds = folder / "sounds"
+    shutil.rmtree(sounds, ignore_errors=True)  # of an earlier start
+    sounds.mkdir()
+    switch = demo_switch.real(Path(binary), folder, ports, sounds, environment) if binary else []
     if binary:
         say(f"the switch is FreeSWITCH ({binary})")
     else:
@@ -146,7 +156,7 @@ def show(once: bool) -> int:
         if binary:
             demo_switch.place_calls(ports, environment["PHONES_PASSWORD"], CALLS, context, say)
         else:
-            supervisor.add(demo_switch.practice_switch(ports, CALLS))
+            supervisor.add(demo_switch.practice_switch(ports, CALLS, sounds))
         if not _follow(stopped, tenant, before, say):
             raise ConfigError(
                 "demo.not_heard", "not all four calls became recordings", f"see the logs in {logs}"
@@ -163,8 +173,15 @@ def show(once: bool) -> int:
         )  # another host has cookies of its own
         click.echo(f"        code    {issued.code}\n")
         if not once:
+            click.echo("    Your own first day: register in a private window, and add a number; practice")
+            click.echo("    telephones answer it, and call it once it is recorded.\n")
+            click.echo(f"        http://127.0.0.1:{ports.web}/register\n")
             click.echo("    Ctrl-C ends it. Everything is in ./.accord")
-            stopped.wait()
+            phones_password = environment["PHONES_PASSWORD"] if binary else None
+            day = FirstDay(ports, context.settings.node.snapshot_folder, sounds, phones_password, say)
+            day.skip_present()
+            while not stopped.wait(0.5):
+                day.look()
         return 0
     except _StopRequested:
         return 130

@@ -20,12 +20,17 @@ from recorder.processes.supervisor import Program
 from recorder.spool.snapshot import read_snapshot
 
 if TYPE_CHECKING:
+    from recorder.domain.line_policy import LinePolicy
+    from recorder.domain.sentences import TimedSentence
     from recorder.processes.services import Context
     from recorder.switch.esl import Inbound
 
 PRACTICE = Path(practice.__file__).parent
 SPEECH = PRACTICE / "speech"
 CALLERS = ("3224440001", "3224440002", "3224440003", "3224440004")
+SPEECH_LANGUAGES = ("fr", "en")
+"""Languages in which the practice conversations are spoken."""
+
 RTP = 21000
 """First RTP port of the switch; the phones' follow 400 later."""
 
@@ -42,10 +47,10 @@ QUESTION_MS = 30_000
 
 
 def practice_switch(
-    ports: Ports, calls: Sequence[tuple[str, str]], environment: Mapping[str, str] = os.environ
+    ports: Ports, calls: Sequence[tuple[str, str]], sounds: Path, environment: Mapping[str, str] = os.environ
 ) -> Program:
-    """The practice switch, which makes the calls itself and prints what happens; ``environment``
-    holds the password of its event socket."""
+    """The practice switch, which makes the calls itself and prints what happens; in ``sounds`` it keeps what
+    called telephones hear; ``environment`` holds the password of its event socket."""
     placed = [f"--call={number}:{language}" for number, language in calls]
     placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
     return Program(
@@ -56,6 +61,7 @@ def practice_switch(
             "demo.practice",
             f"--event-port={ports.event_socket}",
             f"--daemon=127.0.0.1:{ports.daemon}",
+            f"--sounds={sounds}",
             "--stay",
             *placed,
         ],
@@ -74,8 +80,11 @@ def configuration() -> Path:
     return conf
 
 
-def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str]) -> list[Program]:
-    """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones."""
+def real(
+    binary: Path, folder: Path, ports: Ports, sounds: Path, environment: Mapping[str, str]
+) -> list[Program]:
+    """FreeSWITCH with ``freeswitch_conf/``, and a second one that plays the phones, which keep in ``sounds``
+    what verification calls say."""
     base = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     switch = {
         **base,
@@ -91,6 +100,7 @@ def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str
         "PHONES_RTP_START": str(RTP + 400),
         "PHONES_RTP_END": str(RTP + 798),
         "PHONES_SPEECH": str(SPEECH),
+        "PHONES_HEARD": str(sounds),
     }
     return [
         _program("switch", binary, configuration(), folder / "switch", switch),
@@ -121,43 +131,83 @@ def place_calls(
     say: Callable[[str], None],
 ) -> None:
     """Have the calling phone make the calls, a second apart. Raises :class:`SwitchError`."""
-    from recorder.switch.commands import SwitchCommand
-
     phones = _connect(ports.phones, password)
     answers: list[gevent.Greenlet[..., None]] = []
     _connect(ports.event_socket, context.settings.switch.password.get_secret_value()).stop()
     lines = read_snapshot(context.settings.node.snapshot_folder)
     try:
         for at, (number, language) in enumerate(calls):
-            line = lines.line(number)
-            announcement_ms = line.announcement.duration_ms if line else 0
-            # The caller listens to the announcement, and speaks once somebody answers.
-            sound = f"file_string://silence_stream://{announcement_ms + 600}!{SPEECH}/{language}/caller.wav"
-            phone, caller = str(uuid4()), CALLERS[at % len(CALLERS)]
-            question = line.keep.question if line and line.keep and not at else None
-            if question is not None:
-                # Time for the question, the answer, and its confirmation.
-                sound += f"!silence_stream://{QUESTION_MS}"
-                wait = (announcement_ms + question.duration_ms) / 1000
-                answers.append(gevent.spawn(_agree, phones, phone, caller, announcement_ms / 1000, wait))
-            reply = phones.api(
-                SwitchCommand(
-                    f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
-                    f"sofia/phones/{number}@127.0.0.1:{ports.sip} 'playback:{sound},hangup' inline"
-                )
-            )
-            if not reply.startswith("+OK"):
-                raise SwitchError(
-                    "demo.call_failed",
-                    f"call {at + 1} failed: {reply.strip()}",
-                    "see the log in .accord/switch",
-                )
+            answers += _place(phones, ports, lines.line(number), number, language, at, agrees=not at)
             say(f"call {at + 1} of {len(calls)} ({language}) hears the announcement")
             gevent.sleep(1)
         gevent.joinall(answers, raise_error=True)
     finally:
         gevent.killall(answers)
         phones.stop()
+
+
+def place_call(ports: Ports, phones_password: str | None, line: LinePolicy) -> None:
+    """Call a recorded number, on the real switch with ``phones_password``, else on the practice switch; where
+    its line has a keep question, the colleague asks it, and the caller agrees. Raises
+    :class:`SwitchError`."""
+    from recorder.switch.commands import SwitchCommand
+
+    language = (
+        line.announcement.language if line.announcement.language in SPEECH_LANGUAGES else SPEECH_LANGUAGES[0]
+    )
+    if phones_password is None:
+        connection = _connect(ports.event_socket, os.environ[SWITCH_PASSWORD])
+        call = f"{line.number}:{language}{':agrees' if question_of(line) else ''}"
+        reply = connection.api(SwitchCommand(f"api practice_call {call}"))
+        connection.stop()
+        _check(reply)
+        return
+    phones = _connect(ports.phones, phones_password)
+    try:
+        answers = _place(phones, ports, line, line.number, language, 0, agrees=True)
+        gevent.joinall(answers, raise_error=True)
+    finally:
+        phones.stop()
+
+
+def question_of(line: LinePolicy | None) -> TimedSentence | None:
+    """A line's keep question, ``None`` where it has none."""
+    return line.keep.question if line and line.keep else None
+
+
+def _place(
+    phones: Inbound, ports: Ports, line: LinePolicy | None, number: str, language: str, at: int, agrees: bool
+) -> list[gevent.Greenlet[..., None]]:
+    """Make one call from the calling phone; returns who answers the keep question in it."""
+    from recorder.switch.commands import SwitchCommand
+
+    announcement_ms = line.announcement.duration_ms if line else 0
+    # The caller listens to the announcement, and speaks once somebody answers.
+    sound = f"file_string://silence_stream://{announcement_ms + 600}!{SPEECH}/{language}/caller.wav"
+    phone, caller = str(uuid4()), CALLERS[at % len(CALLERS)]
+    answers = []
+    if agrees and (question := question_of(line)):
+        # Time for the question, the answer, and its confirmation.
+        sound += f"!silence_stream://{QUESTION_MS}"
+        wait = (announcement_ms + question.duration_ms) / 1000
+        answers.append(gevent.spawn(_agree, phones, phone, caller, announcement_ms / 1000, wait))
+    command = (
+        f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
+        f"sofia/phones/{number}@127.0.0.1:{ports.sip} 'playback:{sound},hangup' inline"
+    )
+    try:
+        _check(phones.api(SwitchCommand(command)))
+    except SwitchError:
+        gevent.killall(answers)
+        raise
+    return answers
+
+
+def _check(reply: str) -> None:
+    if not reply.startswith("+OK"):
+        raise SwitchError(
+            "demo.call_failed", f"the call failed: {reply.strip()}", "see the log in .accord/switch"
+        )
 
 
 def _agree(phones: Inbound, phone: str, caller: str, announced: float, questioned: float) -> None:

@@ -4,7 +4,8 @@
         --call +3225550101:fr --call +3225550102:en --stay
 
 Prints one line per step of each call. Exits with 0 if every call was connected, otherwise with 1; with
-``--stay`` it runs until SIGTERM, as a switch does.
+``--stay`` it runs until SIGTERM, as a switch does. ``practice_call NUMBER:LANGUAGE[:agrees]`` on its event
+socket makes another call.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import logging  # noqa: E402  # gevent first
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import click  # noqa: E402
@@ -24,12 +26,22 @@ import gevent  # noqa: E402
 import structlog  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from demo.practice.demo import DemoCall, Progress, make_calls, wait_for_daemon  # noqa: E402
+from demo.practice.demo import DemoCall, Progress, keep_sound, make_calls, wait_for_daemon  # noqa: E402
 from demo.practice.pace import Pace  # noqa: E402
 from demo.practice.switch import CONF, PracticeSwitch  # noqa: E402
 from recorder.errors import AccordError  # noqa: E402
 
 PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the name of a variable
+
+
+def _call_again(switch: PracticeSwitch, text: str) -> str:
+    """Make another call while the switch runs; returns the reply of the event socket."""
+    try:
+        call = _Call().convert(text, None, None)
+    except click.UsageError as error:
+        return f"-ERR {error.message}\n"
+    gevent.spawn(make_calls, switch, (call,), lambda progress: click.echo(str(progress)))
+    return "+OK\n"
 
 
 class _Call(click.ParamType[DemoCall]):
@@ -58,8 +70,10 @@ class _Call(click.ParamType[DemoCall]):
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Times real time.")
 @click.option("--wait", type=float, default=60.0, show_default=True, help="Seconds to wait for the daemon.")
 @click.option("--stay/--no-stay", default=False, help="Go on after the calls, until SIGTERM.")
+@click.option("--sounds", type=click.Path(path_type=Path, exists=True), help="Where called telephones keep "
+              "what they hear, NUMBER.wav.")  # fmt: skip
 def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], speed: float, wait: float,
-         stay: bool) -> None:  # fmt: skip
+         stay: bool, sounds: Path | None) -> None:  # fmt: skip
     """A practice switch.  The event socket's password comes from ACCORD_SWITCH_PASSWORD."""
     password = os.environ.get(PASSWORD)
     if not password:
@@ -74,6 +88,9 @@ def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], 
     try:
         with PracticeSwitch(password=password, daemon=daemon, event_port=event_port, conf=conf,
                             pace=Pace(speed), environment=os.environ) as switch:  # fmt: skip
+            if sounds is not None:
+                switch.hear = partial(keep_sound, sounds)
+            switch.add_command("practice_call", partial(_call_again, switch))
             connected = _make(switch, calls, wait)
             if stay:
                 stop.wait()

@@ -56,6 +56,10 @@ class Api:
             "originate": self._originate,
         }
 
+    def add(self, name: str, command: Callable[[str], str]) -> None:
+        """Add a command that FreeSWITCH does not have."""
+        self._commands[name] = command
+
     def answer(self, line: str) -> str:
         """The body of the answer."""
         name, _, rest = line.partition(" ")
@@ -77,15 +81,14 @@ class Api:
         return f"+OK Added: {number}\n"
 
     def _originate(self, rest: str) -> str:
-        """Somebody outside is called, answers, and hears a sound. Nobody listens here: only who was called,
-        and with which sound, is recorded."""
+        """Somebody outside is called, answers, and hears a sound."""
         words = shlex.split(rest)
         if len(words) != 2 or not words[1].startswith("&playback("):
             return "-USAGE: <call url> <exten>|&<application_name>(<app_args>)\n"
         where = words[0].partition("}")[2]
         if not where.startswith("sofia/"):
             return "-ERR CHAN_NOT_IMPLEMENTED\n"
-        self._switch.called_out.append((where, Path(words[1][len("&playback(") : -1])))
+        self._switch.call_outside(where, Path(words[1][len("&playback(") : -1]))
         return f"+OK {self._switch.new_uuid()}\n"
 
     def _set_global(self, rest: str) -> str:

@@ -90,7 +90,7 @@ class SwitchCore(ABC, Generic[CallT]):
     connections.
 
     ``awake`` is clear while the switch is stopped as by SIGSTOP; ``called_out``: whom ``originate`` called,
-    with which sound.
+    with which sound; ``hear`` is called with each of them.
     """
 
     def __init__(
@@ -105,6 +105,7 @@ class SwitchCore(ABC, Generic[CallT]):
         self.core_uuid = self.new_uuid()
         self.sessions: dict[str, CallT] = {}
         self.called_out: list[tuple[str, Path]] = []
+        self.hear: Callable[[str, Path], object] = lambda _where, _sound: None
         self.calls_so_far = 0
         self.started_at = pace.seconds()
         self._sequence = 0
@@ -118,6 +119,11 @@ class SwitchCore(ABC, Generic[CallT]):
         """The answer to an ``api`` command."""
 
     # --- calls
+
+    def call_outside(self, where: str, sound: Path) -> None:
+        """Somebody outside answers a call, and hears a sound."""
+        self.called_out.append((where, sound))
+        self.hear(where, sound)
 
     def renamed(self, session: CallT, before: str) -> None:
         """Another leg of a call is the external one now."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import gevent
 
@@ -63,6 +66,14 @@ def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
     while not switch.has_daemon and time.monotonic() < end:
         gevent.sleep(0.05)
     return switch.has_daemon
+
+
+def keep_sound(folder: Path, where: str, sound: Path) -> None:
+    """Keep what a called telephone hears, as ``folder/<digits of its number>.wav``."""
+    path = folder / f"{re.findall(r'[0-9]+', where)[0]}.wav"
+    part = path.with_suffix(".part")
+    shutil.copyfile(sound, part)
+    part.rename(path)
 
 
 def _agree(session: PracticeCall) -> None:

@@ -8,7 +8,7 @@ transcripts of the real switch (``tests/scenarios/``).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -160,6 +160,10 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
     def api(self, line: str) -> str:
         """The answer to an ``api`` command."""
         return self._api.answer(line)
+
+    def add_command(self, name: str, command: Callable[[str], str]) -> None:
+        """Have ``api`` answer a command that FreeSWITCH does not have."""
+        self._api.add(name, command)
 
     def _beat(self) -> None:
         while True:

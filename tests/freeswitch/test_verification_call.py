@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from demo.spoken_digits import digits
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
@@ -25,7 +26,6 @@ from recorder.verification_calls.policy import CallPolicy
 from recorder.verification_calls.register import DISPUTE, OPENINGS, SUBJECT_REQUEST
 from tests.freeswitch.switches import RATE, Rig, read_wav, until
 from tests.house import Customer, House
-from tests.spoken_digits import digits
 
 DIGITS = "271830"
 CALLER_NUMBER = "3225550100"

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from demo.practice.switch import PracticeSwitch
+from demo.spoken_digits import code_in, find_start
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue import queries
@@ -22,7 +23,6 @@ from recorder.verification_calls.policy import CallPolicy
 from tests.integration.ending.conftest import NUMBER as RECORDED
 from tests.integration.ending.conftest import Site
 from tests.integration.test_control import Panel
-from tests.spoken_digits import code_in, find_start
 from tests.waiting import until
 
 NUMBER = "+3225550177"

@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from demo.practice.demo import CALLERS
 from demo.practice.switch import PracticeSwitch
+from demo.spoken_digits import code_in
 from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
@@ -34,7 +35,6 @@ from recorder.verification_calls.policy import CallPolicy
 from tests.integration.ending.conftest import NUMBER as RECORDED
 from tests.integration.ending.conftest import Site
 from tests.integration.test_control import Panel
-from tests.spoken_digits import code_in
 from tests.waiting import until
 
 NUMBER = CALLERS[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import soundfile
 
@@ -10,6 +12,9 @@ from recorder.prompts.dsp import resample, trim_silence
 from recorder.prompts.sound_sources import SOUNDS
 
 RATE = 8000
+DIGITS = 6
+"""Digits of a code."""
+
 ALIKE = 0.8
 """The least correlation with a word (1: identical); a telephone line leaves more."""
 
@@ -58,9 +63,14 @@ def places(samples: np.ndarray, language: str) -> list[tuple[int, int, int]]:
     return sorted(spans)
 
 
-def code_in(wav: np.ndarray, language: str) -> str:
-    """The code of a call, which is said twice."""
-    text = digits(wav, language)
-    assert len(text) == 12, text
-    assert text[:6] == text[6:], text
-    return text[:6]
+def code_in(samples: np.ndarray, language: str) -> str:
+    """The code of a verification call, which is said twice: a telephone may have lost some of it once.
+    Raises ``ValueError`` where it was not heard whole."""
+    words = places(samples, language)
+    pauses = [later[0] - former[1] for former, later in pairwise(words)]
+    middle = pauses.index(max(pauses)) + 1 if pauses else 0
+    texts = ["".join(str(digit) for *_, digit in part) for part in (words[:middle], words[middle:])]
+    whole = {text for text in texts if len(text) == DIGITS}
+    if len(whole) != 1 or min(map(len, texts)) < DIGITS - 2:
+        raise ValueError(f"not a code of {DIGITS} digits, said twice: {texts}")
+    return whole.pop()
