@@ -15,6 +15,7 @@ from web import (
     call_list,
     company,
     compliance,
+    contacts,
     design,
     disputes,
     errors,
@@ -44,6 +45,7 @@ from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import encode_query
 from web.assets import Assets
+from web.contacts import names
 from web.cookies import cookie_name
 from web.disputes import access as guest_access
 from web.provider import access as provider_access
@@ -100,13 +102,14 @@ def create_app(panel: state.PanelState) -> Flask:
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
+    names.init_app(app)
     navigation.init_app(app)
     brand.init_app(app)
     errors.init_app(app)
     for package in (
         account, first_day, call_list, company, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, notifications, brand, help, provider, disputes, rooms,
+        notes, contacts, notifications, brand, help, provider, disputes, rooms,
         branding, registration,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)

@@ -37,7 +37,9 @@ class NavigationLink:
 
 
 PAGES = (
-    NavigationEntry("call_list.list_calls", _l("Calls"), "phone", blueprints=("call_list", "playback")),
+    NavigationEntry(
+        "call_list.list_calls", _l("Calls"), "phone", blueprints=("call_list", "playback", "contacts")
+    ),
     NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
     NavigationEntry(
         "disputes.list_disputes",

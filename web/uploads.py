@@ -23,9 +23,9 @@ MAX_CONCURRENT: Final = 4
 
 slots: Final = BoundedSemaphore(MAX_CONCURRENT)
 
-ENDPOINTS: Final = frozenset({"numbers.save_setup", "branding.edit_settings"})
+ENDPOINTS: Final = frozenset({"numbers.save_setup", "branding.edit_settings", "contacts.import_contacts"})
 
-_PATHS: Final = re.compile(r"/numbers/[0-9a-f-]{36}/setup|/settings")
+_PATHS: Final = re.compile(r"/numbers/[0-9a-f-]{36}/setup|/settings|/contacts/import")
 
 
 def may_carry_file(command: str, target: str) -> bool:

@@ -18,6 +18,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.branding import BrandingTable
+from recorder.catalogue.tables.contact import ContactTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
@@ -32,6 +33,7 @@ from recorder.catalogue.tables.usage import UsageTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.features.branding import service as branding
+from recorder.features.contacts.service import NAMED
 from recorder.features.notes.service import ADDED, DELETED, EDITED
 from recorder.features.subject_requests import reviews, rules
 from recorder.features.team import invitations
@@ -41,7 +43,8 @@ from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
 from recorder.identity.sign_in_rule import RULE_CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
-from recorder.verification_calls.code import commit_number
+from recorder.lifecycle.contact_erasure import DELETED as CONTACT_DELETED
+from recorder.verification_calls.code import commit_text
 from recorder.verification_calls.register import CALLED, CREATED, OPENINGS, ORDERED, TRIED
 
 Body = Mapping[str, Any]
@@ -73,9 +76,9 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberCommitment:
-    """A phone number, by its commitment under the row's salt
-    (:func:`recorder.verification_calls.code.commit_number`)."""
+class Commitment:
+    """A phone number or a name, by its commitment under the row's salt
+    (:func:`recorder.verification_calls.code.commit_text`)."""
 
     sha256: str
 
@@ -149,7 +152,11 @@ def _digests(**names: str) -> Columns:
 
 
 def _number(body: Body) -> Mapping[str, Any]:
-    return {"number": NumberCommitment(body["number_sha256"])} if "number_sha256" in body else {}
+    return {"number": Commitment(body["number_sha256"])} if "number_sha256" in body else {}
+
+
+def _contact_name(body: Body) -> Mapping[str, Any]:
+    return {"name": Commitment(body["name_sha256"])}
 
 
 def _vouched(body: Body) -> Mapping[str, Any]:
@@ -410,6 +417,18 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         EDITED: _all(_digests(text="text_sha256"), _set(edited_at=LEAF_TIME)),
         DELETED: _all(_same(deleted_by="user"), _set(text="", deleted_at=LEAF_TIME)),
     }),
+    **_about(ContactTable, "contact", {
+        NAMED: _all(
+            _same(user_id="user"),
+            _number,
+            _contact_name,
+            _set(written_at=LEAF_TIME, deleted_at=None, deleted_by=None),
+        ),
+        CONTACT_DELETED: _all(
+            _same(deleted_by="user"),
+            _set(number=None, name="", salt=None, deleted_at=LEAF_TIME),
+        ),
+    }),
     **_about(ListenTable, "listen", {
         "listen.opened": _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME)),
     }),
@@ -438,6 +457,7 @@ MUTABLE: Final = (
     VerificationCallTable,
     ReviewTable,
     NoteTable,
+    ContactTable,
 )
 """Small tables whose rows change: the last leaf about a column counts."""
 
@@ -461,6 +481,7 @@ PERSONAL: Final = (
     VerificationCallTable,
     ReviewTable,
     LiveCommandTable,
+    ContactTable,
 )
 """Tables whose rows offboarding deletes."""
 
@@ -486,7 +507,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCallTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, DownloadPermissionTable, BrandingTable,
+    InvitationTable, NoteTable, ContactTable, DownloadPermissionTable, BrandingTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
@@ -509,9 +530,10 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
         return isinstance(value, datetime) and to_iso(value) == stated.at
     if isinstance(stated, Digest):
         return value is not None and sha256_of(value) == stated.sha256
-    if isinstance(stated, NumberCommitment):
-        assert isinstance(row, SubjectRequestTable | VerificationCallTable)
-        return commit_number(value, row.number_salt) == stated.sha256
+    if isinstance(stated, Commitment):
+        assert isinstance(row, SubjectRequestTable | VerificationCallTable | ContactTable)
+        salt = row.salt if isinstance(row, ContactTable) else row.number_salt
+        return commit_text(value, salt) == stated.sha256
     if isinstance(stated, bool):
         return bool(value) == stated and value in (0, 1)
     return bool(value == stated)

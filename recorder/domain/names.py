@@ -37,3 +37,13 @@ def tidy(text: str, what: str, error_id: str, *, longest: int = LONGEST, empty: 
 def fold(text: str) -> str:
     """Return the form in which two names that people take for the same are equal."""
     return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", text).split()).casefold())
+
+
+def fold_name(text: str) -> str:
+    """Return a name in small letters, without accents and with single blanks: ``Élodie`` is found as
+    ``elodie``."""
+    letters = " ".join(text.split()).casefold()
+    if letters.isascii():
+        return letters
+    letters = unicodedata.normalize("NFKD", letters)
+    return "".join(each for each in letters if not unicodedata.combining(each))

@@ -32,9 +32,10 @@ def is_code(call: str, code: str, code_hash: str) -> bool:
     return hmac.compare_digest(_scrypt(call, code, bytes.fromhex(salt)), digest)
 
 
-def commit_number(number: str, salt: str | None) -> str:
-    """What the log contains in place of a number: the SHA-256 (hex) of a random salt and the number."""
-    return hashlib.sha256(f"{salt}\n{number}".encode()).hexdigest()
+def commit_text(text: str, salt: str | None) -> str:
+    """What the log contains in place of a number or a name: the SHA-256 (hex) of a random salt and the
+    text."""
+    return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
 
 
 def _scrypt(call: str, code: str, salt: bytes) -> str:

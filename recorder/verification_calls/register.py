@@ -25,7 +25,7 @@ from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import VerificationCallError
 from recorder.ids import Entropy, uuid7
-from recorder.verification_calls.code import commit_number, hash_code, is_code, new_code
+from recorder.verification_calls.code import commit_text, hash_code, is_code, new_code
 from recorder.verification_calls.policy import CallPolicy
 
 NUMBER: Final = "number"
@@ -107,7 +107,7 @@ def order(
     policy.check(tenant, number, now)
     call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
     body = {**about, "call": call, "actor": who, "language": language}
-    body |= {"until": to_iso(until), "number_sha256": commit_number(number, salt)}
+    body |= {"until": to_iso(until), "number_sha256": commit_text(number, salt)}
     leaf = append(tenant, f"{use}.{ORDERED}", body, now, entropy)
     row = Calls.create(
         id=call, tenant_id=tenant, use=use, number=number, number_salt=salt, language=language,
@@ -212,7 +212,7 @@ def _first(condition: Any) -> VerificationCall | None:
 def _was_ordered(row: Any) -> bool:
     """Whether the log has this order, to this number and until this time."""
     leaf = _leaf(row, 0, ORDERED)
-    stated = {"number_sha256": commit_number(row.number, row.number_salt), "until": to_iso(row.until)}
+    stated = {"number_sha256": commit_text(row.number, row.number_salt), "until": to_iso(row.until)}
     return leaf is not None and {**leaf.body, **stated} == leaf.body
 
 

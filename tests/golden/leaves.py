@@ -18,10 +18,11 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.roles import OPERATOR
 from recorder.errors import AccessError, SealError
 from recorder.features.call_list import service as calls
+from recorder.features.contacts import service as contacts
 from recorder.features.offboarding import service
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
-from recorder.features.subject_requests import call_erasure, reviews
+from recorder.features.subject_requests import call_erasure, contact_erasure, reviews
 from recorder.features.subject_requests import service as request_register
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.tenants import setup
@@ -244,9 +245,10 @@ def _start_erasure(world: World, found: Fields) -> None:
         who=world.user,
         **time_and_entropy(world),
     )
-    call_erasure.erase_calls(
-        house.office(), request_register.find_erasure_request(tenant, request), world.user
-    )
+    contacts.write_names(tenant, world.user, {"+32470123456": "Jan Peeters"}, **time_and_entropy(world))
+    verified = request_register.find_erasure_request(tenant, request)
+    assert contact_erasure.erase_name(verified, world.user, **time_and_entropy(world))
+    call_erasure.erase_calls(house.office(), verified, world.user)
 
 
 def _again(world: World, found: Fields) -> None:

@@ -37,6 +37,7 @@ from web.account.limits import limit_exports
 from web.call_list import csv_export, filters
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
+from web.contacts.names import load_names
 from web.decorators import in_plan
 from web.first_day.checklist import start_page
 from web.gate import gate, who
@@ -154,6 +155,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         limit=panel_state().config.page,
         faults=page_faults(),
     )
+    load_names(each.row.external_party for each in page.calls)
     admin = visitor.admin
     holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
     due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)

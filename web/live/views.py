@@ -12,6 +12,7 @@ from recorder.features.live import queries as live_queries
 from recorder.features.live import service
 from recorder.features.live.queries import CommandRow, LiveRow
 from web.account.limits import limit_commands
+from web.contacts.names import load_names
 from web.live.command import CONTROL_ROLES, run_command
 from web.state import current_visitor, login_required, now, page_faults, panel_state
 
@@ -24,6 +25,7 @@ def list_calls() -> str:
     tenant = current_visitor().tenant
     command_id = request.args.get("command")
     calls = live_queries.live_calls(tenant.id, now(), current_visitor().user.lines)
+    load_names(each.external_party for each in calls)
     row = service.find_command(tenant.id, command_id, now(), panel_state().entropy) if command_id else None
     return render_template(
         "live/list.html",

@@ -18,6 +18,7 @@ from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
 from recorder.features.call_list.rules import CallQuery
 from recorder.features.call_list.service import CallNeighbours, find_neighbours
+from recorder.features.contacts.service import Contact, find_contact
 from recorder.features.disputes import queries as dispute_queries
 from recorder.features.disputes.service import HANDLERS
 from recorder.features.live import queries as live
@@ -109,6 +110,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         only_choice=len(allowed) == 1,
         form=form,
         withheld=None if allowed else _why_withheld(facts),
+        contact=_contact(status.row),
         neighbours=_neighbours(status.row),
         line=queries.line(visitor.tenant.id, status.row.line, page_faults()),
         grant=facts.grant,
@@ -130,6 +132,13 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         **retention_context(status),
     )
     return page, form.code if form else 200
+
+
+def _contact(row: RecordingRow) -> Contact | None:
+    """The name that the customer gave the call's number, if any."""
+    if row.external_party is None or not row.external_party.value:
+        return None
+    return find_contact(row.tenant, row.external_party.value)
 
 
 def _neighbours(row: RecordingRow) -> CallNeighbours:

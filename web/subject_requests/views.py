@@ -17,8 +17,16 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
 from recorder.errors import AuditLogError, SealError, SubjectRequestError
+from recorder.features.contacts.service import find_contact
 from recorder.features.subject_requests import call_erasure as forgotten_calls
-from recorder.features.subject_requests import erasure, reviews, rules, service, verification_code
+from recorder.features.subject_requests import (
+    contact_erasure,
+    erasure,
+    reviews,
+    rules,
+    service,
+    verification_code,
+)
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
 from recorder.features.subject_requests.service import CopyRequest
 from recorder.identity import users
@@ -169,6 +177,7 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
         done=review_rows,
         given=reviews.DECISIONS,
         missed=missed,
+        contact=find_contact(tenant.id, row.number) if row.verified_at else None,
         erasable=len(missed) - undecided,
         announced=[each for each in left if each.usable],
         unannounced=[each for each in left if not each.usable],
@@ -360,6 +369,7 @@ def erase(request_id: str) -> ResponseReturnValue:
     except AuditLogError as error:
         log.error("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         return _render_request(request_id, "erase", errors.error(error.error_id)), 403
+    contact_erasure.erase_name(verified, _user_id(), now=now(), entropy=panel_state().entropy)
     for each in found:
         if each.id not in review_rows or review_rows[each.id].erased_at is None:
             gate().check_theirs(who(), verified, each.id)

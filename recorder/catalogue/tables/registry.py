@@ -10,6 +10,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTab
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.contact import ContactTable
 from recorder.catalogue.tables.dispute import (
     DisputeGuestTable,
     DisputeRecordingTable,
@@ -114,6 +115,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     UsageTable,
     NodeReportTable,
     NoteTable,
+    ContactTable,
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,

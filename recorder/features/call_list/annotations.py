@@ -8,7 +8,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
-from recorder.features.call_list.rules import fold_name
+from recorder.domain.names import fold_name
 from recorder.seal.amendment_kinds import HOLD_SET
 
 READ: Final = 10_000
@@ -19,7 +19,7 @@ FOUND: Final = 1000
 
 
 def annotated_calls(tenant: str, text: str) -> tuple[str, ...]:
-    """The ids of a tenant's recordings with a text (:func:`.rules.fold_name`) in a note or a label, in the
+    """The ids of a tenant's recordings with a text (:func:`fold_name`) in a note or a label, in the
     name of the colleague who wrote it, or in the name of a colleague whom they are kept for."""
     with connected():
         users = UserTable.select(UserTable.id, UserTable.name).where(UserTable.tenant == tenant)

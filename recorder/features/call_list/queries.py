@@ -20,10 +20,12 @@ from peewee import SqliteDatabase
 
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
+from recorder.catalogue.tables.contact import ContactTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
+from recorder.domain.names import fold_name
 from recorder.features.call_list.annotations import annotated_calls
-from recorder.features.call_list.rules import CallQuery, fold_name, is_number
+from recorder.features.call_list.rules import CallQuery, is_number
 
 QUICK = 4000
 """Calls of the first window: common numbers and properties fill a page from the latest calls."""
@@ -150,9 +152,9 @@ def plan(query: CallQuery) -> Plan | None:
             sources.append(_by_ids("external", same))
         if query.text is not None:
             text = query.text if query.text.isascii() else fold_name(query.text)
-            accented = _accented_parties(query.tenant, text)
+            others = {*_accented_parties(query.tenant, text), *_named_parties(query.tenant, query.name)}
             parties, all_of_them = _parties(query.tenant, text)
-            parties = tuple(sorted({*parties, *accented}))
+            parties = tuple(sorted({*parties, *others}))
             line_ids = _named_lines(query.tenant, query.text, query.name)
             annotated = annotated_calls(query.tenant, query.words) if query.words else ()
             if all_of_them and not parties and not line_ids and not annotated:
@@ -160,7 +162,7 @@ def plan(query: CallQuery) -> Plan | None:
             columns = (("external", parties), ("internal", parties), ("line", line_ids))
             either = [_among(f"c.{column}", ids) for column, ids in columns if ids]
             if not all_of_them:
-                either = [_contains(query.tenant, text, accented, line_ids)]
+                either = [_contains(query.tenant, text, sorted(others), line_ids)]
             arms = [arm for column, ids in columns if ids for arm in _by_ids(column, ids).arms]
             if annotated:
                 either.append(_calls(annotated))
@@ -500,13 +502,27 @@ def _accented_parties(tenant: str, text: str) -> tuple[int, ...]:
     return tuple(int(party) for party, value in rows if text in fold_name(value))
 
 
-def _contains(tenant: str, text: str, accented: Sequence[int], lines: Sequence[int]) -> Condition:
-    """Calls with one of many parties, or of some lines."""
+def _named_parties(tenant: str, name: str | None) -> tuple[int, ...]:
+    """Parties whose number has a name of the customer's that contains a text."""
+    if name is None:
+        return ()
+    mine = (ContactTable.tenant == tenant) & ContactTable.number.is_null(False)
+    rows: Any = ContactTable.select(ContactTable.number, ContactTable.name).where(mine).tuples()
+    numbers = [number for number, text in rows if name in fold_name(text)][:CANDIDATES]
+    if not numbers:
+        return ()
+    among = ", ".join("?" * len(numbers))
+    known = f"SELECT id FROM listed_party WHERE tenant_id = ? AND value IN ({among})"
+    return tuple(int(party) for (party,) in _rows(known, (tenant, *numbers)))
+
+
+def _contains(tenant: str, text: str, others: Sequence[int], lines: Sequence[int]) -> Condition:
+    """Calls with one of many parties, or of some ``others`` or lines."""
     begin = text[:SUFFIX]
     range_ = (tenant, begin, begin + _LAST)
     ends = "party_suffix WHERE tenant_id = ? AND suffix >= ? AND suffix < ?"
     known = f"SELECT count(*) FROM (SELECT 1 FROM {ends} LIMIT {LISTED + 1}) AS n"
-    columns = (("c.line", lines), ("c.external", accented), ("c.internal", accented))
+    columns = (("c.line", lines), ("c.external", others), ("c.internal", others))
     either = [_among(column, ids).sql for column, ids in columns if ids]
     if len(text) <= SUFFIX and _rows(known, range_)[0][0] <= LISTED:
         either += [f"c.{side} IN (SELECT party FROM {ends})" for side in ("external", "internal")]

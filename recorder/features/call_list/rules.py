@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from recorder.domain import phone_numbers
+from recorder.domain.names import fold_name
 
 CONSENTS = ("notice", "opt-in", "opt-out", "declined", "unanswered", "unannounced", "imported")
 """How somebody came to be recorded, or not: announced; asked, and agreed; could decline; declined; asked
@@ -28,11 +28,11 @@ class CallQuery:
     """Which calls of a tenant are wanted; ``None`` and ``False`` ask for nothing in particular.
 
     ``text`` is a part of a number or an address, from :func:`parse_text`, and ``name`` the same as a part of
-    a line's label or a colleague's name, from :func:`parse_name`; ``words`` is the same as a part of what
-    people wrote, from :func:`parse_words`. ``external_party`` is the whole number or address of the external
-    party. ``since`` is inclusive, ``until`` exclusive. ``line`` is the id of one line; ``scope`` are the ids
-    of the lines that the visitor may see, ``None`` if all of them. Lengths are milliseconds of audio, the
-    upper one exclusive."""
+    a line's label, a colleague's name or a number's, from :func:`parse_name`; ``words`` is the same as a part
+    of what people wrote, from :func:`parse_words`. ``external_party`` is the whole number or address of the
+    external party. ``since`` is inclusive, ``until`` exclusive. ``line`` is the id of one line; ``scope`` are
+    the ids of the lines that the visitor may see, ``None`` if all of them. Lengths are milliseconds of audio,
+    the upper one exclusive."""
 
     tenant: str
     text: str | None = None
@@ -74,7 +74,7 @@ def parse_text(typed: str) -> str | None:
 
 
 def parse_name(typed: str) -> str | None:
-    """Return the part of a name to search for, see :func:`fold_name`; ``None`` if a number was typed, or
+    """Return the part of a name to search for, see :func:`.fold_name`; ``None`` if a number was typed, or
     nothing that can be searched for."""
     text = parse_text(typed)
     digits = phone_numbers.strip_punctuation(typed)
@@ -82,19 +82,9 @@ def parse_name(typed: str) -> str | None:
 
 
 def parse_words(typed: str) -> str | None:
-    """Return the part of a note to search for, see :func:`fold_name`, which may be a number; ``None`` if
+    """Return the part of a note to search for, see :func:`.fold_name`, which may be a number; ``None`` if
     nothing was typed that can be searched for."""
     return None if parse_text(typed) is None else fold_name(typed.strip()[:LONGEST_TEXT])
-
-
-def fold_name(text: str) -> str:
-    """Return a name in small letters, without accents and with single blanks: ``Élodie`` is found as
-    ``elodie``."""
-    letters = " ".join(text.split()).casefold()
-    if letters.isascii():
-        return letters
-    letters = unicodedata.normalize("NFKD", letters)
-    return "".join(each for each in letters if not unicodedata.combining(each))
 
 
 def is_number(text: str) -> bool:

@@ -1,7 +1,8 @@
-"""A departing customer's CSV tables: numbers, retention limits, subject requests, and unrecorded calls.
+"""A departing customer's CSV tables: numbers, retention limits, subject requests, names of
+numbers, and unrecorded calls.
 
-The first three are fixed when the handover begins.  Unrecorded calls are read on request; the row of one that
-was erased since consists of spaces, like that of an erased recording (``documents.py``).
+All but the last are fixed when the handover begins.  Unrecorded calls are read on request; the row of one
+that was erased since consists of spaces, like that of an erased recording (``documents.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any, Final
 
 from recorder import csv_rows
 from recorder.catalogue import queries, subject_request_queries
+from recorder.catalogue.database import connected
 from recorder.catalogue.records import Cursor, NotRecordedRow
+from recorder.catalogue.tables.contact import ContactTable
+from recorder.catalogue.tables.identity import UserTable
 from recorder.clock import to_iso
 from recorder.features.offboarding.documents import ROWS
 from recorder.lifecycle import limits
@@ -54,7 +58,19 @@ def fixed_tables(tenant: str, trust: Trust) -> dict[str, str]:
                 for each in subject_request_queries.requests(tenant)
             ),
         ),
+        "tables/contacts.csv": _table(("number", "name", "written_by", "written_at"), _contacts(tenant)),
     }  # fmt: skip
+
+
+def _contacts(tenant: str) -> list[tuple[str, str, str, str]]:
+    """The names that the customer's people gave numbers."""
+    mine = (ContactTable.tenant == tenant) & ContactTable.number.is_null(False)
+    with connected():
+        rows = ContactTable.select(ContactTable, UserTable.id, UserTable.name).join(UserTable).where(mine)
+        return [
+            (str(row.number), row.name, row.user.name, to_iso(row.written_at))
+            for row in rows.order_by(ContactTable.number)
+        ]
 
 
 def call_tables(tenant: str) -> Iterator[tuple[int, list[CallLength]]]:

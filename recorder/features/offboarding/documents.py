@@ -149,7 +149,8 @@ recordings/<id>/  one folder per recording
     about.json                the parties
     log.jsonl                 the log's leaves about the recording, with their bodies
 tables/           all recordings, including those left out, with the reason (omitted); unrecorded calls,
-                  numbers, retention limits, and subject requests
+                  numbers, retention limits, subject requests, and the names that you gave numbers
+                  (contacts)
 announcements/    the announcements: their texts (announcements.json), and their sounds by SHA-256
 log/              all leaves of the log, with their bodies unless they are about a recording;
                   checkpoint.note is the last signed checkpoint, root.pub the key that all signatures rest on

@@ -18,7 +18,7 @@ from recorder.features.subject_requests.rules import (
     RECEIVED,
     VOUCHED,
 )
-from recorder.verification_calls.code import commit_number
+from recorder.verification_calls.code import commit_text
 
 
 def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
@@ -76,7 +76,7 @@ def check_unverified(row: SubjectRequestTable) -> None:
 
 def number_commitment(row: SubjectRequestTable) -> str:
     """What the log contains in place of the number."""
-    return commit_number(row.number, row.number_salt)
+    return commit_text(row.number, row.number_salt)
 
 
 def check_logged(row: SubjectRequestTable) -> None:

@@ -26,7 +26,7 @@ from recorder.ids import Entropy
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.verification_calls import register
-from recorder.verification_calls.code import commit_number
+from recorder.verification_calls.code import commit_text
 from recorder.verification_calls.policy import CallPolicy
 from recorder.verification_calls.register import NUMBER, VerificationCall
 
@@ -97,7 +97,7 @@ class NumberProofs:
             owner, call.number, recorded=False, sources=self.sources, now=now, entropy=self.entropy
         )
         body = {"call": call.id, "line": line, "actor": who}
-        body["number_sha256"] = commit_number(call.number, call.number_salt)
+        body["number_sha256"] = commit_text(call.number, call.number_salt)
         append(owner.id, PROVED, body, now, self.entropy)
         return line
 

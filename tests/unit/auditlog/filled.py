@@ -22,6 +22,7 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.branding.service import save_branding
+from recorder.features.contacts import service as contacts
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -274,6 +275,9 @@ def _people(world: World) -> None:
     notes.delete_note(
         world.tenant, world.live_recording, label.id, world.user, any_author=False, **time_and_entropy(world)
     )
+    for names in ({"+32470000011": "Jan", "+32470000012": "Els"}, {"+32470000011": "Jan Peeters"}):
+        contacts.write_names(world.tenant, world.user, names, **time_and_entropy(world))
+    contacts.delete_name(world.tenant, world.user, "+32470000012", **time_and_entropy(world))
     signer = world.house.services.signer
     api_tokens.create(
         world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **time_and_entropy(world)

@@ -15,9 +15,11 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.domain.names import fold_name
 from recorder.domain.parties import Party
 from recorder.features.call_list import queries, rules, service
-from recorder.features.call_list.rules import CallQuery, fold_name, parse_name, parse_text
+from recorder.features.call_list.rules import CallQuery, parse_name, parse_text
+from recorder.features.contacts import service as contacts
 from recorder.features.tenants import lines
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
@@ -324,6 +326,32 @@ def test_label_of_a_line_is_a_name(announce, tenants, stored, clock, entropy) ->
     for typed in ("arche", "MARCHÉ", "marché 98", "Marche\u0301 9"):
         query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
         assert ids(service.list_calls(query, limit=9)) == [mine.id], typed
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("sizes", SIZES)
+def test_number_is_found_by_the_name_that_the_customer_gave_it(
+    tenants, stored, unrecorded, clock, entropy, monkeypatch, sizes
+) -> None:
+    for name, value in SIZES[sizes].items():
+        monkeypatch.setattr(queries, name, value)
+    jan, other = Party("e164", "+32470000011"), Party("e164", "+32470000012")
+    mine, missing = stored(external_party=jan).id, unrecorded(external_party=jan).id
+    inside = stored(external_party=other, internal_party=jan).id
+    stored(external_party=other)
+    stored(OTHER, external_party=jan)
+    for tenant, name in ((TENANT, "Élodie Peeters"), (OTHER, "Somebody Else")):
+        user = UserTable.create(
+            id=f"{tenant}-user", tenant=tenant, login=tenant, name="Claire", role="customer", language="fr",
+            password_hash="", created_at=clock(),
+        )  # fmt: skip
+        contacts.write_names(tenant, user.id, {jan.value: name}, now=clock(), entropy=entropy)
+    for typed in ("elodie", "PEETERS", "Élodie P"):
+        query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
+        assert {*ids(service.list_calls(query, limit=9))} == {mine, missing, inside}, typed
+    for typed in ("Somebody", "nobody"):
+        query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
+        assert ids(service.list_calls(query, limit=9)) == [], typed
 
 
 @pytest.mark.parametrize("sizes", SIZES)

@@ -31,6 +31,7 @@ from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.branding.service import save_branding
+from recorder.features.contacts import service as contacts
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
@@ -93,6 +94,7 @@ def full(house: Bakery, recorded) -> Bakery:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15)), **time_and_entropy,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **time_and_entropy)
+    contacts.write_names(house.tenant, user.id, {"+32470000011": "Jan Peeters"}, **time_and_entropy)
     notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
     disputes = Disputes(house.changes)
     day = (house.clock() + timedelta(days=9)).date()

@@ -33,6 +33,7 @@ from recorder.domain import roles
 from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.call_list import saved_filters
+from recorder.features.contacts import service as contacts
 from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -387,6 +388,7 @@ class World:
             if each.kind == "note":
                 who = next(who for who, user in people.items() if user.id == each.user)
                 company.own[who, "note_id"] = each.id
+        contacts.write_names(tenant, people["admin"].id, {caller: f"Caller {family}"}, **at)
         for who in ROLES:
             saved_filters.save_filter(tenant, people[who].id, f"Filter of {who} {family}", {}, **at)
             (found,) = saved_filters.saved_filters(tenant, people[who].id)
@@ -426,6 +428,7 @@ class World:
             "a call being stored": ids["ended_call"],
             "a note": f"Note of colleague {family}",
             "a label": f"Label {family}",
+            "the caller's name": f"Caller {family}",
             "the number": number[-8:],
             "its label": f"Shop {family}",
             "a colleague": f"Colleague {family}",
@@ -658,6 +661,9 @@ FORMS: Mapping[str, Form | FormOf] = {
     "account.log_in": {"login": "nobody", "password": "a guess of somebody"},
     "account.second_step": {"code": "000000"},
     "language.set_language": {"language": "fr"},
+    "contacts.save_contact": {"number": "+32470135792", "name": "Jan Peeters"},
+    "contacts.import_contacts": {"lines": "Jan Peeters; +32470135793"},
+    "contacts.name_caller": {"name": "Jan Peeters"},
     "notes.add_label": {"label": "Ordered"},
     "notes.add_note": {"text": "Ordered"},
     "notes.edit_note": {"text": "Ordered"},

@@ -20,6 +20,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
 from recorder.errors import AccessError
+from recorder.features.contacts.service import contacts
 from recorder.features.subject_requests import reviews, service
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
@@ -400,14 +401,17 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     paul.send(
         f"/recordings/{on_hold}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15"
     )
+    paul.send(f"/recordings/{call}/contact", name="Jan Peeters")
     page = enter(paul)
     known(paul, page)
     answer = paul.send(f"{page}/erase", sure="yes")
     assert answer.status_code == 403, "the copy comes first"
+    assert "Le nom que votre équipe a donné à ce numéro l’est aussi : Jan Peeters." in answer.text
     decide(paul, page, **{call: "own", on_hold: "both"})
     fetched(paul, page)
     assert paul.send(f"{page}/erase").status_code == 403, "not ticked"
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
+    assert contacts(bakery.id) == ()
     review_rows = reviews.reviews_of(bakery.id, page.rpartition("/")[2])
     assert review_rows[call].erased_at is not None
     assert (review_rows[on_hold].erased_at, review_rows[on_hold].kept_reason) == (None, "retention.held")

@@ -1,0 +1,1 @@
+"""Names that a customer's people give numbers."""

@@ -1,0 +1,43 @@
+"""The names of numbers on a page, for the customer's own people alone: no guest and nobody of the provider's
+sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from flask import Flask, g
+
+from recorder.domain.parties import Party
+from recorder.features.contacts import service
+from web.state import visitor
+from web.text import formats
+
+
+def load_names(parties: Iterable[Party | None]) -> None:
+    """Read the names of the parties of a page, in one query."""
+    person, known = visitor(), _known()
+    values = {each.value for each in parties if each is not None and each.value} - known.keys()
+    if values and person is not None and not person.is_guest and not person.is_provider:
+        known |= dict.fromkeys(values, "") | service.names_of(person.tenant.id, values)
+
+
+def contact_name(party: Party | None) -> str:
+    """The name that the customer gave a party's number; empty if it has none."""
+    load_names([party])
+    return "" if party is None else _known().get(party.value, "")
+
+
+def party_name(party: Party | None) -> str:
+    """Who is on a leg: the name of the number, or else the number."""
+    return contact_name(party) or formats.party(party)
+
+
+def _known() -> dict[str, str]:
+    if "contact_names" not in g:
+        g.contact_names = {}
+    return cast(dict[str, str], g.contact_names)
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals.update(contact_name=contact_name, party_name=party_name)
