@@ -251,7 +251,7 @@ class CallIntake:
         # The caller's number must not hide a fault of the dialplan.
         parties = () if reason == DID_NOT_ASK and direction != OUTBOUND else (external_party.value,)
         policy, refused = self.config.decide(number, parties)
-        if reason == "never_record" or refused not in {"no_line", "never_record"}:
+        if reason == "never_record" or refused not in {"no_line", "never_record", "suspended"}:
             refused = reason
         return self._start(channel, number, direction, external_party, policy, at, refused=refused), refused
 

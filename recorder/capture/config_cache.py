@@ -156,6 +156,8 @@ class ConfigCache:
             return line, "never_record"
         if line is None:
             return None, "no_line"
+        if line.suspended:
+            return line, "suspended"
         if not line.sounds.isdisjoint(snapshot.damaged):
             return line, "prompt_damaged"
         return line, "full_disk" if self._by_share is DiskLevel.FULL else None

@@ -25,6 +25,7 @@ from recorder.features.tenants.default_lines import default_language, shipped_fo
 from recorder.features.tenants.line_change import UNCHANGED, LineChange, Unchanged, change_line
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.lifecycle import line_history
+from recorder.lifecycle.suspension import find_suspensions
 from recorder.processes.services import Context
 from recorder.prompts.sentences import Wording
 from recorder.prompts.sound_sources import open_sources
@@ -97,7 +98,7 @@ def add_line(
     row = find_line(owner, understood.value)
     effect = "not recorded before the tenant sets it up" if off else "recorded from the next call on"
     click.echo(f"{describe(understood)}: {effect}", err=True)
-    print_result(line_record(row, announcement_languages(owner.id)), line_id)
+    print_result(line_record(row, announcement_languages(owner.id), find_suspensions(owner.id)), line_id)
 
 
 @click.command("end")
@@ -113,7 +114,7 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = find_line(owner, number)
-    record = line_record(row, announcement_languages(owner.id))
+    record = line_record(row, announcement_languages(owner.id), find_suspensions(owner.id))
     about = f"{row.number} of {owner.name}, recorded since {to_iso(row.since)}: new calls are not recorded."
     confirm("End this line?", record, about)
     now = utc_now()
@@ -173,7 +174,7 @@ def move_line(
         change = LineChange(notice=NoticeChoice(ALONE))
         change_line(to.id, move.id, change, sources=found, now=now, entropy=os.urandom)
     new = queries.line(to.id, move.id) or move
-    print_result(line_record(new, announcement_languages(to.id)), move.id)
+    print_result(line_record(new, announcement_languages(to.id), find_suspensions(to.id)), move.id)
 
 
 @click.command("set")

@@ -11,12 +11,17 @@ from recorder.catalogue import queries
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, fields_of, json_option, print_list, print_record
 from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.lifecycle.suspension import find_suspensions
 
 if TYPE_CHECKING:
     from recorder.catalogue.records import LineRow
+    from recorder.lifecycle.suspension import Suspensions
     from recorder.processes.services import Context
 
-COLUMNS = ("id", "number", "label", "mode", "languages", "timing", "outbound", "formats", "announcements")
+COLUMNS = (
+    "id", "number", "label", "mode", "suspended", "languages", "timing", "outbound", "formats",
+    "announcements",
+)  # fmt: skip
 
 BEEPS = {"external": "external", "colleague": "internal", "both": "both", "nobody": ""}
 """Who hears the tone, in the words of operators."""
@@ -28,7 +33,9 @@ BEEPS = {"external": "external", "colleague": "internal", "both": "both", "nobod
         "add": LazyCommand("line_settings", "add_line"),
         "end": LazyCommand("line_settings", "end_line"),
         "move": LazyCommand("line_settings", "move_line"),
+        "resume": LazyCommand("suspension", "resume_line"),
         "set": LazyCommand("line_settings", "set_line"),
+        "suspend": LazyCommand("suspension", "suspend_line"),
         "set-keep-question": LazyCommand("line_settings", "set_keep_question"),
     },
 )
@@ -44,8 +51,9 @@ def list_lines(context: Context, tenant_name: str) -> None:
     """List a tenant's numbers with their settings."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    languages = announcement_languages(owner.id)
-    print_list("lines", (line_record(row, languages) for row in queries.lines(owner.id)), COLUMNS)
+    languages, stopped = announcement_languages(owner.id), find_suspensions(owner.id)
+    rows = queries.lines(owner.id)
+    print_list("lines", (line_record(row, languages, stopped) for row in rows), COLUMNS)
 
 
 @line.command("show")
@@ -63,7 +71,7 @@ def show_line(context: Context, number: str, tenant_name: str) -> None:
 
 def print_line(row: LineRow) -> None:
     """Print a line's settings."""
-    print_record(line_record(row, announcement_languages(row.tenant)))
+    print_record(line_record(row, announcement_languages(row.tenant), find_suspensions(row.tenant)))
 
 
 def announcement_languages(tenant: str) -> Mapping[str, str]:
@@ -71,11 +79,12 @@ def announcement_languages(tenant: str) -> Mapping[str, str]:
     return {row.id: row.language for row in queries.announcements(tenant)}
 
 
-def line_record(row: LineRow, language_of: Mapping[str, str]) -> Record:
+def line_record(row: LineRow, language_of: Mapping[str, str], stopped: Suspensions) -> Record:
     """A line with its settings, in the words of the options of `accord line set`."""
     notice, keep = row.transfer_notice, row.keep
     return {
         **fields_of(row, "id", "tenant", "number", "label", "mode"),
+        "suspended": stopped.of(row.id) is not None,
         "languages": [language_of[each] for each in row.announcements],
         "announcements": row.announcements,
         "timing": dashed(row.timing),

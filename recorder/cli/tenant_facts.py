@@ -19,6 +19,7 @@ def facts_record(row: TenantRow, trust: Trust) -> Record:
             {
                 **fields_of(each.line, "number", "label"),
                 "recorded": each.line.recorded,
+                "suspended": each.suspension is not None,
                 "last_call_at": each.last_call_at,
             }
             for each in facts.numbers
@@ -28,5 +29,5 @@ def facts_record(row: TenantRow, trust: Trust) -> Record:
             for each in facts.people
         ],
         "invitations": [fields_of(each, "name", "address", "role", "until") for each in facts.invited],
-        "problems": [fields_of(each, "code", "number", "at", "cause") for each in facts.problems],
+        "problems": [fields_of(each, "code", "number", "at", "cause", "reason") for each in facts.problems],
     }

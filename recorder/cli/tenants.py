@@ -10,7 +10,7 @@ import click
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, fields_of, json_option, print_list, print_record
 from recorder.cli.tenant_name import find_tenant, tenant_argument
-from recorder.features.provider.service import Customer, describe_customer, list_customers
+from recorder.features.provider.service import SUSPENDED, Customer, describe_customer, list_customers
 from recorder.lifecycle import line_rules
 from recorder.lifecycle.line_rules import ALONE, STRICTER
 
@@ -30,6 +30,8 @@ PAGE: Final = 500
         "adopt": LazyCommand("adopt", "adopt"),
         "import": LazyCommand("customer_import", "import_customers"),
         "set": LazyCommand("tenant_settings", "set_tenant"),
+        "suspend": LazyCommand("suspension", "suspend_tenant"),
+        "resume": LazyCommand("suspension", "resume_tenant"),
     },
 )
 def tenant() -> None:
@@ -57,7 +59,9 @@ def _every_customer() -> Iterator[Customer]:
 @json_option
 @click.pass_obj
 def show_tenant(context: Context, tenant_name: str) -> None:
-    """Show a tenant: settings, plan, numbers, people, its last call, and what does not work."""
+    """Show a tenant: settings, numbers, people, and faults.
+
+    Also the plan, invitations and the time of the last call, as on its page in the provider's console."""
     from recorder.cli.tenant_facts import facts_record
 
     context.open_catalogue()
@@ -77,13 +81,15 @@ def tenant_record(tenant_id: str) -> Record:
 
 
 def customer_record(row: Customer) -> Record:
-    """A tenant; ``leaves_at`` is the day of its departure, planned or past."""
+    """A tenant; ``leaves_at`` is the day of its departure, planned or past, ``suspended_at`` since when it
+    is suspended."""
     return {
         **fields_of(row.tenant, "id", "name", "language", "languages", "time_zone", "country"),
         "plan": row.plan,
         "lines": row.lines,
         "people": row.users,
         "state": row.state,
-        "leaves_at": row.at,
+        "leaves_at": None if row.state == SUSPENDED else row.at,
+        "suspended_at": row.at if row.state == SUSPENDED else None,
         "created_at": row.tenant.created_at,
     }

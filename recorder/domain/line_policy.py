@@ -11,7 +11,7 @@ from pydantic import Field
 
 from recorder.domain.call_plan import MODES, WAYS
 from recorder.domain.sentences import TimedSentence
-from recorder.strict_json import Positive, Sha256, Strict, is_none, one_of
+from recorder.strict_json import Positive, Sha256, Strict, is_empty, is_none, one_of
 
 BEFORE_RINGING, AT_PICKUP = "before_ringing", "at_pickup"
 TIMINGS = (BEFORE_RINGING, AT_PICKUP)
@@ -160,7 +160,8 @@ class LinePolicy(Strict):
     of :data:`~recorder.domain.call_plan.MODES`, and needs ``consent_prompt`` in all languages where it is not
     ``notice``; ``timing`` is one of :data:`TIMINGS`, ``outbound`` of :data:`OUTBOUND_TIMINGS`. The ``menu``
     offers the first language and the ``others``: key 1 is the first. ``delete`` is set where colleagues may
-    delete a recording during the call; ``beep`` is one of :data:`BEEPS`, or empty.
+    delete a recording during the call; ``beep`` is one of :data:`BEEPS`, or empty. A ``suspended`` line is
+    neither announced nor recorded; its calls are listed.
     """
 
     tenant: str
@@ -178,6 +179,7 @@ class LinePolicy(Strict):
     beep: Annotated[str, one_of(("", *BEEPS))] = ""
     transfer_notice: TransferNotice | None = None
     outbound: Annotated[str, one_of(OUTBOUND_TIMINGS)] = OFF
+    suspended: Annotated[bool, Field(exclude_if=is_empty)] = False
 
     @property
     def at_pickup(self) -> bool:

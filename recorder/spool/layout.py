@@ -114,6 +114,7 @@ REASONS = frozenset(
     {
         "no_line",  # the number belongs to no tenant
         "no_snapshot",
+        "suspended",  # by the provider
         "never_record",  # an emergency number, or on the operator's list
         "prompt_damaged",
         "never_connected",  # nobody answered

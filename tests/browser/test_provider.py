@@ -43,6 +43,36 @@ def test_operator_sees_the_customers_and_invites_one(person) -> None:
     expect(page.get_by_role("row", name="Reliure Nadir")).to_contain_text("Invité")
 
 
+def test_operator_finds_a_customer_and_suspends_it(person) -> None:
+    olga = person(width=360, reduced_motion="reduce").log_in("olga", ".customers")
+    page = olga.page
+    page.get_by_label("Nom, numéro ou identifiant").fill("02 555.01.44")
+    page.get_by_label("Nom, numéro ou identifiant").press("Enter")
+    expect(page.get_by_text("1 client trouvé.")).to_be_visible()
+    page.get_by_role("link", name="Garage Dumont", exact=True).click()
+    expect(page.get_by_role("heading", name="Garage Dumont")).to_be_visible()
+    expect(page.get_by_text("Nina Dumont")).to_be_visible()
+    check_look(olga)
+    page.get_by_role("link", name="Suspendre l’enregistrement").click()
+    check_look(olga)
+    page.get_by_role("button", name="Suspendre l’enregistrement").click()
+    expect(page.get_by_text("Donnez la raison")).to_be_visible()
+    olga.expect_refusal("422")
+    page.get_by_label("Raison").fill("Facture impayée")
+    page.get_by_role("button", name="Suspendre l’enregistrement").click()
+    expect(page.get_by_text("Suspendu depuis le")).to_be_visible()
+    check_look(olga)
+    nina = person(width=360, reduced_motion="reduce").log_in("nina")
+    nina.go("/numbers")
+    expect(nina.page.get_by_text("L’enregistrement est suspendu")).to_be_visible()
+    expect(nina.page.get_by_text("Raison : Facture impayée")).to_be_visible()
+    check_look(nina)
+    page.get_by_role("button", name="Rétablir l’enregistrement").click()
+    expect(page.get_by_text("Actif", exact=True)).to_be_visible()
+    nina.go("/numbers")
+    expect(nina.page.get_by_text("L’enregistrement est suspendu")).to_have_count(0)
+
+
 def test_operator_sets_the_providers_name_and_colour(person) -> None:
     olga = person(width=320, reduced_motion="reduce").log_in("olga", ".customers")
     page = olga.page

@@ -26,7 +26,7 @@ NUMBERS = {
     "external": f"{NUMBER}97", "forwarded": f"{NUMBER}97",
     "opt_out_slow": f"{NUMBER}68", "joining_opt_in": f"{NUMBER}24", "joining_opt_out": f"{NUMBER}25",
     "out": f"{NUMBER}31", "out_once": f"{NUMBER}32", "out_opt_in": f"{NUMBER}33",
-    "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35",
+    "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35", "suspended": f"{NUMBER}36",
 }  # fmt: skip
 NOBODYS = ("unknown", "listed", "emergency", "other", "external")
 """The numbers without a line. The last two digits of a number select what its phone does

@@ -206,6 +206,8 @@ class _Session:
         self.run("country", "show", "be")
         self.run("tenant", "create", "Dubois")
         self.run("tenant", "set", "Dubois", "--country", "be")
+        self.run("tenant", "suspend", "Dubois", "--reason", "Unpaid")
+        self.run("tenant", "resume", "Dubois")
         self.run("tenant", "invite", "Van Dyck", "els@example.com")
         self.run("tenant", "adopt", "Van Dyck", "Van Dyck NV")
         self.run("tenant", "show", CUSTOMER)
@@ -227,6 +229,8 @@ class _Session:
         self.run("line", "set-keep-question", *MINE, "+3225550155", "--days", "90")
         self.run("line", "show", *MINE, "+3225550155")
         self.run("line", "list", *MINE)
+        self.run("line", "suspend", *MINE, "+3225550155", "--reason", "Unpaid")
+        self.run("line", "resume", *MINE, "+3225550155")
         self.run("line", "move", *MINE, "+3225550155", "--to", "Dubois")
         self.run("line", "end", "--tenant", "Dubois", "+3225550155")
         composed = self.run(

@@ -30,7 +30,7 @@ from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.registration import Registration
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import download_permission, users
-from recorder.lifecycle import amendments, expiry, plans, recordings
+from recorder.lifecycle import amendments, expiry, plans, recordings, suspension
 from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
@@ -124,6 +124,9 @@ def _settings(world: World) -> None:
     )
     change = LineChange(formats=["wav"], label="Comptoir")
     assert change_line(world.tenant, line, change, who=world.user, **time_and_entropy(world))
+    for stopped in (None, line):
+        assert suspension.suspend(world.tenant, stopped, reason="Unpaid", **time_and_entropy(world))
+        assert suspension.resume(world.tenant, stopped, **time_and_entropy(world))
     _plan(world)
     _provider(world)
     _difference(world)

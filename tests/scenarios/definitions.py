@@ -14,13 +14,13 @@ Line = Literal[
     "keep", "keep_or_destroy", "keep_at_start", "own_words", "at_pickup", "at_pickup_and_asked",
     "deletable", "joining_alone", "joining_both", "joining_opt_in", "joining_opt_out", "out", "out_once",
     "out_opt_in", "out_opt_out", "out_languages", "out_joining",
-    "forwarded",
+    "forwarded", "suspended",
 ]  # fmt: skip
 """The called number: a customer's; an unknown one; one on the snapshot's never-record list; one with a
 damaged prompt; an emergency number; one on the switch's own never-record list; lines with questions before or
 during the conversation; lines announced at pick-up; one on which colleagues may delete; lines that notify or
-ask a transfer target; lines with announced outbound calls; one that is forwarded to an external party.  For
-an outbound call it is the calling number."""
+ask a transfer target; lines with announced outbound calls; one that is forwarded to an external party; one
+that the provider has suspended.  For an outbound call it is the calling number."""
 
 Callee = Literal["answers", "busy", "silent", "slow"]
 """``slow``: answers after some seconds."""
@@ -163,6 +163,7 @@ SCENARIOS = (
                     Step("bridged", 2.5, "hang_up"))),
     Scenario("unknown_number", _unrecorded("no_line", plays=0), line="unknown"),
     Scenario("damaged_prompt", _unrecorded("prompt_damaged", plays=0), line="damaged"),
+    Scenario("suspended", _unrecorded("suspended", plays=0), line="suspended"),
     Scenario("never_record_by_snapshot", _unrecorded("never_record", plays=0), line="never_record"),
     Scenario("never_record_by_the_switch", _UNTOUCHED, line="listed"),
     Scenario("emergency_number", _UNTOUCHED, line="emergency"),

@@ -94,6 +94,7 @@ class Sounds:
         nl = Language(self.announcement("announcement_nl", "nl"), self.consent_prompt("_nl"))
         return {
             "damaged": lambda: line(prompt="damaged"),
+            "suspended": lambda: line(suspended=True),
             "opt_out": lambda: line(OPT_OUT, consent_prompt=self.consent_prompt()),
             "opt_out_slow": lambda: line(OPT_OUT, consent_prompt=self.consent_prompt()),
             "opt_in": lambda: line(OPT_IN, consent_prompt=self.consent_prompt()),

@@ -35,7 +35,7 @@ NUMBERS = {
     "joining_both": "+3222550117", "other": "+3222550118", "external": "+3222550119",
     "forwarded": "+3222550119", "joining_opt_in": "+3222550120", "joining_opt_out": "+3222550121",
     "out": "+3222550126", "out_once": "+3222550127", "out_opt_in": "+3222550128",
-    "out_opt_out": "+3222550129", "out_languages": "+3222550130",
+    "out_opt_out": "+3222550129", "out_languages": "+3222550130", "suspended": "+3222550131",
 }  # fmt: skip
 SLOW = 6.0
 """Seconds that a slow callee lets it ring."""

@@ -14,6 +14,7 @@ from recorder.features.tenants.drafts import drafted_lines
 from recorder.features.tenants.setup import LineVersion, PreviewedPrompt
 from recorder.identity import users
 from recorder.isolation import isolate_object
+from recorder.lifecycle.suspension import find_suspensions
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.sound import send_prompt
 from web.state import current_visitor, login_required, page_faults, panel_state
@@ -49,6 +50,7 @@ def show() -> str:
         "numbers/show.html",
         numbers=numbers,
         tenant=tenant,
+        suspensions=find_suspensions(tenant.id),
         can_add=current_visitor().admin and panel_state().number_proofs is not None,
     )
 

@@ -1,17 +1,25 @@
-"""The page of one customer: what support is asked for on the telephone."""
+"""The page of one customer: what support is asked for on the telephone, and what it can do then."""
 
 from __future__ import annotations
 
-from flask import abort, render_template
+import structlog
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from recorder.catalogue import queries
-from recorder.catalogue.records import TenantRow
+from recorder.catalogue.records import LineRow, TenantRow
 from recorder.domain.roles import PROVIDER
+from recorder.errors import CatalogueError
 from recorder.features.provider.customer_facts import read_facts
+from recorder.lifecycle import suspension
 from web.playback.retention_view import zone
 from web.provider.views import blueprint, for_operators
-from web.state import changes, login_required, now
+from web.state import changes, current_visitor, login_required, now, panel_state
+from web.text import errors
 from web.text import provider as text
+
+log = structlog.get_logger()
 
 
 @blueprint.get("/customers/<tenant_id>")
@@ -36,3 +44,62 @@ def find_customer(tenant_id: str) -> TenantRow:
     if found is None:
         abort(404)
     return found
+
+
+def find_line(tenant: TenantRow, line_id: str | None) -> LineRow | None:
+    """The customer's number that a page is about, if it is about one; 404 for anything else."""
+    if line_id is None:
+        return None
+    found = queries.line(tenant.id, line_id)
+    if found is None or found.until is not None:
+        abort(404)
+    return found
+
+
+@blueprint.get("/customers/<tenant_id>/suspension", defaults={"line_id": None})
+@blueprint.get("/customers/<tenant_id>/numbers/<line_id>/suspension")
+@login_required
+@for_operators
+def ask_suspension(tenant_id: str, line_id: str | None) -> str:
+    """What it means to suspend a customer, or one number; and the form."""
+    tenant = find_customer(tenant_id)
+    return _suspension_page(tenant, find_line(tenant, line_id), "", {})
+
+
+@blueprint.post("/customers/<tenant_id>/suspension", defaults={"line_id": None})
+@blueprint.post("/customers/<tenant_id>/numbers/<line_id>/suspension")
+@login_required
+@for_operators
+def suspend(tenant_id: str, line_id: str | None) -> ResponseReturnValue:
+    """Suspend a customer, or one number."""
+    tenant = find_customer(tenant_id)
+    line, reason = find_line(tenant, line_id), request.form.get("reason", "")[:1000]
+    try:
+        suspension.suspend(tenant.id, line_id, reason=reason, now=now(), entropy=panel_state().entropy)
+    except CatalogueError as error:
+        if error.error_id != "suspension.reason":
+            raise
+        return _suspension_page(tenant, line, reason, {"reason": errors.error(error.error_id)}), 422
+    log.info("tenant.suspended", tenant=tenant.id, line=line_id, user=current_visitor().user.id)
+    flash(_("Recording is suspended from the next call on. The customer’s admins are told."), "done")
+    return redirect(url_for(".show_customer", tenant_id=tenant.id), 303)
+
+
+@blueprint.post("/customers/<tenant_id>/resume", defaults={"line_id": None})
+@blueprint.post("/customers/<tenant_id>/numbers/<line_id>/resume")
+@login_required
+@for_operators
+def resume(tenant_id: str, line_id: str | None) -> ResponseReturnValue:
+    """Resume a customer, or one number."""
+    tenant = find_customer(tenant_id)
+    find_line(tenant, line_id)
+    if suspension.resume(tenant.id, line_id, now=now(), entropy=panel_state().entropy):
+        log.info("tenant.resumed", tenant=tenant.id, line=line_id, user=current_visitor().user.id)
+        flash(_("Recording goes on from the next call on. The customer’s admins are told."), "done")
+    return redirect(url_for(".show_customer", tenant_id=tenant.id), 303)
+
+
+def _suspension_page(tenant: TenantRow, line: LineRow | None, reason: str, mistakes: dict[str, str]) -> str:
+    return render_template(
+        "provider/suspension.html", tenant=tenant, line=line, reason=reason, errors=mistakes
+    )

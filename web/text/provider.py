@@ -18,13 +18,21 @@ from recorder.features.provider.customer_facts import (
     NumberFacts,
     PersonFacts,
 )
-from recorder.features.provider.service import ACTIVE, EMPTY, INVITED, LEAVING, LEFT, Customer
+from recorder.features.provider.service import (
+    ACTIVE,
+    EMPTY,
+    INVITED,
+    LEAVING,
+    LEFT,
+    SUSPENDED,
+    Customer,
+)
 from recorder.lifecycle.plans import plans
 from web.language import current_language
 from web.text import formats
 from web.text.sentences import sentence
 
-KINDS: Final = {ACTIVE: "good", INVITED: "", EMPTY: "", LEAVING: "warn", LEFT: ""}
+KINDS: Final = {ACTIVE: "good", SUSPENDED: "warn", INVITED: "", EMPTY: "", LEAVING: "warn", LEFT: ""}
 """The kind of the badge of a state."""
 
 NODE_KINDS: Final = {FINE: "good", SILENT: "wrong", UNWATCHED: "wrong", BEHIND: "warn", DISK_FILLS: "warn"}
@@ -43,12 +51,19 @@ def problem(one: CustomerProblem, tenant: TenantRow, zone: tzinfo) -> str:
         why = explain_cause(one.cause, {}, current_language(), tenant.time_zone).why
         return formats.titled(formats.number(one.number), why)
     day = "" if one.at is None else formats.date(one.at.astimezone(zone))
-    values = {"number": formats.number(one.number), "day": day, "days": formats.days(QUIET_AFTER.days)}
+    values = {
+        "number": formats.number(one.number),
+        "day": day,
+        "days": formats.days(QUIET_AFTER.days),
+        "reason": one.reason,
+    }
     return sentence("customer_problem", one.code, **values)
 
 
 def number_state(one: NumberFacts) -> tuple[str, str]:
     """How a number stands, and the kind of its badge."""
+    if one.suspension is not None:
+        return _("Recording is suspended"), "warn"
     return (_("Recording is on"), "good") if one.line.recorded else (_("Recording is off"), "")
 
 

@@ -155,10 +155,10 @@ LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, nam
 
 IS_PERMISSION = SQL(
     "kind IN ('tenant.created', 'tenant.plan_changed', 'tenant.country_changed', 'tenant.country_decided', "
-    "'user.download_changed')"
+    "'user.download_changed', 'tenant.suspended', 'tenant.resumed', 'line.suspended', 'line.resumed')"
 )
-"""Kinds of leaves that say what a customer's plan is, which countries' rules apply, and who may download; the
-condition of their index."""
+"""Kinds of leaves that say what a customer's plan is, which countries' rules apply, who may download, and
+what the provider has suspended; the condition of their index."""
 
 
 LeafTable.add_index(

@@ -37,6 +37,7 @@ from recorder.features.notifications.rules import (
     REQUEST_NOTICE,
     REVIEW,
     SET_ASIDE,
+    SUSPENDED,
     SWITCHED_OFF,
     WORK,
     LineFailure,
@@ -47,6 +48,7 @@ from recorder.features.notifications.rules import (
     switch_off_times,
 )
 from recorder.lifecycle import amendments
+from recorder.lifecycle.suspension import find_suspensions
 
 LISTED: Final = 100
 """Notifications on the page at most."""
@@ -286,6 +288,12 @@ def _line_changes(tenant: str, now: datetime) -> list[Occasion]:
         for each in lines
         if each.until is not None and now - LINE_END_WINDOW <= each.until <= now and each.mode != OFF
     ]
+    suspended = find_suspensions(tenant)
+    found += [
+        Occasion(NOT_RECORDED, SUSPENDED, f"{SUSPENDED}/{each.id}/{to_iso(one.since)}", one.since, each.id)
+        for each in lines
+        if each.until is None and each.mode != OFF and (one := suspended.of(each.id)) is not None
+    ]
     off = {each.id for each in lines if each.until is None and each.mode == OFF}
     if not off:
         return found
@@ -369,5 +377,6 @@ def line_names(tenant: str) -> Mapping[str, tuple[str, str]]:
 
 def lines_by_state(tenant: str) -> tuple[frozenset[str], frozenset[str]]:
     """A tenant's lines that should be recorded, and all that have not ended."""
-    lines = queries.lines(tenant)
-    return frozenset(each.id for each in lines if each.mode != OFF), frozenset(each.id for each in lines)
+    lines, suspended = queries.lines(tenant), find_suspensions(tenant)
+    recorded = (each.id for each in lines if each.mode != OFF and suspended.of(each.id) is None)
+    return frozenset(recorded), frozenset(each.id for each in lines)

@@ -27,6 +27,8 @@ RECORDER_AWAY: Final = "recorder_away"
 """The cause where no daemon watches a switch, whether there are calls or not."""
 SWITCHED_OFF: Final = "switched_off"
 LINE_ENDED: Final = "line_ended"
+SUSPENDED: Final = "suspended"
+"""The cause where the provider has suspended the line, or the customer."""
 
 FAULTS: Final = (
     "no_snapshot", "prompt_damaged", "announcement_failed", "recording_failed", "daemon_away", "daemon_late",
@@ -35,8 +37,9 @@ FAULTS: Final = (
 """Reasons of :data:`recorder.spool.layout.REASONS` that are causes: something is wrong with the recording."""
 
 ORDINARY_REASONS: Final = (
-    "no_line", "never_record", "never_connected", "forwarded_externally", "hung_up_in_announcement",
-    "hung_up_in_question", "declined", "no_answer", "unclear", "not_kept", "deleted", "channel_gone",
+    "no_line", "suspended", "never_record", "never_connected", "forwarded_externally",
+    "hung_up_in_announcement", "hung_up_in_question", "declined", "no_answer", "unclear", "not_kept",
+    "deleted", "channel_gone",
 )  # fmt: skip
 """The other reasons: somebody decided it, or the call came to nothing. Nothing is wrong with the line."""
 
@@ -50,7 +53,7 @@ LEGAL_DUTY: Final = "legal_duty"
 """A person's recording could not be erased while a law required to keep it."""
 
 CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
-    NOT_RECORDED: (*CALL_CAUSES, RECORDER_AWAY, SWITCHED_OFF, LINE_ENDED),
+    NOT_RECORDED: (*CALL_CAUSES, RECORDER_AWAY, SWITCHED_OFF, LINE_ENDED, SUSPENDED),
     WORK: (IMPORT, ARCHIVE),
     REVIEW: (HOLD, REQUEST, LEGAL_DUTY),
 }
@@ -270,7 +273,7 @@ def find_ends(
         outcome = DONE
         if row.cause == SWITCHED_OFF:
             outcome = SWITCHED_ON if row.line in living_lines else LINE_STOPPED
-        elif row.cause == RECORDER_AWAY:
+        elif row.cause in (RECORDER_AWAY, SUSPENDED):
             outcome = RECORDED_AGAIN if row.line in recorded_lines else LINE_STOPPED
         ends.append(NotificationEnd(row, now, outcome))
     return tuple(ends)

@@ -20,12 +20,16 @@ from recorder.fault_log import FaultLog
 from recorder.features.provider import queries
 from recorder.features.provider.service import LEAVING, LEFT, Customer, describe_customer
 from recorder.identity import factor_set, users
+from recorder.lifecycle.suspension import Suspension, Suspensions, find_suspensions
 from recorder.seal.revocation import Trust
 
 ProblemCode = Literal[
-    "no_admin", "invitation_open", "invitation_expired", "no_number", "off", "not_recorded", "no_call"
-]
+    "suspended", "no_admin", "invitation_open", "invitation_expired", "no_number", "number_suspended", "off",
+    "not_recorded", "no_call",
+]  # fmt: skip
 
+SUSPENDED: Final[ProblemCode] = "suspended"
+NUMBER_SUSPENDED: Final[ProblemCode] = "number_suspended"
 NO_ADMIN: Final[ProblemCode] = "no_admin"
 INVITATION_OPEN: Final[ProblemCode] = "invitation_open"
 INVITATION_EXPIRED: Final[ProblemCode] = "invitation_expired"
@@ -40,10 +44,12 @@ QUIET_AFTER: Final = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True)
 class NumberFacts:
-    """A customer's line, and when its last call began."""
+    """A customer's line, when its last call began, and whether the provider has suspended it, or else the
+    customer."""
 
     line: LineRow
     last_call_at: datetime | None
+    suspension: Suspension | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,13 @@ class InvitedPersonFacts:
 @dataclass(frozen=True, slots=True)
 class CustomerProblem:
     """Something that does not work, or that nobody has done yet; ``at`` is since when, or until when an
-    invitation is open. ``cause`` is the notification's."""
+    invitation is open. ``cause`` is the notification's, ``reason`` the suspension's."""
 
     code: ProblemCode
     number: str = ""
     at: datetime | None = None
     cause: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ class CustomerFacts:
     people: tuple[PersonFacts, ...]
     invited: tuple[InvitedPersonFacts, ...]
     last_call_at: datetime | None
+    suspension: Suspension | None
     problems: tuple[CustomerProblem, ...]
 
 
@@ -96,7 +104,11 @@ def read_facts(row: TenantRow, trust: Trust, now: datetime) -> CustomerFacts:
     with connected():
         customer, last = describe_customer(row), queries.last_calls(row.id)
         lines = catalogue.lines(row.id, faults=FaultLog())
-        numbers = tuple(NumberFacts(line, last.get(line.id)) for line in lines)
+        suspensions = find_suspensions(row.id)
+        numbers = tuple(
+            NumberFacts(line, last.get(line.id), suspensions.lines.get(line.id) or suspensions.tenant)
+            for line in lines
+        )
         invited = tuple(
             InvitedPersonFacts(each.name, each.address, each.role, each.until)
             for each in queries.open_invitations(row.id)
@@ -105,9 +117,23 @@ def read_facts(row: TenantRow, trust: Trust, now: datetime) -> CustomerFacts:
         problems = (
             ()
             if customer.state in (LEAVING, LEFT)
-            else (*_access_problems(people, invited, now), *_number_problems(row.id, numbers, now))
+            else (
+                *_suspensions(suspensions, numbers),
+                *_access_problems(people, invited, now),
+                *_number_problems(row.id, numbers, now),
+            )
         )
-    return CustomerFacts(customer, numbers, people, invited, max(last.values(), default=None), problems)
+    return CustomerFacts(
+        customer, numbers, people, invited, max(last.values(), default=None), suspensions.tenant, problems
+    )
+
+
+def _suspensions(found: Suspensions, numbers: Sequence[NumberFacts]) -> Iterator[CustomerProblem]:
+    if found.tenant is not None:
+        yield CustomerProblem(SUSPENDED, at=found.tenant.since, reason=found.tenant.reason)
+    for each in numbers:
+        if (one := each.suspension) is not None and one.line is not None:
+            yield CustomerProblem(NUMBER_SUSPENDED, each.line.number, one.since, reason=one.reason)
 
 
 def _people(tenant: str, trust: Trust) -> tuple[PersonFacts, ...]:
@@ -141,11 +167,12 @@ def _access_problems(
 def _number_problems(tenant: str, numbers: Sequence[NumberFacts], now: datetime) -> Iterator[CustomerProblem]:
     if not numbers:
         yield CustomerProblem(NO_NUMBER)
-    recorded = {each.line.id: each.line.number for each in numbers if each.line.recorded}
+    active_numbers = [each for each in numbers if each.suspension is None]
+    recorded = {each.line.id: each.line.number for each in active_numbers if each.line.recorded}
     for fault in queries.open_faults(tenant):
         if (number := recorded.get(str(fault.line_id))) is not None:
             yield CustomerProblem(NOT_RECORDED, number, fault.since, fault.cause)
-    for each in numbers:
+    for each in active_numbers:
         last = each.last_call_at or each.line.since
         if not each.line.recorded:
             yield CustomerProblem(OFF, each.line.number)

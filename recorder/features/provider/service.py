@@ -13,10 +13,12 @@ from recorder.catalogue.offboarding_progress import find_offboarding
 from recorder.catalogue.records import TenantRow
 from recorder.features.provider import queries
 from recorder.lifecycle.plans import plan_code
+from recorder.lifecycle.suspension import find_suspensions
 
-CustomerState = Literal["active", "invited", "empty", "leaving", "left"]
+CustomerState = Literal["active", "suspended", "invited", "empty", "leaving", "left"]
 
 ACTIVE: Final[CustomerState] = "active"
+SUSPENDED: Final[CustomerState] = "suspended"
 INVITED: Final[CustomerState] = "invited"
 EMPTY: Final[CustomerState] = "empty"
 LEAVING: Final[CustomerState] = "leaving"
@@ -27,7 +29,7 @@ LEFT: Final[CustomerState] = "left"
 class Customer:
     """A customer with the code of its plan. It is ``invited`` while nobody has accepted an invitation, and
     ``empty`` if nobody has access and nobody is invited. ``at`` is the day of a departure, planned or done
-    (``leaving``, ``left``)."""
+    (``leaving``, ``left``), or since when the provider has ``suspended`` it."""
 
     tenant: TenantRow
     plan: str
@@ -90,6 +92,9 @@ def _state(tenant: str, users: int, invitations: int) -> tuple[CustomerState, da
         return LEFT, departure.offboarded_at
     if departure is not None:
         return LEAVING, departure.until
+    suspension = find_suspensions(tenant).tenant
+    if suspension is not None:
+        return SUSPENDED, suspension.since
     if users:
         return ACTIVE, None
     return (INVITED if invitations else EMPTY), None

@@ -21,13 +21,13 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements as announcement_rows
 from recorder.features.tenants.announcements import sound_missing
 from recorder.isolation import concerns_all
-from recorder.lifecycle import line_history, plans
+from recorder.lifecycle import line_history, plans, suspension
 from recorder.lifecycle.plans import CustomerPlan
 from recorder.spool.snapshot import check_line
 
 LEAVES = (
     line_history.CREATED, line_history.CHANGED, line_history.ENDED, announcement_rows.CREATED,
-    plans.CREATED, plans.CHANGED,
+    plans.CREATED, plans.CHANGED, *suspension.KINDS,
 )  # fmt: skip
 """Kinds of leaves that confirm what the rows of a customer's lines say."""
 
@@ -43,14 +43,15 @@ UNREADABLE: Final = "line.unreadable"
 
 @dataclass(frozen=True, slots=True)
 class FaultyLine:
-    """A line whose policy cannot be made: ``error`` says that the catalogue lacks one of its sounds
-    (``announcement.sound_missing``), or that its rows cannot be read (:data:`UNREADABLE`)."""
+    """A line whose policy cannot be made, ``suspended`` or not: ``error`` says that the catalogue lacks one
+    of its sounds (``announcement.sound_missing``), or that its rows cannot be read (:data:`UNREADABLE`)."""
 
     tenant: str
     line: str
     number: str
     mode: str
     error: CatalogueError
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ def _unreadable(line: str, error: Exception) -> Iterator[FaultyLine]:
     )
     names = LineTable.select(LineTable.tenant, LineTable.id, LineTable.number, LineTable.mode)
     for row in names.where(LineTable.id == line):
-        yield FaultyLine(row.tenant_id, row.id, row.number, row.mode, why)
+        suspended = suspension.find_suspensions(row.tenant_id).of(row.id) is not None
+        yield FaultyLine(row.tenant_id, row.id, row.number, row.mode, why, suspended)
 
 
 def _policies_of(found_rows: Iterable[LineTable]) -> NodePolicies:
@@ -175,6 +177,7 @@ def _policies_of(found_rows: Iterable[LineTable]) -> NodePolicies:
     owners = {row.tenant for row in every}
     leaves = leaf_lookup.leaves_of_many(owners, LEAVES)
     stored = {each: plans.plan_called(plans.code_in(leaves.get(each, ())), each) for each in owners}
+    suspended = {each: suspension.suspensions_in(each, leaves.get(each, ())) for each in owners}
     logged = {each: _LoggedLines.of(leaves.get(each, ())) for each in owners}
     ids = {each for row in every for each in row.announcements}
     found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
@@ -203,11 +206,12 @@ def _policies_of(found_rows: Iterable[LineTable]) -> NodePolicies:
     builder = _PolicyBuilder(announcements, keep_rows, delete_rows, durations, stored)
     fit, unfit, faulty = [], [], []
     for row in rows:
+        stop = suspended[row.tenant].of(row.id)
         try:
-            line = builder.line(row)
+            line = builder.line(row, stop)
         except _NoSound as error:
             missing = sound_missing(str(error))
-            faulty.append(FaultyLine(row.tenant, row.id, row.number, row.mode, missing))
+            faulty.append(FaultyLine(row.tenant, row.id, row.number, row.mode, missing, stop is not None))
             continue
         if line is not None:
             check_line(line)
@@ -264,7 +268,7 @@ class _PolicyBuilder:
     durations: Mapping[str, int]
     plans: Mapping[str, CustomerPlan]
 
-    def line(self, row: LineRow) -> line_policy.LinePolicy | None:
+    def line(self, row: LineRow, stop: suspension.Suspension | None) -> line_policy.LinePolicy | None:
         rows = [self.announcements[each] for each in row.announcements]
         if any(each.mode != row.mode for each in rows):
             return None
@@ -283,6 +287,7 @@ class _PolicyBuilder:
             beep=row.beep,
             transfer_notice=first.transfer_notice,
             outbound=row.outbound,
+            suspended=stop is not None,
             others=tuple(others),
             menu=None if row.menu is None else self._sound(row.menu.text, row.menu.sha256),
         )

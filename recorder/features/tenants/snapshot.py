@@ -71,7 +71,8 @@ def write(
                 **details,
                 hint="its rows were changed outside Accord: run `accord audit run`",
             )
-    info_prompts.write_info_prompts(folder, replace(found, lines=choice.audible), prompts, sources)
+    spoken_lines = [line for line in choice.audible if not line.suspended]
+    info_prompts.write_info_prompts(folder, replace(found, lines=spoken_lines), prompts, sources)
     sounds = {sound for line in choice.every() for sound in line.sounds}
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
@@ -117,7 +118,12 @@ def _choose_lines(folder: Path, found: NodePolicies, has: Callable[[str], bool])
         *found.faulty,
         *(
             FaultyLine(
-                line.tenant, line.line, line.number, line.mode, sound_missing(min(line.sounds & missing))
+                line.tenant,
+                line.line,
+                line.number,
+                line.mode,
+                sound_missing(min(line.sounds & missing)),
+                line.suspended,
             )
             for line in soundless.values()
         ),
@@ -145,7 +151,7 @@ def _last_versions(folder: Path, faulty: Iterable[FaultyLine]) -> dict[str, Line
             and (last.tenant, last.line, last.mode) == (each.tenant, each.line, each.mode)
             and last.sounds <= present.intact.keys()
         ):
-            versions[each.line] = last
+            versions[each.line] = replace(last, suspended=each.suspended)
     return versions
 
 

@@ -58,6 +58,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "SignedLength": "recorder.auditlog.complete_log",
     "Statement": "recorder.seal.offboarding",
     "StatementCheck": "recorder.lifecycle.statements",
+    "Suspension": "recorder.lifecycle.suspension",
     "StoredTake": "recorder.pipeline.stored_take",
     "Terms": "recorder.seal.usage_terms",
     "UnrecordedTake": "recorder.pipeline.unrecorded_call",

@@ -53,7 +53,7 @@ from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.ids import uuid7
-from recorder.lifecycle import amendments, line_history, recordings
+from recorder.lifecycle import amendments, line_history, recordings, suspension
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
@@ -167,6 +167,9 @@ def _settings(world: World) -> None:
     tenant, line = world.tenant, world.house.line.id
     service.set_tenant_country(tenant, "be", **time_and_entropy(world))
     service.decide_country(tenant, alone=True, **time_and_entropy(world))
+    for stopped in (None, line):
+        assert suspension.suspend(tenant, stopped, reason="Unpaid", **time_and_entropy(world))
+        assert suspension.resume(tenant, stopped, **time_and_entropy(world))
     change_line(tenant, line, LineChange(timing="before_ringing"), **time_and_entropy(world))
     announcement = composition.compose(
         tenant,

@@ -23,12 +23,19 @@ SOUND = b"RIFF and so on"
 SHA = hashlib.sha256(SOUND).hexdigest()
 
 
-def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes = SOUND) -> None:
+def write(
+    folder: Path,
+    *numbers: str,
+    never: tuple[str, ...] = (),
+    sound: bytes = SOUND,
+    suspended: bool = False,
+) -> None:
     (folder / "prompts").mkdir(parents=True, exist_ok=True)
     (folder / "prompts" / f"{SHA}.wav").write_bytes(sound)
     announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
     lines = [
-        LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), announcement) for n in numbers
+        LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), announcement, suspended=suspended)
+        for n in numbers
     ]
     write_snapshot(folder, lines, never, datetime(2026, 11, 25, 9, 0, tzinfo=UTC))
 
@@ -70,6 +77,20 @@ def test_never_record_list_applies_to_callers(cache, tmp_path: Path) -> None:
         assert reason == "never_record"
     for caller in ("", "+", "+32255501091", "025550109", "sip:112@host"):
         assert decide("3225550100", {caller})[1] is None
+
+
+def test_suspended_line_is_not_recorded_though_it_could_be(cache, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", "3225550101", never=("3225550101",), suspended=True)
+    decide = cache().decide
+    line, reason = decide("+3225550100")
+    assert line is not None
+    assert (line.number, reason) == ("3225550100", "suspended")
+    assert decide("3225550101")[1] == "never_record"
+
+
+def test_suspended_line_is_called_so_though_its_sound_is_damaged(cache, tmp_path: Path) -> None:
+    write(tmp_path / "snapshot", "3225550100", sound=b"something else", suspended=True)
+    assert cache().decide("3225550100")[1] == "suspended"
 
 
 def test_records_nothing_without_a_snapshot(cache) -> None:

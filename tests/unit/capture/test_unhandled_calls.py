@@ -87,6 +87,18 @@ def test_lists_a_never_record_caller(daemon: Daemon) -> None:
     assert reasons(daemon.settings.spool) == ["never_record"]
 
 
+@pytest.mark.parametrize("state", [{"state": "waiting"}, {"state": "unrecorded", "left": "late"}])
+def test_lists_a_call_of_a_suspended_line_as_that(daemon: Daemon, state: Mapping[str, str]) -> None:
+    announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
+    line = LinePolicy(
+        "t", "l", "3225550101", "notice", "before_ringing", ("opus",), announcement, suspended=True
+    )
+    snapshot = Snapshot("", {line.number: line}, frozenset(), frozenset(), daemon.settings.snapshot)
+    daemon.config._snapshot = snapshot
+    daemon.observer.handle_event(hangup(**state))
+    assert reasons(daemon.settings.spool) == ["suspended"]
+
+
 def test_ignores_an_arrival_after_the_hangup(daemon: Daemon) -> None:
     """A daemon that hung reads the hang-up on one connection, and then the arrival on the call's own."""
     daemon.observer.handle_event(hangup(state="waiting"))

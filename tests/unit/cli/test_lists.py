@@ -80,8 +80,12 @@ def test_takes_are_listed_with_their_state_and_reason(shell: Shell, house: Baker
 def test_customer_and_line_are_shown(shell: Shell, house: Bakery) -> None:
     page = shell.json("tenant", "show", NAME)
     assert (page["id"], page["lines"], page["state"]) == (house.tenant, 1, "empty")
-    assert page.pop("number_rules") == "stricter"
-    assert shell.json("tenant", "list")["tenants"] == [page]
+    assert page["number_rules"] == "stricter"
+    (listed,) = shell.json("tenant", "list")["tenants"]
+    assert listed == {name: page[name] for name in listed}
+    (number,) = page["numbers"]
+    assert (number["number"], number["recorded"], number["suspended"]) == (house.line.number, True, False)
+    assert next(each["code"] for each in page["problems"]) == "no_admin"
     assert "accord tenant list" in shell.bad("tenant", "show", "Nobody")
     line = shell.json("line", "show", *MINE, NUMBER)
     assert (line["id"], line["mode"]) == (house.line.id, "notice")

@@ -26,7 +26,7 @@ from recorder.features.tenants import setup
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.lifecycle import line_history, recordings
+from recorder.lifecycle import line_history, recordings, suspension
 from recorder.mail import delivery
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
@@ -154,6 +154,40 @@ def test_erased_call_takes_nothing_with_it(house):
     notify(house, minutes=3)
     assert outcomes(house) == [("daemon_away", None)]
     assert call not in repr(rows(house))
+
+
+def test_suspended_customer_is_told_of_each_recorded_number(house):
+    second = another_line(house, "+3225550101")
+    never_on = another_line(house, "+3225550102")
+    change_line(house.tenant, never_on.id, LineChange(recorded=False), **authors(house))
+    fail(house, "suspended")
+    notify(house)
+    assert outcomes(house) == [("switched_off", None)], "a call that was not recorded for it is no fault"
+    assert suspension.suspend(house.tenant, reason="Unpaid", **authors(house))
+    since = house.clock()
+    fail(house, "daemon_away")
+    notify(house, minutes=2)
+    of_lines = {(row.line, row.since) for row in rows(house) if row.cause == "suspended"}
+    assert of_lines == {(house.line.id, since), (second.id, since)}
+    assert "daemon_away" not in repr(outcomes(house))
+    assert suspension.resume(house.tenant, **authors(house))
+    notify(house, minutes=2)
+    ended = [outcome for outcome in outcomes(house) if outcome[0] == "suspended"]
+    assert ended == [("suspended", "recorded_again")] * 2
+
+
+def test_suspension_is_mailed_with_what_goes_on(house, box):
+    admin(house, language="fr")
+    assert suspension.suspend(house.tenant, house.line.id, reason="Unpaid", **authors(house))
+    notify(house)
+    assert notify(house, minutes=7) == 1
+    assert delivery.send_due(house.services, box.server) == 1
+    text = text_of(box.mails[-1])
+    assert "Votre fournisseur a suspendu l’enregistrement de ce numéro." in text
+    assert "+32 2 555 01 00" in text.replace("\xa0", " ")
+    assert suspension.resume(house.tenant, house.line.id, **authors(house))
+    notify(house, minutes=3)
+    assert notify(house, minutes=61) == 1
 
 
 @SQLITE

@@ -671,6 +671,7 @@ FORMS: Mapping[str, Form | FormOf] = {
     "notifications.mark_all_read": {"until": "2026-11-25T10:00:00.000Z"},
     "notifications.mark": {"change": "2026-11-25T10:00:00.000Z", "read": "yes"},
     "numbers.save_country": {"country": "be"},
+    "provider.suspend": {"reason": "Unpaid"},
     "provider.save_country": {"country": "be", "rules": "stricter"},
     "numbers.save_setup": {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",

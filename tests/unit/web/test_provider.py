@@ -248,6 +248,65 @@ def test_page_of_a_new_customer_names_its_invitation(house, provider, office) ->
     assert "Invitation expired" in found
 
 
+def test_operator_suspends_and_resumes_a_customer(house, provider, bakery, browser) -> None:
+    olga, paul, address = browser("olga"), browser("paul"), f"/customers/{bakery.id}"
+    paul.send("/language", language="en")
+    recording = house.call(bakery)
+    assert "Calls go on without" not in paul.get("/numbers").text
+    form = text_of(olga.get(f"{address}/suspension").text)
+    assert "All numbers of Boulangerie Martin" in form
+    assert "Recordings stay" in form
+    for wrong in ("", " ", "x" * 201):
+        refused = olga.send(f"{address}/suspension", reason=wrong)
+        assert refused.status_code == 422
+        assert "Give the reason" in text_of(refused.text)
+    assert bodies(bakery.id, "tenant.suspended") == []
+    assert olga.send(f"{address}/suspension", reason="Two unpaid invoices").location == address
+    assert bodies(bakery.id, "tenant.suspended") == [
+        {"tenant": bakery.id, "reason": "Two unpaid invoices", "actor": "operator"}
+    ]
+    page = text_of(olga.get(address).text)
+    assert "Boulangerie Martin Suspended since 25 November 2026" in page
+    assert "Recording is suspended for all numbers since 25 November 2026: Two unpaid invoices" in page
+    assert "Suspended since 25 November 2026" in text_of(olga.get("/customers").text)
+    numbers = text_of(paul.get("/numbers").text)
+    assert "Recording is suspended since 25 November 2026, 10:" in numbers
+    assert "Reason: Two unpaid invoices" in numbers
+    assert "Whom can I ask?" in numbers
+    assert paul.get(f"/recordings/{recording}").status_code == 200
+    log = text_of(paul.get("/access-log").text)
+    assert "Your provider suspended recording for all numbers: calls go on without it." in log
+    assert olga.send(f"{address}/resume").location == address
+    assert "Suspended" not in text_of(olga.get(address).text)
+    assert "Recording is on" in text_of(paul.get("/numbers").text)
+    assert len(bodies(bakery.id, "tenant.resumed")) == 1
+    assert olga.send(f"{address}/resume").status_code == 303, "repeating it changes nothing"
+    assert len(bodies(bakery.id, "tenant.resumed")) == 1
+
+
+def test_operator_suspends_one_number(house, provider, bakery, rival, browser) -> None:
+    second = house.add_line(bakery.id, "+3225550155", bakery.announcement.id, label="Atelier")
+    olga, paul, address = browser("olga"), browser("paul"), f"/customers/{bakery.id}"
+    paul.send("/language", language="en")
+    place = f"{address}/numbers/{second.id}/suspension"
+    assert f'href="{place}"' in olga.get(address).text
+    assert "+32 2 555 01 55 (Atelier)" in text_of(olga.get(place).text)
+    assert olga.send(place, reason="A wrong number").location == address
+    page = text_of(olga.get(address).text)
+    assert "+32 2 555 01 55 is suspended since 25 November 2026: A wrong number" in page
+    assert "+32 2 555 01 55 Atelier Recording is suspended" in page
+    assert "+32 2 555 01 00 Magasin Recording is on" in page
+    numbers = text_of(paul.get("/numbers").text)
+    assert numbers.count("Your provider has suspended recording.") == 1
+    assert olga.send(f"{address}/numbers/{second.id}/resume").location == address
+    assert "suspended" not in text_of(olga.get(address).text)
+    foreign = f"{address}/numbers/{rival.line.id}"
+    for refused in (olga.get(f"{foreign}/suspension"), olga.send(f"{foreign}/resume")):
+        assert refused.status_code == 404
+    assert olga.send(f"{foreign}/suspension", reason="Unpaid").status_code == 404
+    assert bodies(rival.id, "line.suspended") == []
+
+
 def test_customers_come_in_pages(house, provider, bakery, rival, browser, monkeypatch) -> None:
     monkeypatch.setattr("web.provider.views.PAGE", 1)
     olga = browser("olga")
