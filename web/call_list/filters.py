@@ -133,6 +133,11 @@ class CallFilter:
         }
         return {name: value for name, value in arguments.items() if value}
 
+    def page_address(self) -> dict[str, str]:
+        """The filter and the position in the list, as query arguments."""
+        places = {"after": self.after, "before": self.before}
+        return {name: place.encode() for name, place in places.items() if place} | self.address()
+
     def without(self, *names: str) -> dict[str, str]:
         """The query arguments without some of them."""
         return {name: value for name, value in self.address().items() if name not in names}

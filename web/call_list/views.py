@@ -33,10 +33,11 @@ from recorder.identity import users
 from recorder.lifecycle import amendments
 from recorder.lifecycle.plans import EXPORT
 from recorder.spool.layout import REASONS
-from web.account.limits import limit_exports
-from web.call_list import csv_export, filters
+from web.account.limits import limit_exports, limit_grants, limit_refusals
+from web.call_list import csv_export, filters, selection
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
+from web.call_list.selection import Selection
 from web.contacts.names import load_names
 from web.decorators import in_plan
 from web.first_day.checklist import start_page
@@ -67,7 +68,11 @@ def home() -> Redirect:
 @blueprint.get("/recordings")
 @login_required
 def list_calls() -> str:
-    return _show(filters.parse_filter(request.args))
+    """The list; with ``select``, recordings can be chosen, all of the page with ``select=all``."""
+    mode, choice = request.args.get("select", ""), None
+    if mode and selection.may_select():
+        choice = Selection(everything=mode == "all")
+    return _show(filters.parse_filter(request.args), choice)
 
 
 @blueprint.get("/recordings/new")
@@ -115,6 +120,21 @@ def download_csv() -> Response:
     )
 
 
+@blueprint.post("/recordings/selection")
+@login_required
+@limit_refusals
+@limit_grants
+def change_selection() -> ResponseReturnValue:
+    """Do something with the chosen recordings: the list again, or what was not possible."""
+    if not selection.may_select():
+        abort(403)
+    call_filter, result = filters.parse_filter(request.form), selection.apply()
+    if result.errors or result.refusals:
+        return _show(call_filter, result), 422 if result.errors else 200
+    flash(result.done)
+    return _list(call_filter)
+
+
 @blueprint.post("/recordings/filters")
 @login_required
 def save_filter() -> ResponseReturnValue:
@@ -141,11 +161,13 @@ def delete_filter(filter_id: str) -> ResponseReturnValue:
 
 
 def _list(call_filter: CallFilter) -> Redirect:
-    arguments: dict[str, Any] = {**call_filter.address()}
+    arguments: dict[str, Any] = {**call_filter.page_address()}
     return redirect(url_for(".list_calls", **arguments), 303)
 
 
-def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> str:
+def _show(
+    call_filter: CallFilter, choice: Selection | None = None, *, name: str = "", name_error: str = ""
+) -> str:
     visitor = current_visitor()
     tenant = visitor.tenant
     page = service.list_calls(
@@ -176,6 +198,9 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id, scope)),
         count=sentences.count(page.count),
         saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
+        selection=choice,
+        may_select=selection.may_select(),
+        signs=panel_state().changes is not None,
         name=name,
         name_error=name_error,
         due_holds=due_holds[:MAX_REVIEWS],

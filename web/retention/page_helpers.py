@@ -11,10 +11,12 @@ from flask.typing import ResponseReturnValue
 
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
+from recorder.features.notifications import handover
+from recorder.identity import users
 from recorder.seal.amendment import By
 from web.decorators import admins_only
 from web.playback.call_page import FilledForm, render_call
-from web.state import View, current_visitor
+from web.state import View, changes, current_visitor, now, panel_state
 
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 
@@ -50,6 +52,16 @@ def on_call_page(form: str, roles: Container[str] = (ADMIN,)) -> Callable[[View]
 def author() -> By:
     """The visitor as the author of an amendment."""
     return By("user", current_visitor().user.id)
+
+
+def tell(handler: str, number: int = 1) -> None:
+    """Tell a colleague by mail that the visitor asked them to handle a number of recordings."""
+    state, visitor = panel_state(), current_visitor()
+    person = None if handler == visitor.user.id else users.user(visitor.tenant.id, handler)
+    if person is not None:
+        handover.tell_handler(
+            person, visitor.user, visitor.tenant, number, state.outbox, changes().trust, now(), state.entropy
+        )
 
 
 def redirect_to_recording(recording_id: str, anchor: str = "more") -> ResponseReturnValue:

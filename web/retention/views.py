@@ -15,7 +15,7 @@ from recorder.lifecycle.amendment_service import RecordingStatus
 from web.account.limits import limit_grants, limit_refusals
 from web.gate import gate, who
 from web.playback.retention_view import handlers, parse_date, start_of_day
-from web.retention.page_helpers import author, blueprint, on_call_page, redirect_to_recording
+from web.retention.page_helpers import author, blueprint, on_call_page, redirect_to_recording, tell
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text.deletion import pending_deletion
 
@@ -58,15 +58,17 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
     listening; the signed hold names them."""
     form, user = request.form, current_visitor().user
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
+    handler = _chosen_handler(status) if current_visitor().admin else user.id
     changes().hold(
         status,
         author(),
-        owner=_chosen_handler(status) if current_visitor().admin else user.id,
+        owner=handler,
         purposes=form.getlist("purpose") or status.may_hold(),
         reason=form.get("reason", "").strip() or str(_("Kept for an open question")),
         review_at=start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review"),
         roles=[ADMIN, *([CUSTOMER] if current_visitor().admin and form.get("colleagues") else [])],
     )
+    tell(handler)
     return redirect_to_recording(recording_id, "held")
 
 
@@ -99,7 +101,9 @@ def lift_hold(recording_id: str) -> ResponseReturnValue:
 def hand_over(recording_id: str) -> ResponseReturnValue:
     """Let another colleague handle what a recording is kept for."""
     status = gate().facts(who(), recording_id).status
-    changes().hand_over(status, author(), hold=_hold_number(), owner=_chosen_handler(status))
+    handler = _chosen_handler(status)
+    changes().hand_over(status, author(), hold=_hold_number(), owner=handler)
+    tell(handler)
     return redirect_to_recording(recording_id, "held")
 
 

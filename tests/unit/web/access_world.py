@@ -661,6 +661,9 @@ FORMS: Mapping[str, Form | FormOf] = {
     "account.log_in": {"login": "nobody", "password": "a guess of somebody"},
     "account.second_step": {"code": "000000"},
     "language.set_language": {"language": "fr"},
+    "call_list.change_selection": lambda world, person: {
+        "recording": person.company.ids["recording_id"], "action": "label", "new_label": "Ordered",
+    },
     "contacts.save_contact": {"number": "+32470135792", "name": "Jan Peeters"},
     "contacts.import_contacts": {"lines": "Jan Peeters; +32470135793"},
     "contacts.name_caller": {"name": "Jan Peeters"},

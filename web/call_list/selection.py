@@ -1,0 +1,194 @@
+"""What is done with several recordings of the list at once: each by the function that does it with one, with
+that one's checks and leaf.  What one refuses stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import RecordingRow
+from recorder.domain.roles import ADMIN, CUSTOMER
+from recorder.errors import AccordError, NoteError, RetentionError
+from recorder.features.notes import rules as note_rules
+from recorder.features.notes import service as notes
+from recorder.identity import users
+from recorder.lifecycle.amendment_service import LONGEST_REVIEW
+from web.gate import gate, who
+from web.playback.retention_view import DEFAULT_REVIEW, handlers, local_date, parse_date, start_of_day
+from web.retention.page_helpers import author, tell
+from web.state import changes, current_visitor, now, panel_state
+from web.text import errors
+
+LABEL: Final = "label"
+KEEP: Final = "keep"
+
+MOST: Final = 200
+"""Recordings that are chosen at once; a page has fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was not possible: the recording, if the visitor may know of it, and why, in words."""
+
+    row: RecordingRow | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The recordings that are chosen on the page, or ``everything`` on it, and what became of the form as it
+    was sent (``values``): of how many it is ``done``, which were refused, and what is wrong with a field."""
+
+    chosen: frozenset[str] = frozenset()
+    everything: bool = False
+    values: Mapping[str, str] = field(default_factory=dict)
+    done: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, recording: str) -> bool:
+        return self.everything or recording in self.chosen
+
+    @property
+    def colleagues(self) -> list[tuple[str, str]]:
+        """Whom an admin can ask to handle them, by id and name; whether somebody may hear each is checked
+        with each."""
+        rows = users.users(current_visitor().tenant.id) if current_visitor().admin else ()
+        active = [each for each in rows if each.revoked_at is None and each.role in (ADMIN, CUSTOMER)]
+        return [(each.id, each.name) for each in sorted(active, key=lambda each: each.name.casefold())]
+
+    @property
+    def review(self) -> date:
+        return local_date(now() + DEFAULT_REVIEW)
+
+    @property
+    def review_earliest(self) -> date:
+        return local_date(now()) + timedelta(days=1)
+
+    @property
+    def review_latest(self) -> date:
+        return local_date(now() + LONGEST_REVIEW - timedelta(days=1))
+
+
+def may_select() -> bool:
+    """Whether the visitor may do anything with a recording of the list."""
+    return current_visitor().user.role in note_rules.AUTHORS
+
+
+def apply() -> Selection:
+    """Do what the form asks for; the result, of which ``done`` says how many, and the others why not."""
+    form, ids = request.form, tuple(dict.fromkeys(request.form.getlist("recording")))[:MOST]
+    selection = Selection(frozenset(ids), values=form)
+    if not ids:
+        return _wrong(selection, "recording", str(_("Choose at least one recording.")))
+    if form.get("action") == LABEL:
+        try:
+            text = note_rules.check_label(form.get("new_label", ""))
+        except NoteError as error:
+            return _wrong(selection, "new_label", errors.error(error.error_id))
+        done, refused = _each(ids, lambda recording: _label(recording, text))
+        return _result(selection, refused, _labelled(done, text))
+    handler = form.get("handler", "") if current_visitor().admin else current_visitor().user.id
+    try:
+        review = start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review")
+    except RetentionError as error:
+        return _wrong(selection, "review", errors.error(error.error_id))
+    if not now() < review <= now() + LONGEST_REVIEW:
+        return _wrong(selection, "review", errors.error("retention.review"))
+    done, refused = _each(ids, lambda recording: _keep(recording, handler, review))
+    if done:
+        tell(handler, done)
+    return _result(selection, refused, _kept(done))
+
+
+def _wrong(selection: Selection, name: str, text: str) -> Selection:
+    return Selection(selection.chosen, values=selection.values, errors={name: text})
+
+
+def _result(selection: Selection, refused: Mapping[str, str], done: str) -> Selection:
+    """The result; the recordings that were refused stay chosen."""
+    refusals = tuple(Refusal(_row(recording), why) for recording, why in refused.items())
+    return Selection(frozenset(refused), values=selection.values, done=done, refusals=refusals)
+
+
+def _each(ids: Sequence[str], act: Callable[[str], str]) -> tuple[int, dict[str, str]]:
+    """Of how many it was done, and why not of others, by id. ``act`` returns what stands in its way."""
+    refused: dict[str, str] = {}
+    for recording in ids:
+        try:
+            why = act(recording)
+        except AccordError as error:
+            why = errors.error(error.error_id)
+        if why:
+            refused[recording] = why
+    return len(ids) - len(refused), refused
+
+
+def _label(recording: str, text: str) -> str:
+    gate().facts(who(), recording)  # also for those who may not see this call
+    user, entropy = current_visitor().user, panel_state().entropy
+    notes.add_label(user.tenant, recording, user.id, text=text, now=now(), entropy=entropy)
+    return ""
+
+
+def _keep(recording: str, handler: str, review: datetime) -> str:
+    """Keep a recording for an open question that somebody handles; an admin hands one that is kept already
+    to them."""
+    status = gate().facts(who(), recording).status
+    kept = [each for each in status.terms.holds if current_visitor().admin or each.data.owner == handler]
+    others = [each for each in kept if each.data.owner != handler]
+    if kept and not others:
+        return str(_("This person handles it already."))
+    if not kept and not status.may_hold():
+        return str(_("None of its purposes can serve an open question."))
+    if handler not in {each.id for each in handlers(status)}:
+        return str(_("This person cannot listen to the calls of this number."))
+    for hold in others:
+        changes().hand_over(status, author(), hold=hold.number, owner=handler)
+    if not kept:
+        changes().hold(
+            status,
+            author(),
+            owner=handler,
+            purposes=status.may_hold(),
+            reason=request.form.get("why", "").strip() or str(_("Kept for an open question")),
+            review_at=review,
+        )
+    return ""
+
+
+def _row(recording: str) -> RecordingRow | None:
+    row = queries.recording(current_visitor().tenant.id, recording)
+    return row if row is not None and current_visitor().sees(row.line) else None
+
+
+def _labelled(number: int, text: str) -> str:
+    if not number:
+        return ""
+    return str(
+        ngettext(
+            "%(num)d recording has the label “%(text)s”.",
+            "%(num)d recordings have the label “%(text)s”.",
+            number,
+            text=text,
+        )
+    )
+
+
+def _kept(number: int) -> str:
+    if not number:
+        return ""
+    return str(
+        ngettext(
+            "%(num)d recording is kept for an open question.",
+            "%(num)d recordings are kept for an open question.",
+            number,
+        )
+    )
