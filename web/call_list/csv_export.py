@@ -19,6 +19,7 @@ from recorder.fault_log import FaultLog
 from recorder.features.call_list import service
 from recorder.features.call_list.rules import CallQuery
 from recorder.features.call_list.service import CallEntry
+from web.contacts.names import contact_name, load_names
 from web.text import formats
 from web.text.sentences import sentence, variant
 
@@ -34,6 +35,7 @@ def stream(query: CallQuery, lines: Mapping[str, LineRow], zone: ZoneInfo, fault
     try:
         yield BYTE_ORDER_MARK + csv_rows.row(_heading(zone))
         for entries in service.all_calls(query, faults):
+            load_names(each.row.external_party for each in entries)
             yield "".join(csv_rows.row(_values(each, lines, zone)) for each in entries)
             time.sleep(0)  # let other greenlets run
     except AccordError as error:
@@ -44,7 +46,8 @@ def stream(query: CallQuery, lines: Mapping[str, LineRow], zone: ZoneInfo, fault
 def _heading(zone: ZoneInfo) -> tuple[str, ...]:
     return (
         str(_("Time (%(zone)s)", zone=zone.key)), str(_("Time (UTC)")), str(_("Direction")),
-        str(_("Other party")), str(_("Number")), str(_("Label of the number")), str(_("Length in seconds")),
+        str(_("Other party")), str(_("Name")), str(_("Number")), str(_("Label of the number")),
+        str(_("Length in seconds")),
         str(_("Recorded")), str(_("Why not recorded")), str(_("Announced")), str(_("Agreement to keep")),
         str(_("Kept for an open question")), str(_("Labels")), str(_("Notes")), str(_("Call")),
     )  # fmt: skip
@@ -58,6 +61,7 @@ def _values(entry: CallEntry, lines: Mapping[str, LineRow], zone: ZoneInfo) -> t
         to_iso(row.started_at),
         sentence("direction", row.direction),
         _party(row.external_party),
+        contact_name(row.external_party),
         row.number,
         line.label if line else "",
         "" if call is None else round(call.duration_ms / 1000),

@@ -34,7 +34,7 @@ MOST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class SelectionRefusal:
     """What was not possible: the recording, if the visitor may know of it, and why, in words."""
 
     row: RecordingRow | None
@@ -44,17 +44,17 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The recordings that are chosen on the page, or ``everything`` on it, and what became of the form as it
-    was sent (``values``): of how many it is ``done``, which were refused, and what is wrong with a field."""
+    was sent (``values``): of how many it was done (``outcome``), the ``refusals``, and wrong fields."""
 
-    chosen: frozenset[str] = frozenset()
+    choices: frozenset[str] = frozenset()
     everything: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
-    done: str = ""
-    refusals: tuple[Refusal, ...] = ()
+    outcome: str = ""
+    refusals: tuple[SelectionRefusal, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def has(self, recording: str) -> bool:
-        return self.everything or recording in self.chosen
+        return self.everything or recording in self.choices
 
     @property
     def colleagues(self) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def may_select() -> bool:
 
 
 def apply() -> Selection:
-    """Do what the form asks for; the result, of which ``done`` says how many, and the others why not."""
+    """Do what the form asks for; how many that was, and why not of the others."""
     form, ids = request.form, tuple(dict.fromkeys(request.form.getlist("recording")))[:MOST]
     selection = Selection(frozenset(ids), values=form)
     if not ids:
@@ -93,8 +93,8 @@ def apply() -> Selection:
             text = note_rules.check_label(form.get("new_label", ""))
         except NoteError as error:
             return _wrong(selection, "new_label", errors.error(error.error_id))
-        done, refused = _each(ids, lambda recording: _label(recording, text))
-        return _result(selection, refused, _labelled(done, text))
+        number, reasons = _each(ids, lambda recording: _label(recording, text))
+        return _result(selection, reasons, _label_sentence(number, text))
     handler = form.get("handler", "") if current_visitor().admin else current_visitor().user.id
     try:
         review = start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review")
@@ -102,33 +102,33 @@ def apply() -> Selection:
         return _wrong(selection, "review", errors.error(error.error_id))
     if not now() < review <= now() + LONGEST_REVIEW:
         return _wrong(selection, "review", errors.error("retention.review"))
-    done, refused = _each(ids, lambda recording: _keep(recording, handler, review))
-    if done:
-        tell(handler, done)
-    return _result(selection, refused, _kept(done))
+    number, reasons = _each(ids, lambda recording: _keep(recording, handler, review))
+    if number:
+        tell(handler, number)
+    return _result(selection, reasons, _keep_sentence(number))
 
 
 def _wrong(selection: Selection, name: str, text: str) -> Selection:
-    return Selection(selection.chosen, values=selection.values, errors={name: text})
+    return Selection(selection.choices, values=selection.values, errors={name: text})
 
 
-def _result(selection: Selection, refused: Mapping[str, str], done: str) -> Selection:
+def _result(selection: Selection, reasons: Mapping[str, str], outcome: str) -> Selection:
     """The result; the recordings that were refused stay chosen."""
-    refusals = tuple(Refusal(_row(recording), why) for recording, why in refused.items())
-    return Selection(frozenset(refused), values=selection.values, done=done, refusals=refusals)
+    refusals = tuple(SelectionRefusal(_row(recording), why) for recording, why in reasons.items())
+    return Selection(frozenset(reasons), values=selection.values, outcome=outcome, refusals=refusals)
 
 
 def _each(ids: Sequence[str], act: Callable[[str], str]) -> tuple[int, dict[str, str]]:
     """Of how many it was done, and why not of others, by id. ``act`` returns what stands in its way."""
-    refused: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for recording in ids:
         try:
             why = act(recording)
         except AccordError as error:
             why = errors.error(error.error_id)
         if why:
-            refused[recording] = why
-    return len(ids) - len(refused), refused
+            reasons[recording] = why
+    return len(ids) - len(reasons), reasons
 
 
 def _label(recording: str, text: str) -> str:
@@ -142,17 +142,17 @@ def _keep(recording: str, handler: str, review: datetime) -> str:
     """Keep a recording for an open question that somebody handles; an admin hands one that is kept already
     to them."""
     status = gate().facts(who(), recording).status
-    kept = [each for each in status.terms.holds if current_visitor().admin or each.data.owner == handler]
-    others = [each for each in kept if each.data.owner != handler]
-    if kept and not others:
+    holds = [each for each in status.terms.holds if current_visitor().admin or each.data.owner == handler]
+    others = [each for each in holds if each.data.owner != handler]
+    if holds and not others:
         return str(_("This person handles it already."))
-    if not kept and not status.may_hold():
+    if not holds and not status.may_hold():
         return str(_("None of its purposes can serve an open question."))
     if handler not in {each.id for each in handlers(status)}:
         return str(_("This person cannot listen to the calls of this number."))
     for hold in others:
         changes().hand_over(status, author(), hold=hold.number, owner=handler)
-    if not kept:
+    if not holds:
         changes().hold(
             status,
             author(),
@@ -169,7 +169,7 @@ def _row(recording: str) -> RecordingRow | None:
     return row if row is not None and current_visitor().sees(row.line) else None
 
 
-def _labelled(number: int, text: str) -> str:
+def _label_sentence(number: int, text: str) -> str:
     if not number:
         return ""
     return str(
@@ -182,7 +182,7 @@ def _labelled(number: int, text: str) -> str:
     )
 
 
-def _kept(number: int) -> str:
+def _keep_sentence(number: int) -> str:
     if not number:
         return ""
     return str(

@@ -131,7 +131,7 @@ def change_selection() -> ResponseReturnValue:
     call_filter, result = filters.parse_filter(request.form), selection.apply()
     if result.errors or result.refusals:
         return _show(call_filter, result), 422 if result.errors else 200
-    flash(result.done)
+    flash(result.outcome)
     return _list(call_filter)
 
 
