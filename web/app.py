@@ -10,6 +10,7 @@ from web import (
     access_log,
     account,
     api,
+    api_tokens,
     brand,
     branding,
     call_list,
@@ -107,8 +108,8 @@ def create_app(panel: state.PanelState) -> Flask:
     brand.init_app(app)
     errors.init_app(app)
     for package in (
-        account, first_day, call_list, company, live, api, numbers, playback, retention, offboarding,
-        subject_requests, compliance, access_log, team, usage, health, language, design,
+        account, first_day, call_list, company, live, api, api_tokens, numbers, playback, retention,
+        offboarding, subject_requests, compliance, access_log, team, usage, health, language, design,
         notes, contacts, notifications, brand, help, provider, disputes, rooms,
         branding, registration,
     ):  # fmt: skip

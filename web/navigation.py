@@ -79,7 +79,9 @@ MENU = (
     NavigationEntry(
         "account.show", _l("Your account"), "key-round", (*ROLES, *PROVIDER_ROLES), blueprints=("account",)
     ),
-    NavigationEntry("company.edit_company", _l("Your company"), "building-2", (ADMIN,), ("company",)),
+    NavigationEntry(
+        "company.edit_company", _l("Your company"), "building-2", (ADMIN,), ("company", "api_tokens")
+    ),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
     NavigationEntry("help.show", _l("Help"), "circle-question-mark", blueprints=("help",)),
 )

@@ -13,7 +13,6 @@ from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
-from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.lifecycle import plans
 from recorder.processes.services import Context
 
@@ -48,14 +47,8 @@ def create(context: Context, tenant_name: str, name: str) -> None:
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     plans.check_feature(owner.id, plans.API)
-    secret = "accord_" + new_token(os.urandom)
-    row = api_tokens.create(
-        owner.id,
-        name=name,
-        token_sha256=token_hash(secret),
-        now=utc_now(),
-        entropy=os.urandom,
-        signer=context.signer(),
+    row, secret = api_tokens.issue(
+        owner.id, name=name, who=None, now=utc_now(), entropy=os.urandom, signer=context.signer()
     )
     print_result({**_record(row), "token": secret}, secret)
 

@@ -13,13 +13,18 @@ from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.identity import ApiTokenTable
-from recorder.errors import SealError
+from recorder.domain import names
+from recorder.errors import CatalogueError, SealError
+from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import Entropy, uuid7
 from recorder.seal.credential import TOKEN, Credential, check, write
 from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
 
 REVOKED: Final = "token.revoked"
+
+MOST: Final = 50
+"""Tokens of a customer that are in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,34 @@ class TokenRow:
     """The signed credential (:mod:`recorder.seal.credential`); without it the token is refused."""
 
 
+def issue(
+    tenant: str,
+    *,
+    name: str,
+    who: str | None,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer,
+) -> tuple[TokenRow, str]:
+    """Create a token for a program's ``name``, by one of the customer's admins (``who``) or by the operator;
+    returns its row, and the token, which is stored nowhere. Raises :class:`CatalogueError` (``token.name``,
+    ``token.limit``), and as :func:`create`."""
+    name = names.tidy(name, "the program's name", "token.name")
+    if sum(row.revoked_at is None for row in tokens(tenant)) >= MOST:
+        raise CatalogueError("token.limit", f"{MOST} tokens are in use", "revoke one that no program needs")
+    secret = "accord_" + new_token(entropy)
+    row = create(
+        tenant, name=name, token_sha256=token_hash(secret), who=who, now=now, entropy=entropy, signer=signer
+    )
+    return row, secret
+
+
 def create(
     tenant: str,
     *,
     name: str,
     token_sha256: str,
+    who: str | None = None,
     now: datetime,
     entropy: Entropy,
     signer: Signer | None = None,
@@ -54,7 +82,7 @@ def create(
             id=identity, tenant_id=tenant, name=name, token_sha256=token_sha256, created_at=now,
             credential=signed,
         )  # fmt: skip
-        body = {"token": row.id, "token_sha256": token_sha256, "name": name}
+        body = {"token": row.id, "token_sha256": token_sha256, "name": name} | _actor(who)
         append(tenant, "token.created", body, now, entropy)
     return token_row(row)
 
@@ -80,8 +108,9 @@ def tokens(tenant: str) -> tuple[TokenRow, ...]:
         return tuple(token_row(row) for row in query)
 
 
-def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Revoke a tenant's token at once. False if there is none, or if it was revoked before."""
+def revoke(tenant: str, token_id: str, *, who: str | None = None, now: datetime, entropy: Entropy) -> bool:
+    """Revoke a tenant's token at once, by an admin (``who``) or the operator. False if there is none, or if
+    it was revoked before."""
     with writing():
         changed = (
             ApiTokenTable.update(revoked_at=now, credential=None)
@@ -93,7 +122,7 @@ def revoke(tenant: str, token_id: str, *, now: datetime, entropy: Entropy) -> bo
             .execute()
         )
         if changed:
-            append(tenant, REVOKED, {"token": token_id}, now, entropy)
+            append(tenant, REVOKED, {"token": token_id} | _actor(who), now, entropy)
     return bool(changed)
 
 
@@ -110,6 +139,10 @@ def check_not_revoked(row: TokenRow) -> None:
     if any(leaf.body.get("token") == row.id for leaf in leaf_lookup.find_decisions(row.tenant, [REVOKED])):
         what, hint = f"token {row.id} was revoked", "an older row was restored: run `accord audit run`"
         raise SealError("credential.superseded", what, hint)
+
+
+def _actor(who: str | None) -> dict[str, str]:
+    return {} if who is None else {"actor": who}
 
 
 def _credential(tenant: str, token_id: str, token_sha256: str, at: datetime) -> Credential:

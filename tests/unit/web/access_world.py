@@ -98,7 +98,7 @@ PERSONAL = ("grant_id", "filter_id", "session_id")
 """Arguments of addresses that name something of one person."""
 
 OBJECTS = (
-    "recording_id", "note_id", "line_id", "announcement_id", "call_id", "command_id", "user_id",
+    "recording_id", "note_id", "token_id", "line_id", "announcement_id", "call_id", "command_id", "user_id",
     "invitation_id", "notification_id", "request_id", "number", "dispute_id", "guest_id", "passage_id",
     *PERSONAL,
 )  # fmt: skip
@@ -568,10 +568,11 @@ class World:
                 list(self.house.gate.open(actor, grant.id, "audio.opus", PLAY).read(0, 10))
             self.people[company.key, who] = person
         secret = f"accord_{company.id}"
-        api_tokens.create(
+        token = api_tokens.create(
             company.id, name="till", token_sha256=hashlib.sha256(secret.encode()).hexdigest(),
             now=self.clock(), entropy=self.entropy, signer=self.house.services.signer,
         )  # fmt: skip
+        company.ids["token_id"] = token.id
         guest = self._person(Browser(self.app.test_client()), "program", company, None)
         self.people[company.key, "program"] = replace(guest, bearer=secret)
 
@@ -696,6 +697,7 @@ FORMS: Mapping[str, Form | FormOf] = {
         "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
     },
     "branding.edit_settings": {"name": "Telvoip"},
+    "api_tokens.create_token": {"name": "till"},
     "company.save_company": {"company": "Somebody Else", "time_zone": "Europe/Brussels"},
     "call_list.save_filter": {"name": "Mine"},
     "disputes.agree_to_guest": lambda world, person: {

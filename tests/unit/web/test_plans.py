@@ -90,6 +90,13 @@ def test_programs_are_not_part_of_the_plan(app, house, bakery, clock, entropy) -
     assert (refused.status_code, refused.json["type"]) == (403, "urn:accord:plan.feature")
 
 
+def test_tokens_are_not_part_of_the_plan(paul, bakery, basic) -> None:
+    assert NOT_PART in text_of(paul, "/api-tokens")
+    assert paul.send("/api-tokens", name="till").status_code == 403
+    assert api_tokens.tokens(bakery.id) == ()
+    assert "/api-tokens" not in paul.get("/company").text
+
+
 def test_retention_of_a_number_fits_the_plan(paul, bakery, basic) -> None:
     page = f"/numbers/{bakery.line.id}/setup"
     assert "At most 14 days in the plan “Basic”. Your provider can change it." in text_of(paul, page)
