@@ -20,6 +20,7 @@ from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.contact import ContactTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
+from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
@@ -36,7 +37,7 @@ from recorder.features.branding import service as branding
 from recorder.features.contacts.service import NAMED
 from recorder.features.notes.service import ADDED, DELETED, EDITED
 from recorder.features.subject_requests import reviews, rules
-from recorder.features.team import invitations
+from recorder.features.team import extensions, invitations
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
 from recorder.identity import download_permission, users
 from recorder.identity.factor_reset import ENDED, REQUESTED
@@ -434,6 +435,10 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
             _set(number=None, name="", salt=None, deleted_at=LEAF_TIME),
         ),
     }),
+    **_about(ExtensionTable, "extension", {
+        extensions.ASSIGNED: _all(_same(user_id="user"), _number, _set(since=LEAF_TIME, until=None)),
+        extensions.RELEASED: _all(_same(user_id="user"), _set(number=None, salt=None, until=LEAF_TIME)),
+    }),
     **_about(ListenTable, "listen", {
         "listen.opened": _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME)),
     }),
@@ -463,6 +468,7 @@ MUTABLE: Final = (
     ReviewTable,
     NoteTable,
     ContactTable,
+    ExtensionTable,
 )
 """Small tables whose rows change: the last leaf about a column counts."""
 
@@ -487,6 +493,7 @@ PERSONAL: Final = (
     ReviewTable,
     LiveCommandTable,
     ContactTable,
+    ExtensionTable,
 )
 """Tables whose rows offboarding deletes."""
 
@@ -512,7 +519,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCallTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, ContactTable, DownloadPermissionTable, BrandingTable,
+    InvitationTable, NoteTable, ContactTable, ExtensionTable, DownloadPermissionTable, BrandingTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
@@ -536,8 +543,8 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
     if isinstance(stated, Digest):
         return value is not None and sha256_of(value) == stated.sha256
     if isinstance(stated, Commitment):
-        assert isinstance(row, SubjectRequestTable | VerificationCallTable | ContactTable)
-        salt = row.salt if isinstance(row, ContactTable) else row.number_salt
+        assert isinstance(row, SubjectRequestTable | VerificationCallTable | ContactTable | ExtensionTable)
+        salt = row.salt if isinstance(row, ContactTable | ExtensionTable) else row.number_salt
         return commit_text(value, salt) == stated.sha256
     if isinstance(stated, bool):
         return bool(value) == stated and value in (0, 1)

@@ -23,7 +23,7 @@ from recorder.domain import names
 from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES
 from recorder.errors import CatalogueError
 from recorder.features.branding.service import CurrentBranding, provider_name
-from recorder.features.team import access
+from recorder.features.team import access, extensions
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
 from recorder.features.tenants.registration import Registration
@@ -121,6 +121,7 @@ def _user_record(row: UserRow, numbers: Mapping[str, str]) -> Record:
     return {
         **fields_of(row, "id", "login", "name", "role"),
         "numbers": None if row.lines is None else [numbers[each] for each in row.lines],
+        "extensions": list(extensions.extensions_of(row.tenant).get(row.id, ())),
         "state": "revoked" if row.revoked_at else "active",
         "created_at": row.created_at,
         "ends_at": row.revoked_at,
@@ -134,6 +135,7 @@ def _invitation_record(row: InvitationRow, numbers: Mapping[str, str], now: date
         "name": row.name,
         "role": row.role,
         "numbers": None if row.lines is None else [numbers[each] for each in row.lines],
+        "extensions": [],
         "state": "expired" if row.until <= now else "invited",
         "created_at": row.created_at,
         "ends_at": row.until,
@@ -151,12 +153,24 @@ def _print_user(owner: TenantRow, user_id: str) -> None:
 @click.argument("address")
 @click.option("--role", type=ROLE, required=True, help="The role from now on.")
 @LINES
+@click.option(
+    "--extension",
+    "typed",
+    multiple=True,
+    help="An extension at which they take calls; repeatable. Calls with it show their name. Default: as "
+    'before; "": none.',
+)
 @json_option
 @click.pass_obj
 def set_user(
-    context: Context, tenant_name: str | None, address: str, role: str, numbers: tuple[str, ...]
+    context: Context,
+    tenant_name: str | None,
+    address: str,
+    role: str,
+    numbers: tuple[str, ...],
+    typed: tuple[str, ...],
 ) -> None:
-    """Change a person's role and visible numbers.
+    """Change a person's role, visible numbers and extensions.
 
     Their sessions end."""
     context.open_catalogue()
@@ -168,6 +182,7 @@ def set_user(
         role=role,
         lines=_lines(owner, numbers),
         downloads=None,
+        extensions=extensions.read_extensions(",".join(typed), owner.country) if typed else None,
         now=utc_now(),
         entropy=os.urandom,
         signer=context.signer(),

@@ -47,6 +47,27 @@ def test_number_gets_a_name_and_is_found_by_it(person, width):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
+def test_colleague_who_took_the_call_is_named_by_the_extension_set_in_the_team(person, width):
+    nina = person(width=width).log_in("nina")
+    page = nina.page
+    expect(page.locator(".call").first).to_contain_text("avec le poste 1001")
+    nina.go("/team")
+    page.get_by_role("link", name="Modifier").first.click()
+    page.get_by_label("Postes").fill("1001")
+    assert_accessible(nina)
+    page.get_by_role("button", name="Enregistrer").click()
+    expect(page.locator(".team-person").first).to_contain_text("Postes : 1001")
+    stays_on_the_page(nina)
+    nina.go(f"/recordings/{nina.panel.ids['garage']}")
+    expect(page.locator(".lead").first).to_contain_text("avec Nina Dumont")
+    nina.go("/team")
+    page.get_by_role("link", name="Modifier").first.click()
+    page.get_by_label("Postes").fill("")
+    page.get_by_role("button", name="Enregistrer").click()
+    expect(page.locator(".team-person").first).not_to_contain_text("1001")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 def test_address_book_of_a_telephone_is_imported(person, width):
     lea = person(width=width).log_in("lea")
     page = lea.page

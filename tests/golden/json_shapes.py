@@ -252,7 +252,7 @@ class _Session:
         self.run("user", "revoke", *claire)
         self._person("claire", "customer_admin")
         self.run("user", "list", *MINE)
-        self.run("user", "set", *MINE, "claire", "--role", "customer_admin")
+        self.run("user", "set", *MINE, "claire", "--role", "customer_admin", "--extension", "2001")
         self.run("user", "reset-password", *MINE, "claire")
         self.run("user", "require-second-factor", *MINE, "on")
         paul = self._person("paul", "customer")

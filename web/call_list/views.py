@@ -38,7 +38,7 @@ from web.call_list import csv_export, filters, selection
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
 from web.call_list.selection import Selection
-from web.contacts.names import load_names
+from web.contacts.names import load_colleagues, load_names
 from web.decorators import in_plan
 from web.first_day.checklist import start_page
 from web.gate import gate, who
@@ -178,6 +178,7 @@ def _show(
         faults=page_faults(),
     )
     load_names(each.row.external_party for each in page.calls)
+    load_colleagues(each.recording.internal_party for each in page.calls if each.recording)
     admin = visitor.admin
     holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
     due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)

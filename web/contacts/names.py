@@ -1,5 +1,5 @@
-"""The names of numbers on a page, for the customer's own people alone: no guest and nobody of the provider's
-sees them."""
+"""The names of numbers and colleagues on a page, for the customer's own people alone: no guest and nobody of
+the provider's sees them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from typing import cast
 
 from flask import Flask, g
+from flask_babel import gettext as _
 
-from recorder.domain.parties import Party
+from recorder.domain.parties import EXTENSION, Party
 from recorder.features.contacts import service
+from recorder.features.team import extensions
 from web.state import visitor
 from web.text import formats
 
@@ -33,11 +35,45 @@ def party_name(party: Party | None) -> str:
     return contact_name(party) or formats.party(party)
 
 
+def load_colleagues(parties: Iterable[Party | None]) -> None:
+    """Read the names of the colleagues whose extensions these are, in one query."""
+    person, known = visitor(), _colleagues()
+    values = {each.value for each in parties if each is not None and each.value} - known.keys()
+    if values and person is not None and not person.is_guest and not person.is_provider:
+        known |= dict.fromkeys(values, "") | extensions.names_at(person.tenant.id, values)
+
+
+def colleague_name(party: Party | None) -> str:
+    """The name of the colleague who has a party's extension today; empty if nobody has."""
+    load_colleagues([party])
+    return "" if party is None else _colleagues().get(party.value, "")
+
+
+def with_colleague(party: Party | None, number: str) -> str:
+    """With whom a call on a line's ``number`` was: a colleague, or else the extension; empty where nothing
+    more than the line is known."""
+    if name := colleague_name(party):
+        return str(_("with %(name)s", name=name))
+    if party is None or not party.value or party.value.lstrip("+") == number.lstrip("+"):
+        return ""
+    if party.kind == EXTENSION:
+        return str(_("with extension %(number)s", number=party.value))
+    return str(_("with %(name)s", name=party_name(party)))
+
+
 def _known() -> dict[str, str]:
     if "contact_names" not in g:
         g.contact_names = {}
     return cast(dict[str, str], g.contact_names)
 
 
+def _colleagues() -> dict[str, str]:
+    if "colleague_names" not in g:
+        g.colleague_names = {}
+    return cast(dict[str, str], g.colleague_names)
+
+
 def init_app(app: Flask) -> None:
-    app.jinja_env.globals.update(contact_name=contact_name, party_name=party_name)
+    app.jinja_env.globals.update(
+        contact_name=contact_name, party_name=party_name, with_colleague=with_colleague
+    )

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from recorder.catalogue.records import UserRow
 from recorder.domain.roles import CUSTOMER
-from recorder.features.team import access
+from recorder.features.team import access, extensions
 from recorder.identity import users
 from recorder.lifecycle.plans import DOWNLOAD
 from web.decorators import admins_only
@@ -40,8 +40,10 @@ def change(user_id: str) -> Response | str | tuple[str, int]:
     if request.method != "POST":
         lines = None if person.lines is None else list(person.lines)
         downloads = person.role == CUSTOMER and may_download(person)
-        return _page(person, person.role, lines, downloads, {})
+        mine = ", ".join(extensions.extensions_of(person.tenant).get(person.id, ()))
+        return _page(person, person.role, lines, downloads, mine, {})
     role, lines, downloads = request.form.get("role", ""), chosen_lines(), bool(request.form.get("downloads"))
+    typed = request.form.get("extensions", "")
     try:
         check_chosen(role, lines)
         changed = access.change_access(
@@ -50,6 +52,7 @@ def change(user_id: str) -> Response | str | tuple[str, int]:
             role=role,
             lines=lines,
             downloads=downloads if DOWNLOAD in current_plan().features else None,
+            extensions=extensions.read_extensions(typed, current_visitor().tenant.country),
             now=now(),
             entropy=panel_state().entropy,
             signer=changes().signer,
@@ -57,7 +60,7 @@ def change(user_id: str) -> Response | str | tuple[str, int]:
             by=visitor_as_author(),
         )
     except REFUSALS as error:
-        return _page(person, role, lines, downloads, refusal(error)), 422
+        return _page(person, role, lines, downloads, typed, refusal(error)), 422
     saved = _("Saved. %(name)s must log in again.", name=person.name) if changed else _("Saved.")
     flash(saved, "done")
     return redirect(team_page(), 303)
@@ -115,7 +118,12 @@ def _person(user_id: str) -> UserRow:
 
 
 def _page(
-    person: UserRow, role: str, lines: list[str] | None, downloads: bool, errors: dict[str, str]
+    person: UserRow,
+    role: str,
+    lines: list[str] | None,
+    downloads: bool,
+    typed: str,
+    errors: dict[str, str],
 ) -> str:
     return render_template(
         "team/person.html",
@@ -123,6 +131,7 @@ def _page(
         role=role,
         lines=lines,
         downloads=downloads,
+        extensions=typed,
         errors=errors,
         labels=line_labels(),
         text=text,

@@ -12,6 +12,7 @@ from recorder.catalogue.records import UserRow
 from recorder.domain import names
 from recorder.domain.roles import CUSTOMER
 from recorder.errors import CatalogueError, MailError, SealError
+from recorder.features.team import extensions
 from recorder.features.team.invitations import IssuedInvitation, is_invitation
 from recorder.features.team.invitations import invitations as invitations_of
 from recorder.identity import users
@@ -50,6 +51,7 @@ def show() -> str:
     return render_template(
         "team/show.html",
         people=people,
+        extensions=extensions.extensions_of(tenant.id),
         downloaders={row.id for row in people if row.role == CUSTOMER and may_download(row)},
         invited=invitations_of(tenant.id, page_faults()),
         labels=labels,

@@ -17,7 +17,7 @@ from web.text.sentences import SENTENCES, sentence
 OFFERED = (CUSTOMER, ADMIN, AUDITOR)
 """What an admin can give, in this order."""
 
-FIELDS: Final = ("name", "address", "role", "lines", "password")
+FIELDS: Final = ("name", "address", "role", "lines", "extensions", "password")
 """The fields of the forms that can be wrong."""
 
 

@@ -18,6 +18,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeTable,
 )
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
+from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
@@ -116,6 +117,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     NodeReportTable,
     NoteTable,
     ContactTable,
+    ExtensionTable,
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,

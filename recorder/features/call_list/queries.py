@@ -21,6 +21,7 @@ from peewee import SqliteDatabase
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.contact import ContactTable
+from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.names import fold_name
@@ -503,11 +504,15 @@ def _accented_parties(tenant: str, text: str) -> tuple[int, ...]:
 
 
 def _named_parties(tenant: str, name: str | None) -> tuple[int, ...]:
-    """Parties whose number has a name of the customer's that contains a text."""
+    """Parties whose number has a name of the customer's, or is the extension of a colleague whose name,
+    contains a text."""
     if name is None:
         return ()
     mine = (ContactTable.tenant == tenant) & ContactTable.number.is_null(False)
-    rows: Any = ContactTable.select(ContactTable.number, ContactTable.name).where(mine).tuples()
+    contacts: Any = ContactTable.select(ContactTable.number, ContactTable.name).where(mine).tuples()
+    ours = (ExtensionTable.tenant == tenant) & ExtensionTable.number.is_null(False)
+    colleagues: Any = ExtensionTable.select(ExtensionTable.number, UserTable.name).join(UserTable).where(ours)
+    rows = (*colleagues.tuples(), *contacts)
     numbers = [number for number, text in rows if name in fold_name(text)][:CANDIDATES]
     if not numbers:
         return ()

@@ -22,6 +22,7 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
 from recorder.catalogue.tables.contact import ContactTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
+from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
     ApiTokenTable,
@@ -175,8 +176,8 @@ def drop_calls(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, drop the users' names, the names that they gave
-    numbers, invitations, notifications and mail; returns how many users there were. Raises as
+    """Revoke a customer's users, tokens and mail recipients, drop the users' names and extensions, the names
+    that they gave numbers, invitations, notifications and mail; returns how many users there were. Raises as
     :meth:`ErasureOrder.confirm`."""
     tenant = order.tenant
     with writing():
@@ -189,6 +190,7 @@ def drop_users(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
             UserTable.update(login=row.id, name="", password_hash="", credential=None).where(
                 UserTable.id == row.id
             ).execute()
+        ExtensionTable.delete().where(ExtensionTable.tenant == tenant).execute()
         ContactTable.delete().where(ContactTable.tenant == tenant).execute()
         SavedFilterTable.delete().where(SavedFilterTable.tenant_id == tenant).execute()
         NotificationTable.delete().where(NotificationTable.tenant == tenant).execute()

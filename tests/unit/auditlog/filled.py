@@ -38,6 +38,7 @@ from recorder.features.rooms.rules import RoomCommand
 from recorder.features.rooms.service import Rooms
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
+from recorder.features.team import extensions
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import (
     announcements,
@@ -281,6 +282,10 @@ def _people(world: World) -> None:
     for names in ({"+32470000011": "Jan", "+32470000012": "Els"}, {"+32470000011": "Jan Peeters"}):
         contacts.write_names(world.tenant, world.user, names, **time_and_entropy(world))
     contacts.delete_name(world.tenant, world.user, "+32470000012", **time_and_entropy(world))
+    for theirs in (["2001", "2002"], ["2001"]):
+        extensions.set_extensions(
+            world.tenant, world.user, theirs, by=By("operator"), **time_and_entropy(world)
+        )
     signer = world.house.services.signer
     api_tokens.create(
         world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **time_and_entropy(world)

@@ -20,7 +20,9 @@ from recorder.domain.parties import Party
 from recorder.features.call_list import queries, rules, service
 from recorder.features.call_list.rules import CallQuery, parse_name, parse_text
 from recorder.features.contacts import service as contacts
+from recorder.features.team import extensions
 from recorder.features.tenants import lines
+from recorder.seal.amendment import By
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
 CALLS = 160
@@ -352,6 +354,32 @@ def test_number_is_found_by_the_name_that_the_customer_gave_it(
     for typed in ("Somebody", "nobody"):
         query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
         assert ids(service.list_calls(query, limit=9)) == [], typed
+
+
+@pytest.mark.postgresql
+def test_call_is_found_by_the_colleague_who_has_its_extension(tenants, stored, clock, entropy) -> None:
+    inside, at = Party("extension", "2001"), {"now": clock(), "entropy": entropy}
+    mine = stored(internal_party=inside).id
+    stored(internal_party=Party("extension", "2002"))
+    stored(OTHER, internal_party=inside)
+    people = []
+    for tenant, name in ((TENANT, "Claire Martin"), (TENANT, "Élodie Claes"), (OTHER, "Somebody Else")):
+        people.append(f"{tenant}-{len(people)}")
+        UserTable.create(
+            id=people[-1], tenant=tenant, login=people[-1], name=name, role="customer", language="fr",
+            password_hash="", created_at=clock(),
+        )  # fmt: skip
+
+    def found(typed: str) -> list[str]:
+        query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
+        return ids(service.list_calls(query, limit=9))
+
+    extensions.set_extensions(TENANT, people[0], ["2001"], by=By("operator"), **at)
+    extensions.set_extensions(OTHER, people[2], ["2001"], by=By("operator"), **at)
+    assert (found("claire"), found("elodie"), found("Somebody")) == ([mine], [], [])
+    extensions.set_extensions(TENANT, people[0], [], by=By("operator"), **at)
+    extensions.set_extensions(TENANT, people[1], ["2001"], by=By("operator"), **at)
+    assert (found("claire"), found("elodie")) == ([], [mine])
 
 
 @pytest.mark.parametrize("sizes", SIZES)

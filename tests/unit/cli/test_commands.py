@@ -144,7 +144,9 @@ def test_access_is_changed_and_the_last_admin_stays(customer: Shell) -> None:
     customer.join("Dubois", "claire@example.com", "--line", "02 555 01 01")
     assert access(customer) == [("claire@example.com", "customer", ["+3225550101"], "active")]
     assert "has no number" in customer.bad("user", "set", *CLAIRE, "--role", "customer", "--line", "+3226")
-    customer.good("user", "set", *CLAIRE, "--role", "customer_admin")
+    customer.good("user", "set", *CLAIRE, "--role", "customer_admin", "--extension", "2001")
+    (claire,) = customer.json("user", "list", *MINE)["users"]
+    assert claire["extensions"] == ["2001"]
     assert access(customer) == [("claire@example.com", "customer_admin", None, "active")]
     for words in (("set", *CLAIRE, "--role", "auditor"), ("revoke", *CLAIRE, "--yes")):
         assert "the customer's last admin" in customer.bad("user", *words)

@@ -37,6 +37,7 @@ from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
+from recorder.features.team import extensions
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import composition, snapshot
 from recorder.features.tenants.line_change import LineChange, change_line
@@ -95,6 +96,7 @@ def full(house: Bakery, recorded) -> Bakery:
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **time_and_entropy)
     contacts.write_names(house.tenant, user.id, {"+32470000011": "Jan Peeters"}, **time_and_entropy)
+    extensions.set_extensions(house.tenant, user.id, ["2001"], by=By("operator"), **time_and_entropy)
     notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
     disputes = Disputes(house.changes)
     day = (house.clock() + timedelta(days=9)).date()
