@@ -319,9 +319,12 @@ def test_saved_filter_is_its_users_own_and_keeps_no_number(browser, house, baker
     assert answer.status_code == 303
     assert answer.location == "/recordings?q=0470123456&when=month&agreement=refused"
     page = person.get("/recordings").text
-    (address,) = re.findall(r'<a class="chip is-saved" href="([^"]+)"', page)
+    (address,) = re.findall(r'<a class="view is-saved" href="([^"]+)"', page)
     assert address.replace("&amp;", "&") == "/recordings?agreement=refused&when=month"
     assert "0470123456" not in page
+    assert re.findall(r'aria-current="true">([^<]+)</a>', page) == ["Tous"]
+    filtered = person.get("/recordings?when=month&agreement=refused").text
+    assert re.findall(r'aria-current="true">([^<]+)</a>', filtered) == ["Refusés du mois"]
     for other in ("paul", "audit", "dyck"):
         assert "Refusés du mois" not in browser(other).get("/recordings").text
     (delete,) = re.findall(
