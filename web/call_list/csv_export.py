@@ -19,7 +19,7 @@ from recorder.fault_log import FaultLog
 from recorder.features.call_list import service
 from recorder.features.call_list.rules import CallQuery
 from recorder.features.call_list.service import CallEntry
-from web.contacts.names import contact_name, load_names
+from web.contacts.names import colleague_name, contact_name, load_colleagues, load_names
 from web.text import formats
 from web.text.sentences import sentence, variant
 
@@ -36,6 +36,7 @@ def stream(query: CallQuery, lines: Mapping[str, LineRow], zone: ZoneInfo, fault
         yield BYTE_ORDER_MARK + csv_rows.row(_heading(zone))
         for entries in service.all_calls(query, faults):
             load_names(each.row.external_party for each in entries)
+            load_colleagues(each.recording.internal_party for each in entries if each.recording)
             yield "".join(csv_rows.row(_values(each, lines, zone)) for each in entries)
             time.sleep(0)  # let other greenlets run
     except AccordError as error:
@@ -47,7 +48,7 @@ def _heading(zone: ZoneInfo) -> tuple[str, ...]:
     return (
         str(_("Time (%(zone)s)", zone=zone.key)), str(_("Time (UTC)")), str(_("Direction")),
         str(_("Other party")), str(_("Name")), str(_("Number")), str(_("Label of the number")),
-        str(_("Length in seconds")),
+        str(_("Colleague")), str(_("Length in seconds")),
         str(_("Recorded")), str(_("Why not recorded")), str(_("Announced")), str(_("Agreement to keep")),
         str(_("Kept for an open question")), str(_("Labels")), str(_("Notes")), str(_("Call")),
     )  # fmt: skip
@@ -64,6 +65,7 @@ def _values(entry: CallEntry, lines: Mapping[str, LineRow], zone: ZoneInfo) -> t
         contact_name(row.external_party),
         row.number,
         line.label if line else "",
+        "" if call is None else _colleague(call.internal_party),
         "" if call is None else round(call.duration_ms / 1000),
         _yes_no(call is not None),
         "" if entry.missing is None else variant("not_recorded", entry.missing.reason, row.direction),
@@ -79,6 +81,11 @@ def _values(entry: CallEntry, lines: Mapping[str, LineRow], zone: ZoneInfo) -> t
 def _party(someone: Party | None) -> str:
     """A number as it is dialled, so that it can be compared; without one, what the list says."""
     return someone.value if someone is not None and someone.value else formats.party(someone)
+
+
+def _colleague(someone: Party | None) -> str:
+    """The colleague who has the extension today, or else the extension."""
+    return colleague_name(someone) or ("" if someone is None else someone.value)
 
 
 def _yes_no(value: object) -> str:

@@ -41,9 +41,10 @@ def document(
     missed: Iterable[NotRecordedRow],
     now: datetime,
     names: bool,
+    known_as: str = "",
 ) -> dict[str, Any]:
     """The facts as a JSON document.  With ``names``, colleagues who heard the audio are named, not only their
-    roles."""
+    roles. ``known_as`` is the name that the customer gave the number, if any."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -52,6 +53,7 @@ def document(
         "request": {
             "id": request.id,
             "number": request.number,
+            "known_as": known_as or None,
             "received_on": request.received_on.isoformat(),
             "shown_by": request.verified_how,
         },

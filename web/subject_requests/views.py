@@ -320,7 +320,9 @@ def download_copy(request_id: str) -> ResponseReturnValue:
         _collect_facts(verified, each, review_rows.get(each.id, ReviewRow(each.id)), zone) for each in found
     ]
     missed = reviews.find_unrecorded_calls(tenant.id, row.number)
-    document = facts.document(tenant, row, collected, missed, now(), names)
+    contact = find_contact(tenant.id, row.number)
+    known_as = contact.name if contact else ""
+    document = facts.document(tenant, row, collected, missed, now(), names, known_as)
     with force_locale(LOCALES.get(row.language, row.language)):
         readme = render_template(
             "subject_requests/readme.txt",
@@ -328,6 +330,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
             tenant=tenant,
             recordings=collected,
             missed=missed,
+            known_as=known_as,
             names=names,
             now=now(),
             label=lambda purpose: _label(purpose, row.language),

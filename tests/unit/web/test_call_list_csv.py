@@ -11,6 +11,8 @@ from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.parties import Party
 from recorder.features.call_list import service
 from recorder.features.notes import service as notes
+from recorder.features.team import extensions
+from recorder.seal.amendment import By
 from tests.unit.web.account_mails import kinds
 from tests.unit.web.page_text import english
 
@@ -29,6 +31,8 @@ def test_file_has_what_the_list_shows(browser, house, bakery, clock) -> None:
     notes.add_label(
         bakery.id, recording, bakery.people["claire"].id, text="@offer", now=at, entropy=house.entropy
     )
+    paul = bakery.people["paul"].id
+    extensions.set_extensions(bakery.id, paul, ["1001"], by=By("operator"), now=at, entropy=house.entropy)
     answer = english(browser("claire")).get("/recordings.csv")
     assert answer.headers["Content-Disposition"] == f'attachment; filename="calls-{at:%Y-%m-%d}.csv"'
     recorded, unrecorded = rows_of(answer)
@@ -39,6 +43,7 @@ def test_file_has_what_the_list_shows(browser, house, bakery, clock) -> None:
     )  # fmt: skip
     assert (recorded["Number"], recorded["Label of the number"]) == ("'+3225550100", "Magasin")
     assert recorded["Labels"] == "'@offer"
+    assert recorded["Colleague"] == "Paul Martin"
     assert int(recorded["Length in seconds"]) > 0
     assert (unrecorded["Call"], unrecorded["Recorded"]) == (missing, "No")
     assert unrecorded["Why not recorded"] == "The caller chose not to be recorded."

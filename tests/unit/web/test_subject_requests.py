@@ -176,12 +176,15 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     grant_id = browser("claire").grant_for(both).rpartition("/")[2]
     assert browser("paul").get(f"/audio/{grant_id}/audio.opus").status_code in (403, 404)
     paul = browser("paul")
+    paul.send(f"/recordings/{both}/contact", name="Jan Peeters")
     page = enter(paul)
     known(paul, page)
     assert paul.send(f"{page}/copy").status_code == 403, "nothing was reviewed"
     decide(paul, page, **{both: "both", own: "own", none: "withheld:Un tiers y parle de sa santé"})
     archive, facts, readme = fetched(paul, page)
     assert facts["format"] == "accord-person-copy"
+    assert facts["request"]["known_as"] == "Jan Peeters"
+    assert "Jan Peeters" in readme
     facts_by_id = {each["id"]: each for each in facts["recordings"]}
     assert set(facts_by_id) == {both, own, none}
     assert len(facts["calls_not_recorded"]) == 1
