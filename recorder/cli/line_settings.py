@@ -16,12 +16,12 @@ from recorder.cli.output import json_option, print_result
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
-from recorder.domain.call_plan import ALONE, MODES, WAYS
+from recorder.domain.call_plan import MODES, WAYS
 from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
-from recorder.features.tenants import lines, transfer_options
+from recorder.features.tenants import transfer_options
 from recorder.features.tenants.default_lines import add_line as create_shipped_line
-from recorder.features.tenants.default_lines import default_language, shipped_for
+from recorder.features.tenants.default_lines import move_line as move_shipped_line
 from recorder.features.tenants.line_change import UNCHANGED, LineChange, Unchanged, change_line
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.lifecycle import line_history
@@ -141,6 +141,7 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
     help="A format of the recordings; repeatable. Default: the plan's usual one.",
 )
 @click.option("--mode", type=click.Choice(MODES), help="As for `accord line add`.")
+@click.option("--on", is_flag=True, help="Record it from the next call on, before the tenant has set it up.")
 @json_option
 @click.pass_obj
 def move_line(
@@ -153,28 +154,26 @@ def move_line(
     label: str,
     formats: tuple[str, ...],
     mode: str | None,
+    on: bool,
 ) -> None:
     """Move a number to another tenant. Prints the line's id.
 
-    The line is new, with an announcement of the new tenant. Recordings, and calls in progress, stay with
-    the previous tenant; the new one sees nothing of them."""
+    It starts afresh, with an announcement of the new tenant, and is not recorded until that tenant sets it
+    up in the panel, unless --on is given. Recordings, and calls in progress, stay with the previous tenant;
+    the new one sees nothing of them."""
     context.open_catalogue()
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
-    found, now = open_sources(context.settings.prompts), utc_now()
-    if announcement_id is None:
-        code = language or default_language(to)
-        announcement_id = shipped_for(to, row.number, code, mode, now, os.urandom, found).id
-    choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
-    move = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
-    if move is None:
+    line_id = move_shipped_line(
+        row, to,
+        announcement=announcement_id, language=language, label=label, formats=formats, mode=mode, recorded=on,
+        sources=open_sources(context.settings.prompts), now=utc_now(), entropy=os.urandom,
+    )  # fmt: skip
+    new = None if line_id is None else queries.line(to.id, line_id)
+    if new is None:
         raise CatalogueError(
             "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the tenant's lines"
         )
-    if transfer_options.is_required(to.id, row.number):
-        change = LineChange(notice=NoticeChoice(ALONE))
-        change_line(to.id, move.id, change, sources=found, now=now, entropy=os.urandom)
-    new = queries.line(to.id, move.id) or move
-    print_result(line_record(new, announcement_languages(to.id), find_suspensions(to.id)), move.id)
+    print_result(line_record(new, announcement_languages(to.id), find_suspensions(to.id)), new.id)
 
 
 @click.command("set")

@@ -1,4 +1,4 @@
-"""``accord tenant set``: a tenant's plan, country, and the rules of its numbers."""
+"""``accord tenant set``: a tenant's name, plan, country, and the rules of its numbers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from recorder.processes.services import Context
 
 @click.command("set")
 @tenant_argument
+@click.option("--name", help="Another name, in the panel and in mails.")
 @click.option("--plan", help="Another plan (`accord plan list`), from the next call on.")
 @click.option("--country", help="The country pack that applies to it (`accord country list`).")
 @click.option(
@@ -30,18 +31,25 @@ from recorder.processes.services import Context
 @json_option
 @click.pass_obj
 def set_tenant(
-    context: Context, tenant_name: str, plan: str | None, country: str | None, number_rules: str | None
+    context: Context,
+    tenant_name: str,
+    name: str | None,
+    plan: str | None,
+    country: str | None,
+    number_rules: str | None,
 ) -> None:
-    """Change a tenant's plan, country, or rules for foreign numbers.
+    """Change a tenant's name, plan, country, or rules for foreign numbers.
 
     All are changed, or none. Another country begins with the stricter rules again. Another plan shortens
     nothing that was announced, agreed or is kept. Numbers that announce more than the plan has go on until
     somebody changes them."""
-    if plan is None and country is None and number_rules is None:
-        raise click.UsageError("nothing to change: give --plan, --country or --number-rules")
+    if name is None and plan is None and country is None and number_rules is None:
+        raise click.UsageError("nothing to change: give --name, --plan, --country or --number-rules")
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
     with writing():
+        if name is not None:
+            service.set_tenant(owner.id, name=name, language=owner.language, now=now, entropy=os.urandom)
         if country is not None:
             alone = number_rules == ALONE
             service.set_tenant_country(owner.id, country, alone=alone, now=now, entropy=os.urandom)

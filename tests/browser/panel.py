@@ -116,6 +116,9 @@ def fill(folder: Path) -> None:
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     invited = {language: invite(house, name, language) for language, name in NEW_CUSTOMERS.items()}
+    laundry = house.customer("Pressing Soleil", "+3225550171", label="Caisse")  # the provider changes it
+    house.person(laundry, "sol", "Sol Soleil", role="customer_admin")
+    house.customer("Pressing Lune", "+3225550172")
     workshop = house.customer("Atelier Nord", "+3225550166", label="Bureau")
     house.person(workshop, "ines", "Inès Nord")
     joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.records import AnnouncementRow, TenantRow
+from recorder.catalogue.records import AnnouncementRow, LineRow, TenantRow
 from recorder.domain.call_plan import ALONE
 from recorder.features.tenants import lines, transfer_options
 from recorder.features.tenants.composition import Recipe
@@ -120,7 +120,46 @@ def add_line(
         now=now,
         entropy=entropy,
     ).id
+    _tell_participants(owner, line, number, sources, now, entropy)
+    return line
+
+
+def move_line(
+    line: LineRow,
+    to: TenantRow,
+    *,
+    announcement: str | None = None,
+    language: str | None = None,
+    label: str = "",
+    formats: Sequence[str] = (),
+    mode: str | None = None,
+    recorded: bool = False,
+    sources: Sources,
+    now: datetime,
+    entropy: Entropy,
+) -> str | None:
+    """Move a number to another customer and return the id of its new line, which is as :func:`add_line` makes
+    one, and unless it is ``recorded`` waits for its customer to set it up. ``None`` if it has ended
+    meanwhile.  Raises as :func:`recorder.features.tenants.lines.move_line`, and :class:`ConfigError`
+    (``prompt.*``, ``speech.*``)."""
+    if announcement is None:
+        code = language or default_language(to)
+        announcement = shipped_for(to, line.number, code, mode, now, entropy, sources).id
+    new = lines.move_line(
+        line.tenant, line.id, to.id,
+        announcement=announcement, label=label, formats=formats, mode=mode, recorded=recorded,
+        now=now, entropy=entropy,
+    )  # fmt: skip
+    if new is None:
+        return None
+    _tell_participants(to, new.id, line.number, sources, now, entropy)
+    return new.id
+
+
+def _tell_participants(
+    owner: TenantRow, line: str, number: str, sources: Sources, now: datetime, entropy: Entropy
+) -> None:
+    """Tell colleagues who join a call, where the rules of the number ask for that."""
     if transfer_options.is_required(owner.id, number):
         change = LineChange(notice=NoticeChoice(ALONE))
         change_line(owner.id, line, change, sources=sources, now=now, entropy=entropy)
-    return line

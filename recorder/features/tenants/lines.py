@@ -227,12 +227,14 @@ def move_line(
     label: str = "",
     formats: Sequence[str] = (),
     mode: str | None = None,
+    recorded: bool = True,
     now: datetime,
     entropy: Entropy,
 ) -> LineRow | None:
     """Move a number to another tenant from ``now``: the line ends, and a new one begins with the new tenant's
-    ``announcement``. Neither tenant's log names the other. Calls and recordings keep their owner. ``None`` if
-    the tenant has no such line. Raises :class:`CatalogueError` as :func:`create_line`, and ``line.same``."""
+    ``announcement``, ``recorded`` at once or once its customer has set it up. Neither tenant's log names the
+    other. Calls and recordings keep their owner. ``None`` if the tenant has no such line. Raises
+    :class:`CatalogueError` as :func:`create_line`, and ``line.same``."""
     if tenant == to:
         raise CatalogueError(
             "line.same", "the number already belongs to that customer", "choose another customer"
@@ -251,6 +253,7 @@ def move_line(
             label=label,
             formats=formats,
             mode=mode,
+            recorded=recorded,
             now=now,
             entropy=entropy,
         )

@@ -159,9 +159,12 @@ def test_a_number_moves(shell: Shell, house: Bakery) -> None:
     assert "there is no tenant" in shell.bad(*move, "Nobody")
     assert "already" in shell.bad(*move, NAME)
     line = shell.good(*move, "Van Dyck NV", "--label", "Winkel").strip()
-    assert line in shell.good("line", "list", "--tenant", "Van Dyck NV")
+    (new,) = shell.json("line", "list", "--tenant", "Van Dyck NV")["lines"]
+    assert (new["id"], new["mode"], new["label"]) == (line, "off", "Winkel"), "until it is set up"
     assert shell.json("line", "list", *MINE) == {"lines": []}
     assert "has no line" in shell.bad(*move, "Van Dyck NV")
+    back = ("line", "move", "--tenant", "Van Dyck NV", "+3225550100", "--to", NAME, "--on")
+    assert shell.json(*back)["mode"] == "notice"
 
 
 def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) -> None:

@@ -28,6 +28,13 @@ def test_number_is_suspended_and_resumed(shell: Shell, house: Bakery) -> None:
     assert shell.json("line", "resume", *MINE, number)["suspended"] is False, "repeating it changes nothing"
 
 
+def test_customer_gets_another_name(shell: Shell, house: Bakery) -> None:
+    assert "--name" in shell("tenant", "set", NAME).output
+    assert "is empty" in shell.bad("tenant", "set", NAME, "--name", " ")
+    assert shell.json("tenant", "set", NAME, "--name", "Martin & Fille")["name"] == "Martin & Fille"
+    assert shell.json("tenant", "show", "martin & fille")["language"] == "fr"
+
+
 def test_customer_is_suspended_with_its_numbers(shell: Shell, house: Bakery) -> None:
     assert shell.json("tenant", "suspend", NAME, "--reason", "Unpaid")["state"] == "suspended"
     assert shell.json("tenant", "list")["tenants"][0]["suspended_at"] is not None

@@ -676,6 +676,8 @@ FORMS: Mapping[str, Form | FormOf] = {
     "notifications.mark": {"change": "2026-11-25T10:00:00.000Z", "read": "yes"},
     "numbers.save_country": {"country": "be"},
     "provider.suspend": {"reason": "Unpaid"},
+    "provider.rename": {"company": "Somebody Else"},
+    "provider.move_number": lambda world, person: {"to": world.theirs.id},
     "provider.save_country": {"country": "be", "rules": "stricter"},
     "numbers.save_setup": {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",

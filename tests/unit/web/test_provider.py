@@ -307,6 +307,62 @@ def test_operator_suspends_one_number(house, provider, bakery, rival, browser) -
     assert bodies(rival.id, "line.suspended") == []
 
 
+def test_operator_renames_a_customer(house, provider, bakery, rival, browser) -> None:
+    olga, paul, address = browser("olga"), browser("paul"), f"/customers/{bakery.id}"
+    assert 'value="Boulangerie Martin"' in olga.get(f"{address}/name").text
+    for wrong, sentence in (
+        (" ", "Enter your company"),
+        ("van dyck nv", "There is a customer with this name"),
+        ("a\u200bb", "Enter"),
+    ):
+        refused = olga.send(f"{address}/name", company=wrong)
+        assert refused.status_code == 422
+        assert sentence in text_of(refused.text)
+    assert bodies(bakery.id, "tenant.changed") == []
+    assert olga.send(f"{address}/name", company="Boulangerie  Martin & Fille").location == address
+    (leaf,) = bodies(bakery.id, "tenant.changed")
+    assert (leaf["name"], leaf["name_was"]) == ("Boulangerie Martin & Fille", "Boulangerie Martin")
+    row = queries.tenant(bakery.id)
+    assert row is not None
+    assert (row.name, row.language, row.time_zone) == ("Boulangerie Martin & Fille", "fr", "Europe/Brussels")
+    paul.send("/language", language="en")
+    assert "Boulangerie Martin &amp; Fille" in paul.get("/company").text
+    assert "Your provider changed the company’s name" in text_of(paul.get("/access-log").text)
+    olga.send(f"{address}/name", company="Boulangerie Martin & Fille")
+    assert len(bodies(bakery.id, "tenant.changed")) == 1, "the same name changes nothing"
+
+
+def test_operator_moves_a_number_which_starts_afresh(house, provider, bakery, rival, browser) -> None:
+    recording = house.call(bakery)
+    olga, place = browser("olga"), f"/customers/{bakery.id}/numbers/{bakery.line.id}/move"
+    assert f'href="{place}"' in olga.get(f"/customers/{bakery.id}").text
+    assert "Recordings stay with Boulangerie Martin" in text_of(olga.get(place).text)
+    found = olga.get(place, query_string={"q": "dyck"}).text
+    assert f'value="{rival.id}" id="to-1" checked' in found
+    assert f'value="{bakery.id}"' not in olga.get(place, query_string={"q": "martin"}).text
+    for wrong in ("", "unknown", bakery.id, PROVIDER):
+        assert olga.send(place, to=wrong, q="dyck").status_code == 422
+    assert olga.send(place, to=rival.id).location == f"/customers/{rival.id}"
+    assert [line.number for line in queries.lines(bakery.id)] == []
+    moved = next(line for line in queries.lines(rival.id) if line.number == bakery.line.number)
+    assert (moved.recorded, moved.label, moved.keep) == (False, "", None)
+    assert queries.announcement(rival.id, moved.announcement) is not None
+    assert queries.recording(bakery.id, recording) is not None
+    assert queries.recording(rival.id, recording) is None
+    assert "+32 2 555 01 00 Recording is off" in text_of(olga.get(f"/customers/{rival.id}").text)
+    assert olga.get(place).status_code == 404
+    for leaf in (*bodies(bakery.id, "line.ended"), *bodies(rival.id, "line.created")):
+        assert not {bakery.id, rival.id} & {str(value) for value in leaf.values()}, "neither names the other"
+
+
+def test_number_does_not_move_to_a_customer_who_leaves(house, provider, bakery, rival, browser) -> None:
+    offboarding.announce(house.office(), rival.id, house.clock() + timedelta(days=30))
+    place = f"/customers/{bakery.id}/numbers/{bakery.line.id}/move"
+    refused = browser("olga").send(place, to=rival.id, q="dyck")
+    assert (refused.status_code, "This customer is leaving." in text_of(refused.text)) == (422, True)
+    assert [line.id for line in queries.lines(bakery.id)] == [bakery.line.id]
+
+
 def test_customers_come_in_pages(house, provider, bakery, rival, browser, monkeypatch) -> None:
     monkeypatch.setattr("web.provider.views.PAGE", 1)
     olga = browser("olga")

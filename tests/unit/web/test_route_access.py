@@ -48,7 +48,16 @@ OF_CALLS = (
 CUSTOMERS = frozenset({"provider.edit_country", "provider.list_customers", "provider.download_usage"})
 """Where an operator sees the names of customers."""
 
-OF_OPERATOR = frozenset({"provider.ask_suspension", "provider.show_customer", "provider.suspend"})
+OF_OPERATOR = frozenset(
+    {
+        "provider.ask_suspension",
+        "provider.choose_owner",
+        "provider.move_number",
+        "provider.rename",
+        "provider.show_customer",
+        "provider.suspend",
+    }
+)
 """Where an operator sees a customer's numbers and people, too, and nothing of its calls."""
 
 ACCOUNT = ("the customer", "the number", "its label", "a colleague", "an invitation")
