@@ -43,7 +43,7 @@ CHUNK_BYTES: Final = 1024 * 1024
 _LEAVES: Final = re.compile(r"log/leaves-[0-9]{10}\.jsonl")
 _KNOWN: Final = re.compile(
     r"README\.txt|log/(?:checkpoint\.note|checkpoint\.endorsement\.json|root\.pub|leaves-[0-9]{10}\.jsonl)"
-    r"|tables/(?:(?:recordings|not-recorded)-[0-9]{5}|keeping|numbers|requests)\.csv"
+    r"|tables/(?:(?:recordings|not-recorded)-[0-9]{5}|contacts|keeping|numbers|requests)\.csv"
     r"|announcements/(?:announcements\.json|[0-9a-f]{64}\.wav)|recordings/[0-9a-z-]+/[^/]+"
 )
 
