@@ -75,6 +75,7 @@ PAGES = (
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
 MENU = (
+    NavigationEntry("call_list.show_rates", _l("How calls go"), "chart-no-axes-column"),
     NavigationEntry("usage.show", _l("Usage"), "chart-no-axes-column", (ADMIN,), ("usage",)),
     NavigationEntry(
         "account.show", _l("Your account"), "key-round", (*ROLES, *PROVIDER_ROLES), blueprints=("account",)

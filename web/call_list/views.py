@@ -34,7 +34,7 @@ from recorder.lifecycle import amendments
 from recorder.lifecycle.plans import EXPORT
 from recorder.spool.layout import REASONS
 from web.account.limits import limit_exports, limit_grants, limit_refusals
-from web.call_list import csv_export, filters, selection
+from web.call_list import csv_export, filters, rates, selection
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
 from web.call_list.selection import Selection
@@ -117,6 +117,31 @@ def download_csv() -> Response:
         stream_with_context(csv_export.stream(query, lines, zone, faults)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
+
+
+@blueprint.get("/recordings/rates")
+@login_required
+def show_rates() -> str:
+    """How many calls were announced, asked about and agreed on, by number and over time."""
+    tenant, scope, lines = current_visitor().tenant, current_visitor().scope, _lines()
+    zone = time_zones.display_zone(tenant.time_zone)
+    line = request.args.get("line", "") if request.args.get("line", "") in lines else ""
+    step = request.args.get("step", "") if request.args.get("step") in rates.STEPS else rates.WEEK
+    some = frozenset({line}) if line else scope
+    table = rates.table(tenant.id, now().astimezone(zone).date(), zone, step, some)
+    names = {each.id: sentences.line_name(each) for each in lines.values()}
+    numbers = [(names.get(each, str(_("Unknown line"))), found) for each, found in table.lines.items()]
+    reasons = sorted(table.whole.reasons.items(), key=lambda each: (-each[1], each[0]))
+    return render_template(
+        "call_list/rates.html",
+        table=table,
+        columns=rates.columns(),
+        numbers=sorted(numbers, key=lambda each: each[0].casefold()),
+        reasons=reasons,
+        lines=[("", str(_("All lines"))), *sorted(names.items(), key=lambda each: each[1].casefold())],
+        line=line,
+        step=step,
     )
 
 
