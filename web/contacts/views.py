@@ -11,18 +11,23 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from recorder.domain.parties import Party
+from recorder.domain.parties import E164, Party
 from recorder.errors import CatalogueError
+from recorder.features.call_list.rules import CallQuery
+from recorder.features.call_list.service import list_calls
 from recorder.features.contacts import import_file, service
 from recorder.features.contacts.import_file import ImportMistake
 from recorder.native_thread import run_in_thread
 from web.account.limits import limit_grants, limit_refusals
 from web.gate import gate, who
 from web.playback.call_page import FilledForm, render_call
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state
 from web.text import errors
 
 PAGE: Final = 100
+LATEST: Final = 50
+"""Calls whose numbers may get a name at once."""
+MOST_NAMELESS: Final = 6
 MOST_MISTAKES: Final = 100
 """Lines that an import says are wrong."""
 
@@ -145,6 +150,7 @@ def _page(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
     text = request.args.get("q", "").strip()[:60]
     found = service.contacts(visitor.tenant.id, text)
     after = request.args.get("after", "")
+    writes = visitor.user.role in service.AUTHORS
     begin = next((place for place, each in enumerate(found, 1) if each.id == after), 0)
     page = found[begin : begin + PAGE]
     return render_template(
@@ -154,11 +160,22 @@ def _page(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
         text=text,
         first=begin > 0,
         more=page[-1].id if begin + PAGE < len(found) else "",
-        writes=visitor.user.role in service.AUTHORS,
+        writes=writes,
+        nameless=_nameless(visitor.tenant.id) if writes and not text else (),
+        number=request.args.get("number", "")[:60],
         form=form,
         wrong=wrong,
         changed=form.get("number", "") if form.get("known") else "",
     )
+
+
+def _nameless(tenant: str) -> list[str]:
+    """The numbers of the latest calls, recorded or not, that have no name yet."""
+    calls = list_calls(CallQuery(tenant), limit=LATEST, faults=page_faults()).calls
+    parties = [each.row.external_party for each in calls]
+    numbers = dict.fromkeys(each.value for each in parties if each is not None and each.kind == E164)
+    known = service.names_of(tenant, numbers)
+    return [number for number in numbers if number not in known][:MOST_NAMELESS]
 
 
 def _import_page(pasted: str, wrong: Mapping[str, str], mistakes: tuple[ImportMistake, ...] = ()) -> str:

@@ -96,6 +96,20 @@ def test_list_is_searched_changed_and_emptied(browser, bakery):
     assert names(bakery) == {"+3225550198": "Jan"}
 
 
+def test_latest_calls_without_a_name_are_offered(house, browser, bakery, rival):
+    house.not_recorded(bakery, "never_connected", external_party=Party("e164", "+32470654321"))
+    house.not_recorded(bakery, "never_connected", external_party=Party("withheld", ""))
+    house.not_recorded(rival, "never_connected", external_party=Party("e164", "+32470999999"))
+    claire = browser("claire")
+    page = claire.get("/contacts").text
+    assert page.count('class="chip"') == 1
+    assert 'href="/contacts?number=%2B32470654321"' in page
+    assert 'value="+32470654321"' in claire.get("/contacts?number=%2B32470654321").text
+    claire.send("/contacts", number="+32470654321", name="Els")
+    assert 'class="chip"' not in claire.get("/contacts").text
+    assert 'class="chip"' not in browser("audit").get("/contacts").text
+
+
 def test_long_list_has_pages(browser, bakery, monkeypatch):
     monkeypatch.setattr("web.contacts.views.PAGE", 2)
     claire = browser("claire")
