@@ -38,7 +38,7 @@ def set_tenant(
     country: str | None,
     number_rules: str | None,
 ) -> None:
-    """Change a tenant's name, plan, country, or rules for foreign numbers.
+    """Change a tenant's name, plan, country, or number rules.
 
     All are changed, or none. Another country begins with the stricter rules again. Another plan shortens
     nothing that was announced, agreed or is kept. Numbers that announce more than the plan has go on until
