@@ -166,6 +166,10 @@ limit_grants = limiter.limit(
 limit_downloads = limiter.limit(
     "30/hour", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="downloads"
 )
+limit_archives = limiter.limit(
+    "6/hour", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="archives"
+)
+"""Several recordings in one file: a page of the list at most."""
 limit_exports = limiter.limit(
     "30/hour",
     key_func=lambda: current_visitor().user.id,

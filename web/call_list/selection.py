@@ -20,14 +20,17 @@ from recorder.features.notes import rules as note_rules
 from recorder.features.notes import service as notes
 from recorder.identity import users
 from recorder.lifecycle.amendment_service import LONGEST_REVIEW
+from recorder.prompts.purposes import standard
+from web.call_list.archive import open_any
 from web.gate import gate, who
 from web.playback.retention_view import DEFAULT_REVIEW, handlers, local_date, parse_date, start_of_day
 from web.retention.page_helpers import author, tell
 from web.state import changes, current_visitor, now, panel_state
-from web.text import errors
+from web.text import errors, labels
 
 LABEL: Final = "label"
 KEEP: Final = "keep"
+DOWNLOAD: Final = "download"
 
 MOST: Final = 200
 """Recordings that are chosen at once; a page has fewer."""
@@ -63,6 +66,15 @@ class Selection:
         rows = users.users(current_visitor().tenant.id) if current_visitor().admin else ()
         active = [each for each in rows if each.revoked_at is None and each.role in (ADMIN, CUSTOMER)]
         return [(each.id, each.name) for each in sorted(active, key=lambda each: each.name.casefold())]
+
+    @property
+    def purposes(self) -> list[tuple[str, str]]:
+        """What files can be downloaded for, by code and words; whether each may is checked with each."""
+        if gate().why_no_download(who()) is not None:
+            return []
+        role = current_visitor().user.role
+        known = [code for code, each in standard().items() if role in each.roles]
+        return [(code, labels.purpose(code)) for code in known]
 
     @property
     def review(self) -> date:
@@ -106,6 +118,25 @@ def apply() -> Selection:
     if number:
         tell(handler, number)
     return _result(selection, reasons, _keep_sentence(number))
+
+
+def find_downloads() -> tuple[tuple[str, ...], Selection]:
+    """The chosen recordings, if one of them can be downloaded; otherwise none, and why."""
+    ids, purpose = tuple(dict.fromkeys(request.form.getlist("recording")))[:MOST], request.form.get("purpose")
+    selection = Selection(frozenset(ids), values=request.form)
+    if not ids:
+        return (), _wrong(selection, "recording", str(_("Choose at least one recording.")))
+    if not purpose:
+        return (), _wrong(selection, "purpose", errors.error("access.purpose_missing"))
+    reasons: dict[str, str] = {}
+    for recording in ids:
+        try:
+            open_any(lambda each, form: gate().download(who(), each, purpose[:100], form), recording)
+        except AccordError as error:
+            reasons[recording] = errors.error(error.error_id)
+        else:
+            return ids, selection
+    return (), _result(selection, reasons, "")
 
 
 def _wrong(selection: Selection, name: str, text: str) -> Selection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,8 +34,8 @@ from recorder.identity import users
 from recorder.lifecycle import amendments
 from recorder.lifecycle.plans import EXPORT
 from recorder.spool.layout import REASONS
-from web.account.limits import limit_exports, limit_grants, limit_refusals
-from web.call_list import csv_export, filters, rates, selection
+from web.account.limits import limit_archives, limit_exports, limit_grants, limit_refusals
+from web.call_list import archive, csv_export, filters, rates, selection
 from web.call_list import labels as sentences
 from web.call_list.filters import CallFilter
 from web.call_list.selection import Selection
@@ -153,11 +154,32 @@ def change_selection() -> ResponseReturnValue:
     """Do something with the chosen recordings: the list again, or what was not possible."""
     if not selection.may_select():
         abort(403)
+    if request.form.get("action") == selection.DOWNLOAD:
+        return _download_selection()
     call_filter, result = filters.parse_filter(request.form), selection.apply()
     if result.errors or result.refusals:
         return _show(call_filter, result), 422 if result.errors else 200
     flash(result.outcome)
     return _list(call_filter)
+
+
+@limit_archives
+def _download_selection() -> ResponseReturnValue:
+    """The chosen recordings as one file; the list again if none can be had."""
+    call_filter, ids, result = filters.parse_filter(request.form), *selection.find_downloads()
+    if not ids:
+        return _show(call_filter, result), 422 if result.errors else 200
+    name = f"accord-{now():%Y-%m-%d}.zip"
+    door, actor, purpose = gate(), who(), request.form.get("purpose", "")[:100]
+    release_connection()
+    pieces = archive.stream(
+        ids, partial(archive.open_any, lambda each, form: door.download(actor, each, purpose, form))
+    )
+    return Response(
+        stream_with_context(pieces),
+        content_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
 
 
 @blueprint.post("/recordings/filters")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+import zipfile
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.errors import SealError
 from recorder.features.notes import service as notes
 from recorder.lifecycle import amendments
 from recorder.mail import delivery
+from recorder.playback.interface import OpenSound
 from tests.mailbox import text_of as text_of_mail
 from tests.unit.web.account_mails import kinds
 from tests.unit.web.page_text import english, text_of
+from tests.unit.web.player import change, leaves, plain_sound
+from web.call_list.archive import stream
 
 
 @pytest.fixture
@@ -155,3 +163,58 @@ def test_colleague_is_handed_all_with_one_mail(mail_panel, house, bakery, record
     assert text_of(again.text).count("This person handles it already.") == 3
     delivery.send_due(house.services, box.server)
     assert len(box.mails) == 1
+
+
+def test_recordings_are_downloaded_as_one_file(browser, house, bakery, rival, recordings) -> None:
+    """Each with its own leaf; what cannot be had is in the list, with the reason."""
+    foreign = house.call(rival)
+    answer = english(browser("paul")).send(
+        "/recordings/selection", recording=[*recordings[:2], foreign], action="download", purpose="agreement"
+    )
+    assert answer.status_code == 200
+    assert re.fullmatch(r'attachment; filename="accord-[-0-9]+.zip"', answer.headers["Content-Disposition"])
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        assert archive.testzip() is None
+        *names, table = archive.namelist()
+        assert names == [f"accord-{each}.opus" for each in recordings[:2]]
+        for recording, name in zip(recordings, names, strict=False):
+            assert archive.read(name) == plain_sound(house, recording, "audio.opus")
+        rows = list(csv.DictReader(io.StringIO(archive.read(table).decode("utf-8-sig"))))
+    assert [each["Call"] for each in rows] == [*recordings[:2], foreign]
+    assert rows[-1]["Why not included"] == "This recording does not exist."
+    assert [each["recording"] for each in leaves("recording.downloaded")] == recordings[:2]
+
+
+def test_nobody_downloads_several_who_may_not_download_one(browser, house, bakery, rival, recordings) -> None:
+    claire = english(browser("claire"))
+    assert 'value="download"' not in claire.get("/recordings?select=yes").text
+    form = {"recording": recordings, "action": "download"}
+    answer = claire.send("/recordings/selection", **form, purpose="agreement")
+    assert "Not possible for 3 recordings:" in text_of(answer.text)
+    paul = english(browser("paul"))
+    assert paul.send("/recordings/selection", **form).status_code == 422
+    assert "Not possible for 3" in text_of(
+        paul.send("/recordings/selection", **form, purpose="training").text
+    )
+    assert leaves("recording.downloaded") == []
+
+
+def test_broken_recording_is_left_out(browser, house, bakery, recordings) -> None:
+    change(house, recordings[1], "audio.opus", 100)
+    answer = english(browser("paul")).send(
+        "/recordings/selection", recording=recordings, action="download", purpose="agreement"
+    )
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        assert archive.namelist()[:-1] == [f"accord-{recordings[n]}.opus" for n in (0, 2)]
+    assert [each["recording"] for each in leaves("recording.downloaded")] == [recordings[0], recordings[2]]
+
+
+def test_error_after_the_first_piece_aborts_the_file(app) -> None:
+    """No part is taken for the whole."""
+
+    def read(_start: int, _end: int) -> Iterator[bytes]:
+        yield b"a" * 100
+        raise SealError("seal.broken", "changed", "look at it")
+
+    with app.test_request_context(), pytest.raises(ConnectionResetError):
+        list(stream(["one"], lambda _recording: OpenSound("audio.opus", "audio/ogg", 200, read)))
