@@ -56,7 +56,7 @@ def test_render_writes_sound_and_prints_text(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert result.stdout == (
-        "This call is recorded to improve our service. It is kept for seven days. To refuse, press 2.\n"
+        "We record this call to improve our service. We keep it for seven days. To refuse, press 2.\n"
     )
     checked = check_sound(read_file(wav), wav.name)
     assert checked.sample_rate == 8000
@@ -70,7 +70,7 @@ def test_render_with_greeting_and_own_purpose(tmp_path: Path, speech: np.ndarray
     wav = tmp_path / "made.wav"
     words = ["render", wav, "--language", "en", "--greeting", first, "--greeting-text", "Welcome."]
     result = accord(*words, "--rate", "16000")
-    assert result.stdout.startswith("Welcome. This call is recorded, so that")
+    assert result.stdout.startswith("Welcome. We record this call so that")
     assert check_sound(read_file(wav), wav.name).sample_rate == 16000
     assert accord(*words, "--greeting-says-all").stdout == "Welcome.\n"
     assert refused(accord(*words[:6])) == "prompt.greeting_text"

@@ -53,38 +53,40 @@ def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
 
 
 AGREEMENT = (
-    "This way, it stays clear what was agreed."
-    " If need be, we can both listen to the recording again together later."
+    "That way, we both have a clear record of what we agree, and we can listen to it together later if we"
+    " need to."
 )
+RECORD = "We record this call so that we both have a clear record of what we agree."
 KEYS = "Press 1 for yes, 2 for no."
-QUESTION = "May we keep this recording, so that it stays clear what we agreed?"
+QUESTION = "May we keep this recording, as a clear record of what we agreed?"
 SHORTLY = {
-    "notice": "This call is recorded, so that it stays clear what was agreed. It is kept for thirty days.",
-    "opt-out": "This call is recorded, so that it stays clear what was agreed. It is kept for thirty days."
-    " To refuse, press 2.",
-    "question": f"May we record this call, so that it stays clear what was agreed? {KEYS}",
-    "keep": "May we keep this, so that it stays clear what was agreed? 1 for yes, 2 for no.",
-    "agreed": "Agreed. It is kept for ten years.",
-    "declined": "All right, it stays as announced.",
-    "declined-destroyed": "All right, the recording is destroyed after the call.",
-    "unanswered": "No answer: it stays as announced.",
-    "unanswered-destroyed": "No answer: the recording is destroyed after the call.",
-    "wrong-out": "Unknown key. To refuse, press 2.",
-    "number-call": "Somebody is setting up call recording for this number."
-    " If you know nothing about this, hang up and give nobody the code. Otherwise, write down this code."
+    "notice": f"{RECORD} We keep it for thirty days.",
+    "opt-out": f"{RECORD} We keep it for thirty days. To refuse, press 2.",
+    "question": f"May we record this call, so that we both have a clear record of what we agree? {KEYS}",
+    "keep": "May we keep this as a clear record of what we agreed? 1 for yes, 2 for no.",
+    "agreed": "Agreed. We keep it for ten years.",
+    "declined": "All right, we only keep it as announced.",
+    "declined-destroyed": "All right, we will destroy the recording after the call.",
+    "unanswered": "Without an answer, we only keep it as announced.",
+    "unanswered-destroyed": "Without an answer, we will destroy it after the call.",
+    "wrong-out": "Sorry, that key is not in use. To refuse, press 2.",
+    "number-call": "Hello. Someone is setting up call recording for this number."
+    " If you were not expecting this, hang up and do not give the code to anyone."
+    " Otherwise, please write down this code."
     " 2. 7. 1. 8. 3. 0. Once more. 2. 7. 1. 8. 3. 0.",
 }
 ENGLISH = {
-    "notice": f"This call is being recorded. {AGREEMENT} The recording is kept for thirty days.",
-    "question": f"We would like to record this call. {AGREEMENT} The recording is kept for thirty days."
-    " Is that all right with you? Press 1 for yes. Otherwise, the call goes on without recording.",
-    "keep": f"{QUESTION} {KEYS} Or say it aloud.",
-    "agreed": f"Agreed. The recording is kept for ten years. {AGREEMENT}",
-    "declined": "All right. The recording will not be kept for that. It stays as we said at the beginning.",
-    "declined-destroyed": "All right. The recording will not be kept for that."
-    " The recording is destroyed at the end of the call.",
-    "unanswered": "There was no answer. It stays as we said at the beginning.",
-    "wrong-out": "Unknown key. To go on without recording, press 2.",
+    "notice": f"This call is being recorded. {AGREEMENT} We keep the recording for thirty days.",
+    "question": f"We would like to record this call. {AGREEMENT} We keep the recording for thirty days."
+    " Is that all right with you? Press 1 for yes. Otherwise, the call continues without being recorded.",
+    "keep": f"{QUESTION} {KEYS} Or just say it.",
+    "agreed": f"Agreed. We keep the recording for ten years. {AGREEMENT}",
+    "declined": "All right. We will not keep the recording for that."
+    " We only keep it as we said at the beginning.",
+    "declined-destroyed": "All right. We will not keep the recording for that."
+    " We will destroy the recording when the call ends.",
+    "unanswered": "We heard no answer. We only keep it as we said at the beginning.",
+    "wrong-out": "Sorry, that key is not in use. To continue without being recorded, press 2.",
 }
 
 
@@ -97,9 +99,9 @@ def test_short_wording_in_english() -> None:
 def test_long_wording_in_english() -> None:
     texts = {name: prompt.text for name, prompt in everything("en", LONG).items()}
     assert {name: texts[name] for name in ENGLISH} == ENGLISH
-    assert texts["opt-out"] == f"{ENGLISH['notice']} To go on without recording, press 2."
+    assert texts["opt-out"] == f"{ENGLISH['notice']} To continue without being recorded, press 2."
     assert texts["opt-in"] == texts["notice"]
-    assert texts["line"].startswith("Calls on this line are recorded. This way,")
+    assert texts["line"].startswith("Calls on this line are recorded. That way,")
     assert len(set(texts.values())) == len(texts) - 1
 
 
@@ -190,7 +192,7 @@ def test_opt_in_greets_before_the_question_only(speech: np.ndarray) -> None:
         "en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=hello
     )
     assert sentence.text.startswith("Welcome to Dubois. May we record")
-    assert consent_announcement.text.startswith("This call is recorded")
+    assert consent_announcement.text.startswith("We record this call")
 
 
 @pytest.mark.parametrize(
@@ -262,9 +264,9 @@ def test_engine_speaks_only_missing_sentences(hum: object) -> None:
     )
     assert hum.texts == [  # type: ignore[attr-defined]
         ("It helps us to deliver.", "en"),
-        ("It is kept for 45 days.", "en"),
+        ("We keep it for 45 days.", "en"),
     ]
-    assert "It helps us to deliver. It is kept for 45 days. To refuse" in prompt.text
+    assert "It helps us to deliver. We keep it for 45 days. To refuse" in prompt.text
     assert [origin for _, origin in prompt.origins] == [
         "shipped",
         "spoken by hum",
@@ -276,8 +278,8 @@ def test_engine_speaks_only_missing_sentences(hum: object) -> None:
 def test_engine_reads_the_spoken_form(hum: object) -> None:
     text = clip_text("opt-out", "en", key=5)
     Sources(engines=(hum,)).clip(text)  # type: ignore[arg-type]
-    assert text.text == "To go on without recording, press 5."
-    assert hum.texts == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
+    assert text.text == "To continue without being recorded, press 5."
+    assert hum.texts == [("To continue without being recorded, press five.", "en")]  # type: ignore[attr-defined]
 
 
 def test_recording_replaces_the_shipped_sound(voice: Path) -> None:

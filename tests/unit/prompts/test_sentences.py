@@ -48,7 +48,12 @@ def test_wording_is_neutral(language: str) -> None:
 
 
 def test_long_wording_mentions_listening_together() -> None:
-    together = {"fr": "réécouter", "nl": "samen opnieuw", "de": "gemeinsam", "en": "again together later"}
+    together = {
+        "fr": "réécouter",
+        "nl": "samen opnieuw",
+        "de": "gemeinsam",
+        "en": "listen to it together later",
+    }
     for language, words in together.items():
         assert words in clip_text("for-agreement", language).text
 
@@ -181,7 +186,7 @@ def test_refuses_unspeakable_purposes(purposes: list[str], own: dict[str, str], 
     [
         ('nl = "Dit gesprek wordt opgenomen."\n', ""),
         ('de = "Dieses Gespräch wird aufgezeichnet."', 'de = ""'),
-        ('en = "The recording is kept for {time}."', 'en = "The recording is kept for thirty days."'),
+        ('en = "We keep the recording for {time}."', 'en = "We keep the recording for thirty days."'),
         ('en = "This call is being recorded."', 'en = "This {call} is being recorded."'),
         ("days = [30]\n", ""),
         ('notice = ["recorded"', 'notice = ["recordet"'),
