@@ -170,7 +170,7 @@ def set_user(
     numbers: tuple[str, ...],
     typed: tuple[str, ...],
 ) -> None:
-    """Change a person's role, visible numbers and extensions.
+    """Change a person's role, numbers and extensions.
 
     Their sessions end."""
     context.open_catalogue()
