@@ -21,16 +21,18 @@ from recorder.errors import TakeError
 
 Signal = NDArray[np.float32]
 
-CANDIDATE = 0.25
+CANDIDATE = 0.15
 """Correlation of the whole prompt above which a place is examined. Other speech stays below 0.1 over ten
-seconds; a prompt that slipped in its middle gives 0.5."""
+seconds; a prompt that slipped in its middle gives 0.5, one that slipped five times at even distances a
+sixth."""
 
 PIECE_MS = 100
 PIECE = 0.7
 """Correlation that each piece needs. G.711 gives 0.99 at speech level and 0.9 near its noise."""
 
-SLIPPED = 0.4
-"""Correlation of the piece that contains a slip: its larger part matches (half gives 0.5)."""
+SLIPPED = 0.3
+"""Correlation of the piece that contains a slip: its larger part matches (half gives 0.5; where the middle
+fifth is lost and is the loudest, 0.36)."""
 
 SLIP_MS = 100
 """Total displacement allowed: five media ticks."""

@@ -189,7 +189,7 @@ def test_finds_the_last_whole_playing(tmp_path: Path, lab: ModuleType, announced
     assert found.offset_ms == round(len(prompt) / 8) + 400
 
 
-@pytest.mark.parametrize("slips", [1, 3])
+@pytest.mark.parametrize("slips", [1, 3, 5])
 def test_tolerates_a_dropped_media_tick(
     tmp_path: Path, lab: ModuleType, announced: AnnouncementFile, slips: int
 ) -> None:
