@@ -28,6 +28,11 @@ FOLDER = ROOT / "docs" / "tour"
 SCREENS = (("fr", "fr-BE", 360, 740), ("en", "en-GB", 1280, 800))
 """Language, locale, width and height."""
 QUALITY = 70
+CALLERS = """\
+Élodie Peeters; +32 470 12 34 56
+Hôtel du Parc; +33 1 42 68 53 00
+"""
+"""Names and numbers, as they are pasted into the page of contacts."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ STOPS = (
     Stop("numbers", "/numbers"),
     Stop("calls", "/recordings"),
     Stop("search", "/recordings?q=470&show=recorded"),
+    Stop("selection", "/recordings?select=some"),
+    Stop("contacts", "/contacts"),
+    Stop("rates", "/recordings/rates"),
     Stop("call", "/recordings/{agreed}", play=True),
     Stop("call-dark", "/recordings/{agreed}", play=True, dark=True),
     Stop("live", "/live"),
@@ -61,8 +69,10 @@ STOPS = (
     Stop("compliance", "/compliance"),
     Stop("access-log", "/access-log"),
     Stop("usage", "/usage?from={week}&to={today}"),
+    Stop("api-tokens", "/api-tokens"),
     Stop("account", "/account", part="[aria-labelledby=two-step]"),
     Stop("customers", "/customers", "olga", part="h1"),
+    Stop("customer", "/customers/{bakery}", "olga"),
     Stop("customer-invitation", "/customers/invite", "olga"),
     Stop("provider-settings", "/settings", "olga"),
 )
@@ -89,6 +99,7 @@ def take_pictures(home: str, ids: dict[str, str]) -> None:
     week = today - timedelta(days=6)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        name_people(browser, home)
         for language, locale, width, height in SCREENS:
             pages: dict[tuple[str, bool], Page] = {}
             for stop in STOPS:
@@ -110,6 +121,22 @@ def take_pictures(home: str, ids: dict[str, str]) -> None:
                 page.evaluate("scrollBy(0, -24)")
                 (FOLDER / f"{stop.name}-{width}.webp").write_bytes(picture_of(page))
         browser.close()
+
+
+def name_people(browser: Browser, home: str) -> None:
+    """Give callers their names, and a colleague her extension, as a customer does in the first week."""
+    page = open_page(browser, "en-GB", 1280, 800, dark=False)
+    log_in(page, home, "paul", "en")
+    page.goto(f"{home}/contacts/import")
+    page.fill("#lines", CALLERS)
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.wait_for_url("**/contacts*")
+    page.goto(f"{home}/team")
+    page.locator(".team-person", has_text="Claire Martin").get_by_role("link", name="Change").first.click()
+    page.get_by_label("Extensions").fill("1001")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/team")
+    page.context.close()
 
 
 def play(page: Page) -> None:
