@@ -47,7 +47,10 @@ def notes_of(tenant: str, recording: str) -> tuple[NoteRow, ...]:
     with connected():
         query = NoteTable.select(NoteTable, UserTable.id, UserTable.name).join(UserTable).where(mine)
         return tuple(
-            read_value(NoteRow, row, name=row.user.name)
+            # SQLite keeps any text in a number's place; the audit names the row, and the page goes on.
+            read_value(
+                NoteRow, row, name=row.user.name, at_ms=row.at_ms if isinstance(row.at_ms, int) else None
+            )
             for row in query.order_by(NoteTable.created_at, NoteTable.id)
         )
 

@@ -262,7 +262,7 @@ PARTS = {
     "recording": ("prefix",), "user_account": ("login",), "session": ("token_sha256",),
     "api_token": ("token_sha256",), "listed_line": ("number",), "listed_party": ("value",),
     "saved_filter": ("name",), "usage_day": ("part",), "invitation": ("token_sha256",),
-    "notification": ("key",),
+    "notification": ("key",), "user_extension": ("number",),
 }  # fmt: skip
 """Columns in which a forged row must differ from the one that it is copied from."""
 
