@@ -1,7 +1,8 @@
-"""Clocks that stand still until a test moves them."""
+"""Clocks that stand still until a test moves them, and one that goes faster than the machine's."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,19 @@ class MonotonicClock:
 
     def __call__(self) -> float:
         return self.at
+
+
+@dataclass(frozen=True)
+class PacedClock:
+    """A wall clock that read ``start`` when ``time.monotonic()``, which all processes of a machine share, was
+    ``zero``, and that goes ``speed`` times as fast."""
+
+    start: datetime
+    speed: float
+    zero: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> datetime:
+        return self.start + timedelta(seconds=(time.monotonic() - self.zero) * self.speed)
 
 
 def since_boot(at: datetime) -> Uptime:

@@ -1,4 +1,5 @@
-"""Runs the daemon, with its settings as JSON in argv[1]; supervised if the environment says so."""
+"""Runs the daemon, with its settings as JSON in argv[1]; supervised if the environment says so. ``clock``
+among them has the fields of a :class:`tests.clock.PacedClock`."""
 
 import os
 
@@ -9,10 +10,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as recorder/__main__.py do
 
 import json  # noqa: E402
 import sys  # noqa: E402
+from datetime import datetime  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from recorder.capture import Daemon, DaemonSettings  # noqa: E402
 from recorder.processes.supervisor import heartbeat  # noqa: E402
+from tests.clock import PacedClock, since_boot  # noqa: E402
 
 if os.environ.get("TEST_BROKEN_DISK"):
     # A disk that takes files and cannot make them durable.
@@ -26,5 +29,9 @@ if os.environ.get("TEST_BROKEN_DISK"):
 settings = json.loads(sys.argv[1])
 for name in ("spool", "snapshot"):
     settings[name] = Path(settings[name])
-linger = settings.pop("linger", 0.0)
-Daemon(DaemonSettings(**settings), beat=heartbeat(os.environ), linger=linger).run()
+linger, clock = settings.pop("linger", 0.0), settings.pop("clock", None)
+options = {}
+if clock is not None:
+    now = PacedClock(datetime.fromisoformat(clock["start"]), clock["speed"], clock["zero"])
+    options = {"now": now, "since_boot": lambda: since_boot(now())}
+Daemon(DaemonSettings(**settings), beat=heartbeat(os.environ), linger=linger, **options).run()
