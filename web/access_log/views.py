@@ -22,6 +22,7 @@ from recorder.features.access_log.verification import EntryProof
 from recorder.lifecycle.plans import EXPORT
 from web.access_log import csv_export, filters
 from web.account.limits import limit_exports
+from web.contacts.names import load_names
 from web.decorators import admins_only, in_plan
 from web.state import current_visitor, login_required, now, panel_state, release_connection
 from web.text import access_log as sentences
@@ -56,6 +57,8 @@ def show() -> str:
     tenant = current_visitor().tenant
     query, zone = filters.parse_query(request.args), time_zones.display_zone(tenant.time_zone)
     page = service.list_entries(tenant.id, query.to_filter(zone), after=query.after)
+    calls = service.calls_of(tenant.id, page.entries)
+    load_names(each.party for each in calls.values())
     return render_template(
         "access_log/list.html",
         query=query,
@@ -63,7 +66,7 @@ def show() -> str:
         more=page.more.encode() if page.more else None,
         people=service.everybody(tenant.id),
         groups=sentences.groups(),
-        calls=service.calls_of(tenant.id, page.entries),
+        calls=calls,
         names=csv_export.log_names(tenant.id),
     )
 
