@@ -367,7 +367,7 @@ def test_first_week(panel: Flask, house: House, day: Callable[[int], Day]) -> No
     page = denise.get(denise.send("/recordings/selection", **form).location).text
     assert "2 recordings have the label “Fromages”." in page
     assert len(listed(denise, label="Fromages")) == 2
-    table = csv.DictReader(io.StringIO(denise.get("/recordings.csv").get_data().decode("utf-8-sig")))
+    table = csv.DictReader(io.StringIO(denise.send("/recordings.csv").get_data().decode("utf-8-sig")))
     columns = (
         "Other party", "Name", "Colleague", "Why not recorded", "Announced", "Agreement to keep", "Labels",
     )  # fmt: skip

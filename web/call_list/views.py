@@ -102,7 +102,7 @@ def count_new_calls() -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/recordings.csv")
+@blueprint.post("/recordings.csv")
 @login_required
 @in_plan(EXPORT)
 @limit_exports
@@ -110,7 +110,7 @@ def download_csv() -> Response:
     """All calls that fit the filter, as CSV, written while they are read."""
     visitor, at = current_visitor(), now()
     zone = time_zones.display_zone(visitor.tenant.time_zone)
-    query, lines, faults = _query(filters.parse_filter(request.args)), _lines(), page_faults()
+    query, lines, faults = _query(filters.parse_filter(request.form)), _lines(), page_faults()
     service.note_download(visitor.tenant.id, visitor.user.id, at, panel_state().entropy)
     release_connection()
     name = f"calls-{at.astimezone(zone):%Y-%m-%d}.csv"

@@ -12,6 +12,8 @@ from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.service import CurrentBranding
 from recorder.mail.outbox import Outbox
@@ -109,6 +111,23 @@ def bakery(house) -> Customer:
     house.person(customer, "audit", "Anne Audit", role="auditor")
     house.person(customer, "paul", "Paul Martin", role="customer_admin")
     return customer
+
+
+@pytest.fixture
+def luc(house, bakery) -> str:
+    """A recording on the line of a colleague who sees only that line; another call is on another line."""
+    mine, other = house.call(bakery), house.not_recorded(bakery, "full_disk")
+    house.user(
+        bakery.id,
+        "luc",
+        name="Luc Dubois",
+        password_hash=bakery.people["claire"].password_hash,
+        lines=[bakery.line.id],
+    )
+    with connected():
+        elsewhere = {"line_id": "another", "number": "+3225550188"}
+        NotRecordedTable.update(elsewhere).where(NotRecordedTable.id == other).execute()
+    return mine
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import time_zones
 from recorder.domain.parties import Party
@@ -467,23 +467,6 @@ def test_people_and_words_are_found_beside_many_calls(browser, house, bakery, cl
     assert browser("claire").get("/recordings?q=32").text.count("call-link") == everything.count("call-link")
     page = browser("claire").get("/recordings?q=devis").text
     assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page) == [calls[2]]
-
-
-@pytest.fixture
-def luc(house, bakery) -> str:
-    """A recording on the line of a colleague who sees only that line; another call is on another line."""
-    mine, other = house.call(bakery), house.not_recorded(bakery, "full_disk")
-    house.user(
-        bakery.id,
-        "luc",
-        name="Luc Dubois",
-        password_hash=bakery.people["claire"].password_hash,
-        lines=[bakery.line.id],
-    )
-    with connected():
-        elsewhere = {"line_id": "another", "number": "+3225550188"}
-        NotRecordedTable.update(elsewhere).where(NotRecordedTable.id == other).execute()
-    return mine
 
 
 def test_colleague_finds_only_calls_of_their_lines(browser, luc):

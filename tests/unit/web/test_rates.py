@@ -6,28 +6,8 @@ import re
 from datetime import date
 from itertools import pairwise
 
-import pytest
-
-from recorder.catalogue.database import connected
-from recorder.catalogue.tables.recording import NotRecordedTable
 from tests.unit.web.page_text import english, text_of
 from web.call_list.rates import MONTH, PERIODS, WEEK, periods
-
-
-@pytest.fixture
-def luc(house, bakery) -> None:
-    """A colleague of one number, with a call on it and one on another."""
-    house.call(bakery)
-    other = house.not_recorded(bakery, "daemon_away")
-    house.user(
-        bakery.id,
-        "luc",
-        name="Luc Dubois",
-        password_hash=bakery.people["claire"].password_hash,
-        lines=[bakery.line.id],
-    )
-    with connected():
-        NotRecordedTable.update(line_id="another").where(NotRecordedTable.id == other).execute()
 
 
 def test_table_says_how_many_and_of_which_calls(browser, house, bakery, rival) -> None:
@@ -48,10 +28,10 @@ def test_table_says_how_many_and_of_which_calls(browser, house, bakery, rival) -
 
 
 def test_colleague_sees_the_numbers_that_they_may_hear(browser, luc) -> None:
-    assert "The recorder was not running" in english(browser("paul")).get("/recordings/rates").text
+    assert "The disk for new recordings was full" in english(browser("paul")).get("/recordings/rates").text
     for arguments in ("", "?line=another", "?step=nothing"):
         page = english(browser("luc")).get(f"/recordings/rates{arguments}").text
-        assert "The recorder was not running" not in page
+        assert "The disk for new recordings was full" not in page
         assert "1 1 100% 0 0% 0 0% 0 0% 0 0%" in text_of(page)
 
 

@@ -36,7 +36,7 @@ TABLE = Path(__file__).with_name("route_access.txt")
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 MAY = "may"
 
-WRITES = frozenset({"playback.send_audio", "offboarding.download", "call_list.download_csv"})
+WRITES = frozenset({"playback.send_audio", "offboarding.download"})
 """Endpoints that write with GET: what was listened to, and what was fetched."""
 
 OF_CALLS = (
