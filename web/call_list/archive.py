@@ -75,7 +75,7 @@ def stream(ids: Sequence[str], open_sound: Open) -> Iterator[bytes]:
             rows.append(["", recording, errors.error(error.error_id)])
             continue
         # No number and no time in the name, as of a single file.
-        name = f"accord-{recording}{sound.name.removeprefix('audio')}"
+        name = f"recording-{recording}{sound.name.removeprefix('audio')}"
         rows.append([name, recording, ""])
         yield from _add(archive, sink, name, first, pieces)
     archive.writestr(_entry(LIST), "\ufeff" + "".join(map(csv_rows.row, rows)))

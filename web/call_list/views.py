@@ -169,7 +169,7 @@ def _download_selection() -> ResponseReturnValue:
     call_filter, ids, result = filters.parse_filter(request.form), *selection.find_downloads()
     if not ids:
         return _show(call_filter, result), 422 if result.errors else 200
-    name = f"accord-{now():%Y-%m-%d}.zip"
+    name = f"recordings-{now():%Y-%m-%d}.zip"
     door, actor, purpose = gate(), who(), request.form.get("purpose", "")[:100]
     release_connection()
     pieces = archive.stream(

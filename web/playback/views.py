@@ -84,7 +84,7 @@ def download(recording_id: str) -> ResponseReturnValue:
     if not purpose:
         return render_call(recording_id, FilledForm("download", request.form, PURPOSE_MISSING))
     response = send(gate().download(who(), recording_id, purpose, name), f"{recording_id}/{name}")
-    file = f"accord-{recording_id}{name.removeprefix('audio')}"
+    file = f"recording-{recording_id}{name.removeprefix('audio')}"
     response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
     return response
 

@@ -43,7 +43,7 @@ def download_receipt(recording_id: str) -> ResponseReturnValue:
     receipt = receipts.receipt(
         tenant, recording_id, service.store, service.root, service.signer, backups_kept, now()
     )
-    name = f"accord-receipt-{receipt.recording}.json"
+    name = f"receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(receipt.content, mimetype="application/json", headers=headers)
 

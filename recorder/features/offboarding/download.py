@@ -66,7 +66,7 @@ def _fetch(guard: Guard, who: Actor) -> OpenSound:
         )
         return Pieces(_check_while_sending(guard, who, row, archive.read(start, end)))
 
-    return OpenSound(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
+    return OpenSound(f"handover-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
 
 def _leaver(guard: Guard, tenant: str) -> OffboardingRow | None:

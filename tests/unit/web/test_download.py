@@ -28,7 +28,7 @@ def test_admin_downloads_what_was_sealed(browser, house, bakery, recording, name
     assert answer.data == plain_sound(house, recording, name)
     file = re.fullmatch(r'attachment; filename="([^"]+)"', answer.headers["Content-Disposition"])
     assert file is not None
-    assert file[1] == f"accord-{recording}.{name[6:]}", "no number, no name, no time"
+    assert file[1] == f"recording-{recording}.{name[6:]}", "no number, no name, no time"
     (leaf,) = leaves("recording.downloaded")
     assert leaf == {
         "user": bakery.people["paul"].id, "recording": recording, "purpose": "agreement", "name": name

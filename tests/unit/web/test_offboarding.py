@@ -65,7 +65,7 @@ def test_admin_downloads_everything_in_one_archive(browser, leaves, clock) -> No
     assert "Il n’est pas certain que chacun" in page
     whole = paul.get(FILE)
     assert (whole.status_code, whole.headers["Accept-Ranges"]) == (200, "bytes")
-    assert whole.headers["Content-Disposition"].startswith("attachment; filename=accord-")
+    assert whole.headers["Content-Disposition"].startswith("attachment; filename=handover-")
     with tarfile.open(fileobj=io.BytesIO(whole.data)) as archive:
         assert f"accord/recordings/{leaves}/audio.opus" in archive.getnames()
 

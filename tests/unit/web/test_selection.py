@@ -172,11 +172,12 @@ def test_recordings_are_downloaded_as_one_file(browser, house, bakery, rival, re
         "/recordings/selection", recording=[*recordings[:2], foreign], action="download", purpose="agreement"
     )
     assert answer.status_code == 200
-    assert re.fullmatch(r'attachment; filename="accord-[-0-9]+.zip"', answer.headers["Content-Disposition"])
+    file = r'attachment; filename="recordings-[-0-9]+\.zip"'
+    assert re.fullmatch(file, answer.headers["Content-Disposition"])
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
         assert archive.testzip() is None
         *names, table = archive.namelist()
-        assert names == [f"accord-{each}.opus" for each in recordings[:2]]
+        assert names == [f"recording-{each}.opus" for each in recordings[:2]]
         for recording, name in zip(recordings, names, strict=False):
             assert archive.read(name) == plain_sound(house, recording, "audio.opus")
         rows = list(csv.DictReader(io.StringIO(archive.read(table).decode("utf-8-sig"))))
@@ -205,7 +206,7 @@ def test_broken_recording_is_left_out(browser, house, bakery, recordings) -> Non
         "/recordings/selection", recording=recordings, action="download", purpose="agreement"
     )
     with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
-        assert archive.namelist()[:-1] == [f"accord-{recordings[n]}.opus" for n in (0, 2)]
+        assert archive.namelist()[:-1] == [f"recording-{recordings[n]}.opus" for n in (0, 2)]
     assert [each["recording"] for each in leaves("recording.downloaded")] == [recordings[0], recordings[2]]
 
 
