@@ -20,6 +20,7 @@ from recorder.cli.output import Record, fields_of, json_option, print_list, prin
 from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import utc_now
 from recorder.domain import names
+from recorder.domain.parties import read_extensions
 from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES
 from recorder.errors import CatalogueError
 from recorder.features.branding.service import CurrentBranding, provider_name
@@ -44,6 +45,7 @@ LINES = click.option(
     multiple=True,
     help="A number whose calls a colleague sees; repeatable. Default: all.",
 )
+EXTENSION = "An extension at which they take calls; repeatable. Calls with it show their name."
 
 
 @click.group()
@@ -57,6 +59,7 @@ def user() -> None:
 @click.option("--name", default="", help="The person's name; default: the address.")
 @click.option("--role", type=ROLE, help=f"The role; default: {CUSTOMER}, for a tenant's people.")
 @LINES
+@click.option("--extension", "typed", multiple=True, help=EXTENSION)
 @click.option(
     "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the tenant's."
 )
@@ -70,6 +73,7 @@ def invite_user(
     name: str,
     role: str | None,
     numbers: tuple[str, ...],
+    typed: tuple[str, ...],
     language: str | None,
     link: bool,
 ) -> None:
@@ -92,6 +96,7 @@ def invite_user(
             name=name or address,
             role=role or CUSTOMER,
             lines=_lines(owner, numbers),
+            extensions=read_extensions(",".join(typed), owner.country),
             language=language or owner.language,
             by=OPERATOR,
             mail=not link,
@@ -135,7 +140,7 @@ def _invitation_record(row: InvitationRow, numbers: Mapping[str, str], now: date
         "name": row.name,
         "role": row.role,
         "numbers": None if row.lines is None else [numbers[each] for each in row.lines],
-        "extensions": [],
+        "extensions": list(row.extensions or ()),
         "state": "expired" if row.until <= now else "invited",
         "created_at": row.created_at,
         "ends_at": row.until,
@@ -153,13 +158,7 @@ def _print_user(owner: TenantRow, user_id: str) -> None:
 @click.argument("address")
 @click.option("--role", type=ROLE, required=True, help="The role from now on.")
 @LINES
-@click.option(
-    "--extension",
-    "typed",
-    multiple=True,
-    help="An extension at which they take calls; repeatable. Calls with it show their name. Default: as "
-    'before; "": none.',
-)
+@click.option("--extension", "typed", multiple=True, help=f'{EXTENSION} Default: as before; "": none.')
 @json_option
 @click.pass_obj
 def set_user(
@@ -182,7 +181,7 @@ def set_user(
         role=role,
         lines=_lines(owner, numbers),
         downloads=None,
-        extensions=extensions.read_extensions(",".join(typed), owner.country) if typed else None,
+        extensions=read_extensions(",".join(typed), owner.country) if typed else None,
         now=utc_now(),
         entropy=os.urandom,
         signer=context.signer(),

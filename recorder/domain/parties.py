@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recorder.domain import phone_numbers
+from recorder.errors import CatalogueError
 
 E164: Final = "e164"
 SIP: Final = "sip"
@@ -21,11 +22,17 @@ WITHHELD: Final = "withheld"
 LONGEST: Final = 128
 """Maximum length of a SIP address, in characters."""
 
+MOST_EXTENSIONS: Final = 10
+"""Extensions of one colleague."""
+
 _ANONYMOUS: Final = frozenset(
     {"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld", "0000000000"}
 )
 _LONGEST_DIGITS: Final = 20
 """Digits of a caller that count as a number; more of them, whoever wrote them, are a SIP address."""
+
+_SEPARATOR: Final = re.compile(r"[,;\n]")
+"""Between several extensions in one text."""
 
 _EXTENSION = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
@@ -58,6 +65,24 @@ def parse_party(user: str, host: str = "", region: str | None = None) -> Party:
         return Party(EXTENSION, user)
     address = f"sip:{user}@{clean(host, LONGEST)}" if host else f"sip:{user}"
     return Party(SIP, address[:LONGEST])
+
+
+def read_extensions(text: str, country: str) -> tuple[str, ...]:
+    """The extensions in a text, separated by commas, as calls have them in a ``country`` (``be``). Raises
+    :class:`CatalogueError` (``extension.number``, ``extension.too_many``)."""
+    found = []
+    for each in filter(None, map(str.strip, _SEPARATOR.split(text))):
+        party = parse_party(each, region=country)
+        if party.kind not in (E164, EXTENSION):
+            raise CatalogueError(
+                "extension.number", f"{each!r} is no extension", "such as 2001; several with commas between"
+            )
+        found.append(party.value)
+    if len(found) > MOST_EXTENSIONS:
+        raise CatalogueError(
+            "extension.too_many", f"a person has at most {MOST_EXTENSIONS} extensions", "leave some out"
+        )
+    return tuple(dict.fromkeys(found))
 
 
 def party_data(party: Party | None) -> dict[str, str]:

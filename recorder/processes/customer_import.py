@@ -153,18 +153,27 @@ class OperatorOperations:
             role=person.role,
             lines=lines,
             language=person.language,
+            extensions=person.extensions or (),
             by=BY,
             mail=self.write is None,
         )
         return None if issued.mailed else issued.path
 
-    def change_access(self, tenant: TenantRow, user: str, role: str, lines: Sequence[str] | None) -> None:
+    def change_access(
+        self,
+        tenant: TenantRow,
+        user: str,
+        role: str,
+        lines: Sequence[str] | None,
+        extensions: Sequence[str] | None,
+    ) -> None:
         access.change_access(
             tenant.id,
             user,
             role=role,
             lines=lines,
             downloads=None,
+            extensions=extensions,
             signer=self.invitations.signer,
             trust=self.invitations.trust,
             by=BY,

@@ -9,7 +9,8 @@ lines::
      "endorsement": ..., "signatures": [...]}
 
 It is a signed document (``signed_document.py``), by a key that is endorsed for credentials. ``by_kind`` is
-``user`` or ``operator``; only a user has an id (``by``). ``lines`` are as in a credential.
+``user`` or ``operator``; only a user has an id (``by``). ``lines`` are as in a credential; ``extensions``, if
+any, are theirs as soon as they accept.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Invitation(Strict):
     by_kind: Literal["user", "operator"]
     by: str | None
     lines: Annotated[tuple[str, ...] | None, Field(exclude_if=is_none)] = None
+    extensions: Annotated[tuple[str, ...] | None, Field(exclude_if=is_none)] = None
 
 
 def _check(found: Invitation) -> None:

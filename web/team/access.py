@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue.records import UserRow
+from recorder.domain.parties import read_extensions
 from recorder.domain.roles import CUSTOMER
 from recorder.features.team import access, extensions
 from recorder.identity import users
@@ -52,7 +53,7 @@ def change(user_id: str) -> Response | str | tuple[str, int]:
             role=role,
             lines=lines,
             downloads=downloads if DOWNLOAD in current_plan().features else None,
-            extensions=extensions.read_extensions(typed, current_visitor().tenant.country),
+            extensions=read_extensions(typed, current_visitor().tenant.country),
             now=now(),
             entropy=panel_state().entropy,
             signer=changes().signer,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -10,6 +12,7 @@ from werkzeug.wrappers import Response
 from recorder.catalogue import queries
 from recorder.catalogue.records import UserRow
 from recorder.domain import names
+from recorder.domain.parties import read_extensions
 from recorder.domain.roles import CUSTOMER
 from recorder.errors import CatalogueError, MailError, SealError
 from recorder.features.team import extensions
@@ -78,6 +81,7 @@ def invite() -> Response | str | tuple[str, int]:
         lambda: names.tidy(entry.get("name", ""), "the name", "user.name"),
         lambda: normalize_address(entry.get("address", "")),
         lambda: check_chosen(entry.get("role", ""), chosen_lines()),
+        lambda: _typed_extensions(entry),
     ):
         try:
             check()
@@ -92,6 +96,7 @@ def invite() -> Response | str | tuple[str, int]:
             name=entry.get("name", ""),
             role=entry.get("role", ""),
             lines=chosen_lines(),
+            extensions=_typed_extensions(entry),
             language=entry["language"],
             by=visitor_as_author(),
             mail=entry.get("how") != "link",
@@ -164,6 +169,10 @@ def _invite_page(entry: dict[str, str], errors: dict[str, str]) -> str:
         text=text,
         sends=panel_state().outbox.sends,
     )
+
+
+def _typed_extensions(entry: Mapping[str, str]) -> tuple[str, ...]:
+    return read_extensions(entry.get("extensions", ""), current_visitor().tenant.country)
 
 
 def line_labels(*, ended: bool = True) -> dict[str, str]:

@@ -37,6 +37,7 @@ class InvitationTable(Table):
     name = TextField()
     role = TextField()
     lines = DataField(null=True)
+    extensions = DataField(null=True)
     language = TextField()
     token_sha256 = TextField(unique=True)
     statement = TextField(null=True)

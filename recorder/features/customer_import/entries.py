@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from recorder.catalogue import country_check
 from recorder.domain import names, phone_numbers, time_zones
+from recorder.domain.parties import read_extensions
 from recorder.domain.roles import ROLES
 from recorder.errors import AccordError, CatalogueError
 from recorder.features.customer_import.table import (
@@ -71,8 +72,8 @@ class NumberEntry:
 
 @dataclass(frozen=True, slots=True)
 class PersonEntry:
-    """What a row says of a person. ``numbers`` are the only ones whose calls they see; each value but the
-    ``address`` is ``None`` if its cell is empty."""
+    """What a row says of a person. ``numbers`` are the only ones whose calls they see, ``extensions`` where
+    they take calls; each value but the ``address`` is ``None`` if its cell is empty."""
 
     line: int
     address: str
@@ -80,6 +81,7 @@ class PersonEntry:
     role: str | None
     language: str | None
     numbers: tuple[str, ...] | None
+    extensions: tuple[str, ...] | None
 
 
 @dataclass
@@ -141,7 +143,7 @@ def read_parts(
     for row in customer.rows:
         parts = ((NUMBER_COLUMNS, "number"), (PERSON_COLUMNS, "address"))
         for columns, key in parts:
-            values, wrong = _read(row, columns, read_number)
+            values, wrong = _read(row, columns, read_number, country)
             mistakes += wrong
             if values and key not in row.cells:
                 error = CatalogueError(
@@ -167,13 +169,13 @@ def _add(customer: CustomerEntry, line: int, key: str, values: Mapping[str, Any]
         customer.people.append(
             PersonEntry(
                 line, values[key], values.get("person"), values.get("role"), values.get("person_language"),
-                values.get("person_numbers"),
+                values.get("person_numbers"), values.get("extensions"),
             )
         )  # fmt: skip
 
 
 def _read(
-    row: TableRow, columns: Iterable[str], read_number: Callable[[str], str] = str
+    row: TableRow, columns: Iterable[str], read_number: Callable[[str], str] = str, country: str = ""
 ) -> tuple[dict[str, Any], list[TableMistake]]:
     values: dict[str, Any] = {}
     mistakes: list[TableMistake] = []
@@ -186,6 +188,8 @@ def _read(
             elif column == "person_numbers":
                 texts = [each.strip() for each in _NUMBERS.split(text) if each.strip()] or [text]
                 values[column] = tuple(map(read_number, texts))
+            elif column == "extensions":
+                values[column] = read_extensions(text, country)
             else:
                 values[column] = _READERS[column](text)
         except AccordError as error:
@@ -255,4 +259,4 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "role": _role,
     "person_language": _language,
 }
-assert {*_READERS, "number", "person_numbers"} == {*COLUMNS}
+assert {*_READERS, "number", "person_numbers", "extensions"} == {*COLUMNS}

@@ -23,7 +23,7 @@ from recorder.identity import users
 
 CHANGEABLE: Final = ("country", "language", "plan")
 """Columns of a customer that an import can change; of a number, what it announces; of a person with access,
-the role and the numbers."""
+the role, the numbers and the extensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class NumberStep:
 @dataclass(frozen=True, slots=True)
 class PersonStep:
     """Somebody to invite, or (``known``) to compare. ``numbers`` are the only ones whose calls they see, in
-    canonical form; ``None``: all, or as they are."""
+    canonical form (``None``: all, or as they are). ``extensions`` are ``None`` where none are stated."""
 
     line: int
     address: str
@@ -85,6 +85,7 @@ class PersonStep:
     role: str
     language: str
     numbers: tuple[str, ...] | None
+    extensions: tuple[str, ...] | None
     known: KnownPerson | None
     differences: tuple[Difference, ...] = ()
 
@@ -222,6 +223,9 @@ class Planner:
         team = self.known.people.get(tenant.id, []) if tenant is not None else []
         by_address = {each.address: each for each in team}
         by_name = {names.fold(each.name): each.address for each in team}
+        stated = {each.address for each in entry.people if each.extensions is not None}
+        # Whose row states other extensions may leave one to a colleague.
+        taken = {number: 0 for each in team if each.address not in stated for number in each.extensions}
         for each in entry.people:
             if self._is_repeated(self._addresses, each.address, each.line, "address"):
                 continue
@@ -234,6 +238,8 @@ class Planner:
             if known is None and error is None and same_name:
                 error = "person", users.name_exists(name)
             by_name.setdefault(names.fold(name), each.address)
+            if error is None:
+                error = _extension_objection(each, taken)
             if error is not None:
                 self.mistakes.append(TableMistake(each.line, *error))
                 continue
@@ -241,7 +247,7 @@ class Planner:
             differences = () if known is None else tuple(_person_differences(each, known, numbers, lines))
             yield PersonStep(
                 each.line, each.address, name, role, each.language or values.language,
-                numbers if role == CUSTOMER else None, known, differences,
+                numbers if role == CUSTOMER else None, each.extensions, known, differences,
             )  # fmt: skip
 
     def _objection(
@@ -264,14 +270,33 @@ class Planner:
         first = lines.setdefault(value, line)
         if first == line:
             return False
-        error = CatalogueError(
-            "customer_import.repeated", f"{value} is in line {first} already", "remove one of the rows"
-        )
-        self.mistakes.append(TableMistake(line, column, error))
+        self.mistakes.append(TableMistake(line, column, _repeated(value, first)))
         return True
 
     def _canonical(self, number: str, values: CustomerValues) -> str:
         return phone_numbers.to_canonical(number, values.country) or number
+
+
+def _repeated(value: str, line: int) -> CatalogueError:
+    return CatalogueError(
+        "customer_import.repeated", f"{value} is in line {line} already", "remove one of the rows"
+    )
+
+
+def _extension_objection(each: PersonEntry, taken: dict[str, int]) -> tuple[str, CatalogueError] | None:
+    """Adds a person's extensions to those that are ``taken``, by the line that states them; 0 for one of a
+    colleague of whom the table states none."""
+    for number in each.extensions or ():
+        if (line := taken.setdefault(number, each.line)) == each.line:
+            continue
+        if line:
+            error = _repeated(number, line)
+        else:
+            error = CatalogueError(
+                "extension.taken", f"{number} is the extension of a colleague", "take it from them first"
+            )
+        return "extensions", error
+    return None
 
 
 _COLUMN_OF: Final = {
@@ -335,6 +360,8 @@ def _person_differences(
     role = entry.role or known.role
     if role != known.role:
         yield Difference("role", known.role, role, obstacle)
+    if entry.extensions is not None and {*entry.extensions} != {*known.extensions}:
+        yield Difference("extensions", _text(sorted(known.extensions)), _text(entry.extensions), obstacle)
     if numbers is None or role != CUSTOMER:
         return
     number_of = {line: number for number, line in lines.items()}

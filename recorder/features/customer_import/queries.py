@@ -6,7 +6,7 @@ log, what it depends on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.identity import InvitationTable, UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
@@ -43,7 +44,8 @@ class KnownNumber:
 
 @dataclass(frozen=True, slots=True)
 class KnownPerson:
-    """Somebody who has access (``user`` is the id), or is invited (empty). ``lines`` as in ``UserRow``."""
+    """Somebody who has access (``user`` is the id), or is invited (empty). ``lines`` as in ``UserRow``;
+    ``extensions`` are theirs, or will be once they accept."""
 
     tenant: str
     user: str
@@ -51,6 +53,7 @@ class KnownPerson:
     name: str
     role: str
     lines: tuple[str, ...] | None
+    extensions: tuple[str, ...]
 
 
 @dataclass
@@ -107,17 +110,25 @@ def _is_custom(composed: Mapping[str, Any]) -> bool:
 
 
 def _read_people(known: KnownCustomers) -> None:
+    extensions: dict[str, list[str]] = {}
+    for each in ExtensionTable.select().where(ExtensionTable.number.is_null(False)):
+        extensions.setdefault(each.user_id, []).append(str(each.number))
     have_access = UserTable.revoked_at.is_null() & UserTable.role.not_in(GUESTS)
     for row in UserTable.select().where(have_access):
-        _add(known, row.tenant_id, row.id, row.login, row)
+        _add(known, row.tenant_id, row.id, row.login, row, extensions.get(row.id, ()))
         known.log_ins[row.login] = row.tenant_id
     for invited in InvitationTable.select().where(InvitationTable.ended_at.is_null()):
-        _add(known, invited.tenant_id, "", invited.address, invited)
+        _add(known, invited.tenant_id, "", invited.address, invited, invited.extensions or ())
 
 
 def _add(
-    known: KnownCustomers, tenant: str, user: str, address: str, row: UserTable | InvitationTable
+    known: KnownCustomers,
+    tenant: str,
+    user: str,
+    address: str,
+    row: UserTable | InvitationTable,
+    extensions: Iterable[str],
 ) -> None:
     lines = None if row.lines is None else tuple(row.lines)
-    person = KnownPerson(tenant, user, address, row.name, row.role, lines)
+    person = KnownPerson(tenant, user, address, row.name, row.role, lines, tuple(extensions))
     known.people.setdefault(tenant, []).append(person)

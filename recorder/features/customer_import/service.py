@@ -85,7 +85,14 @@ class CustomerOperations(Protocol):
     def invite(self, tenant: TenantRow, person: PersonStep, lines: Sequence[str] | None) -> str | None:
         """Returns the path of the link that must be passed on; ``None`` if it is mailed."""
 
-    def change_access(self, tenant: TenantRow, user: str, role: str, lines: Sequence[str] | None) -> None: ...
+    def change_access(
+        self,
+        tenant: TenantRow,
+        user: str,
+        role: str,
+        lines: Sequence[str] | None,
+        extensions: Sequence[str] | None,
+    ) -> None: ...
 
     def write_links(self, links: Sequence[InvitationLink]) -> None:
         """Called inside the transaction, last: no link is lost, and one too many opens nothing."""
@@ -181,7 +188,7 @@ class CustomerImport:
         tenant, lines = _tenant(customer, progress), _lines(customer, step, progress)
         if (known := step.known) is not None:
             visible_lines = known.lines if lines is None else lines
-            self.operations.change_access(tenant, known.user, step.role, visible_lines)
+            self.operations.change_access(tenant, known.user, step.role, visible_lines, step.extensions)
         elif (path := self.operations.invite(tenant, step, lines)) is not None:
             yield InvitationLink(tenant.name, step.address, step.name, path)
 

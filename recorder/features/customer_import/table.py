@@ -19,7 +19,7 @@ CUSTOMER_COLUMNS: Final = ("tenant", "country", "language", "languages", "time_z
 NUMBER_COLUMNS: Final = (
     "number", "label", "number_languages", "mode", "purposes", "keep_days", "recorded",
 )  # fmt: skip
-PERSON_COLUMNS: Final = ("address", "person", "role", "person_language", "person_numbers")
+PERSON_COLUMNS: Final = ("address", "person", "role", "person_language", "person_numbers", "extensions")
 COLUMNS: Final = (*CUSTOMER_COLUMNS, *NUMBER_COLUMNS, *PERSON_COLUMNS)
 
 LARGEST: Final = 64 << 20

@@ -6,7 +6,6 @@ extension today.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +14,6 @@ from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.identity import UserTable
-from recorder.domain.parties import E164, EXTENSION, parse_party
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy, uuid7
 from recorder.seal.amendment import By
@@ -24,12 +22,7 @@ from recorder.verification_calls.code import commit_text
 ASSIGNED: Final = "extension.assigned"
 RELEASED: Final = "extension.released"
 
-MOST: Final = 10
-"""Extensions of one colleague."""
-
 SALT_BYTES: Final = 16
-
-_SEPARATOR: Final = re.compile(r"[,;\n]")
 
 
 def extensions_of(tenant: str) -> dict[str, tuple[str, ...]]:
@@ -49,24 +42,6 @@ def names_at(tenant: str, numbers: Iterable[str]) -> dict[str, str]:
         return dict(rows.where(_current(tenant) & ExtensionTable.number.in_(values)).tuples())
 
 
-def read_extensions(text: str, country: str) -> tuple[str, ...]:
-    """The extensions in a text, separated by commas, as calls have them in a ``country`` (``be``). Raises
-    :class:`CatalogueError` (``extension.number``, ``extension.too_many``)."""
-    found = []
-    for each in filter(None, map(str.strip, _SEPARATOR.split(text))):
-        party = parse_party(each, region=country)
-        if party.kind not in (E164, EXTENSION):
-            raise CatalogueError(
-                "extension.number", f"{each!r} is no extension", "such as 2001; several with commas between"
-            )
-        found.append(party.value)
-    if len(found) > MOST:
-        raise CatalogueError(
-            "extension.too_many", f"a person has at most {MOST} extensions", "leave some out"
-        )
-    return tuple(dict.fromkeys(found))
-
-
 def set_extensions(
     tenant: str, user: str, extensions: Sequence[str], *, by: By, now: datetime, entropy: Entropy
 ) -> None:
@@ -80,11 +55,7 @@ def set_extensions(
         for number in (*sorted(mine - {*extensions}), *filter(current.get, fresh)):
             row = current[number]
             if row.user_id != user and row.user.revoked_at is None:
-                raise CatalogueError(
-                    "extension.taken",
-                    f"{number} is the extension of {row.user.name}",
-                    "take it from them first",
-                )
+                raise _taken(number, row.user.name)
             end = {"number": None, "salt": None, "until": now}
             ExtensionTable.update(end).where(ExtensionTable.id == row.id).execute()
             append(tenant, RELEASED, {"extension": row.id, "user": row.user_id, **who}, now, entropy)
@@ -93,6 +64,37 @@ def set_extensions(
             ExtensionTable.create(id=identity, tenant=tenant, user=user, number=number, salt=salt, since=now)
             body = {"extension": identity, "user": user, "number_sha256": commit_text(number, salt), **who}
             append(tenant, ASSIGNED, body, now, entropy)
+
+
+def set_free_extensions(
+    tenant: str, user: str, extensions: Sequence[str], *, by: By, now: datetime, entropy: Entropy
+) -> None:
+    """Set those of a new user's extensions that no colleague with access has meanwhile."""
+    with tenant_lock(tenant):
+        taken = _holders(tenant)
+        free = [each for each in extensions if each not in taken]
+        set_extensions(tenant, user, free, by=by, now=now, entropy=entropy)
+
+
+def check_free(tenant: str, extensions: Iterable[str]) -> None:
+    """Refuse extensions that a colleague with access has. Raises :class:`CatalogueError`
+    (``extension.taken``)."""
+    holders = _holders(tenant)
+    if number := next(filter(holders.get, extensions), None):
+        raise _taken(number, holders[number])
+
+
+def _holders(tenant: str) -> dict[str, str]:
+    """The names of those with access, by their extensions."""
+    rows: Any = ExtensionTable.select(ExtensionTable.number, UserTable.name).join(UserTable)
+    with connected():
+        return dict(rows.where(_current(tenant) & UserTable.revoked_at.is_null()).tuples())
+
+
+def _taken(number: str, name: str) -> CatalogueError:
+    return CatalogueError(
+        "extension.taken", f"{number} is the extension of {name}", "take it from them first"
+    )
 
 
 def _current(tenant: str) -> Any:

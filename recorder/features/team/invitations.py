@@ -28,6 +28,7 @@ from recorder.domain import names
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, SealError
 from recorder.fault_log import FaultLog
+from recorder.features.team.extensions import check_free, set_free_extensions
 from recorder.identity import users
 from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import Entropy, uuid7
@@ -66,6 +67,7 @@ class InvitationRow:
     name: str
     role: str
     lines: tuple[str, ...] | None
+    extensions: tuple[str, ...] | None
     language: str
     created_at: datetime
     until: datetime
@@ -103,12 +105,13 @@ class Invitations:
         lines: Sequence[str] | None,
         language: str,
         by: By,
+        extensions: Sequence[str] = (),
         mail: bool = True,
     ) -> IssuedInvitation:
         """Invite somebody, by mail if that can be sent (unless ``mail`` is false). Raises
         :class:`CatalogueError`: ``user.name``, ``user.name_exists``, ``user.role``, ``user.lines``,
-        ``user.exists``, ``invitation.exists``; :class:`recorder.errors.MailError` (``mail.address``);
-        :class:`SealError` for a key that is not endorsed for it."""
+        ``user.exists``, ``invitation.exists``, ``extension.taken``; :class:`recorder.errors.MailError`
+        (``mail.address``); :class:`SealError` for a key that is not endorsed for it."""
         address = normalize_address(address)
         name = names.tidy(name, "the name", "user.name")
         visible_lines = users.check_access(tenant, role, lines)
@@ -116,9 +119,11 @@ class Invitations:
         statement = Invitation(
             tenant, str(uuid7(now, self.entropy)), address, name, role, language, token_hash(token), now,
             now + LIFETIME, *_author(by), None if visible_lines is None else tuple(visible_lines),
+            tuple(extensions) or None,
         )  # fmt: skip
         with tenant_lock(tenant):
             self._check_free(tenant, address, name)
+            check_free(tenant, extensions)
             signed = write(statement, self.signer)
             insert(InvitationTable(id=statement.id, created_at=now, **_columns(statement, signed)))
             append(tenant, CREATED, _body(statement, signed), now, self.entropy)
@@ -177,8 +182,8 @@ class Invitations:
         return found
 
     def accept(self, token: str, password_hash: str) -> UserRow:
-        """Accept an invitation: its person becomes a user with this password. Raises as :meth:`open`, and
-        :class:`CatalogueError` (``user.exists``)."""
+        """Accept an invitation: its person becomes a user with this password, and has those of its extensions
+        that are still free. Raises as :meth:`open`, and :class:`CatalogueError` (``user.exists``)."""
         now = self.now()
         tenant = self.open(token).tenant
         with tenant_lock(tenant):
@@ -198,6 +203,10 @@ class Invitations:
             )
             _end(InvitationTable.get_by_id(found.id), "accepted", now)
             append(tenant, ACCEPTED, {"invitation": found.id, "user": person.id}, now, self.entropy)
+            author = By(found.by_kind, found.by)
+            set_free_extensions(
+                tenant, person.id, found.extensions or (), by=author, now=now, entropy=self.entropy
+            )
         return person
 
     def _renew(self, row: InvitationTable, by: By, mail: bool) -> IssuedInvitation:
@@ -205,7 +214,7 @@ class Invitations:
         old, now, token = self._verify(row), truncate(self.now()), new_token(self.entropy)
         statement = Invitation(
             old.tenant, old.id, old.address, old.name, old.role, old.language, token_hash(token), now,
-            now + LIFETIME, *_author(by), old.lines,
+            now + LIFETIME, *_author(by), old.lines, old.extensions,
         )  # fmt: skip
         signed = write(statement, self.signer)
         InvitationTable.update(_columns(statement, signed)).where(InvitationTable.id == old.id).execute()
@@ -295,7 +304,7 @@ def is_invitation(tenant: str, invitation: str) -> bool:
 def check_invitation(row: InvitationTable, trust: Trust) -> None:
     """For an audit: refuse a row that is not as it was signed. Raises :class:`SealError`."""
     if row.ended_at is not None:
-        if row.statement is not None or row.address or row.name:
+        if row.statement is not None or row.address or row.name or row.extensions:
             raise SealError(
                 "invitation.differs",
                 f"invitation {row.id} has ended, but its row still has personal data",
@@ -319,6 +328,7 @@ def _columns(found: Invitation, signed: str | None) -> dict[str, Any]:
         "name": found.name,
         "role": found.role,
         "lines": None if found.lines is None else list(found.lines),
+        "extensions": None if found.extensions is None else list(found.extensions),
         "language": found.language,
         "token_sha256": found.token_sha256,
         "until": found.until,
@@ -346,7 +356,9 @@ def _is_about(leaf: leaf_lookup.LoggedLeaf, invitation: str) -> bool:
 
 def _end(row: InvitationTable, outcome: str, now: datetime) -> None:
     """Inside the caller's transaction: end an invitation, and erase who was invited."""
-    change = {"ended_at": now, "outcome": outcome, "address": "", "name": "", "statement": None}
+    change = {
+        "ended_at": now, "outcome": outcome, "address": "", "name": "", "extensions": None, "statement": None,
+    }  # fmt: skip
     InvitationTable.update(change).where(InvitationTable.id == row.id).execute()
     drop_mail(row.tenant_id, row.id)
 

@@ -23,7 +23,7 @@ OTHERWISE: Final[Mapping[str, Mapping[str, str]]] = {
     "the number of leaves": {"tenant": "log_size"},
     "its own signature, and what it says of the row": {
         "user_account": "credential", "api_token": "credential", "live_command": "command until",
-        "invitation": "language token_sha256 until", "request_review": "disclosure",
+        "invitation": "language extensions token_sha256 until", "request_review": "disclosure",
     },
     "leaf user.… (login_sha256, profile_sha256)": {"user_account": "login name language password_hash"},
     "leaf line.changed (line_delete_sha256, line_keep_sha256)": {"line_delete": EVERY, "line_keep": EVERY},

@@ -15,6 +15,7 @@ from recorder.features.customer_import import entries, service
 from recorder.features.customer_import import queries as known_queries
 from recorder.features.customer_import.plan import CustomerSteps, Planner
 from recorder.features.customer_import.table import read_table
+from recorder.features.team import extensions
 from recorder.features.team.invitations import Invitations, invitations
 from recorder.identity import users
 from recorder.lifecycle import plans
@@ -88,6 +89,7 @@ def test_example_of_the_documentation_is_imported(shell: Shell, links: Path) -> 
     assert people["luc@example.com"].lines == (workshop.id,)
     assert (people["luc@example.com"].language, people["luc@example.com"].role) == ("nl", "customer")
     assert people["claire@example.com"].lines is None
+    assert people["luc@example.com"].extensions == ("202", "203")
 
 
 def test_links_are_for_the_operator_alone_and_open_the_panel(shell: Shell, links: Path) -> None:
@@ -169,6 +171,12 @@ def test_log_confirms_what_was_imported(shell: Shell, links: Path) -> None:
         (["Dubois,,,,,a@b.be,boss"], [("2", "role", "user.role")]),
         (["Dubois,,,,,a@b.be", "Jansen,,,,,A@b.be"], [("3", "address", "customer_import.repeated")]),
         (["Dubois,,,,,a@b.be,,+3225550101"], [("2", "person_numbers", "user.lines")]),
+        (["Dubois,,,,,a@b.be,,,not one"], [("2", "extensions", "extension.number")]),
+        (["Dubois,,,,,a@b.be,,,1;2;3;4;5;6;7;8;9;10;11"], [("2", "extensions", "extension.too_many")]),
+        (["Dubois,,,,,,,,201"], [("2", "extensions", "customer_import.row")]),
+        ([
+            "Dubois,,,,,a@b.be,,,201", "Dubois,,,,,c@d.be,,,202;201"
+        ], [("3", "extensions", "customer_import.repeated")]),
         ([
             "Dubois,12a,,loud", "Dubois,,,,,x"
         ], [("2", "number", "line.number"), ("3", "address", "mail.address")]),
@@ -181,13 +189,54 @@ def test_mistakes_are_told_by_line_and_column_and_nothing_is_written(
     shell.good("line", "add", "--tenant", "Peeters", "+3225559999")
     before = tenant_queries.log_sizes()
     report = tmp_path / "report.csv"
-    table = write_table(COLUMNS, *rows, "Goossens,+3225550199")
+    table = write_table(f"{COLUMNS},extensions", *rows, "Goossens,+3225550199")
     output = shell.bad("tenant", "import", table, "--report", str(report))
     assert findings(report) == expected
     for line, column, error in expected:
         assert f"line {line}, {column}: {error}: " in output
     assert names() == ["Peeters"]
     assert tenant_queries.log_sizes() == before
+
+
+def test_extensions_become_a_persons_as_soon_as_they_accept(
+    shell: Shell, write_table: WriteTable, links: Path, tmp_path: Path
+) -> None:
+    columns = "tenant,address,extensions"
+    table = write_table(columns, "Dubois,luc@example.com,201;202", "Dubois,marie@example.com,203")
+    shell.good("tenant", "import", table, "--links", str(links))
+    (tenant,) = tenant_queries.customers()
+    assert extensions.extensions_of(tenant.id) == {}
+    luc, marie = (row["link"].rpartition("/")[2] for row in csv.DictReader(links.open(encoding="utf-8")))
+    shell.join("Dubois", "claire@example.com")
+    shell.good(
+        "user", "set", "--tenant", "Dubois", "claire@example.com", "--role", "customer", "--extension", "202"
+    )
+    luc_id = team(shell).accept(luc, "$argon2id$1").id
+    marie_id = team(shell).accept(marie, "$argon2id$1").id
+    theirs = extensions.extensions_of(tenant.id)
+    assert (theirs[luc_id], theirs[marie_id]) == (("201",), ("203",)), "202 is somebody's meanwhile"
+
+    report = tmp_path / "report.csv"
+    again = write_table(columns, "Dubois,luc@example.com,201;202", "Dubois,marie@example.com,203")
+    shell.bad("tenant", "import", again, "--report", str(report))
+    assert findings(report) == [("2", "extensions", "extension.taken")]
+    again = write_table(
+        columns,
+        "Dubois,claire@example.com,204",
+        "Dubois,luc@example.com,201;202",
+        "Dubois,marie@example.com,203",
+    )
+    before = tenant_queries.log_sizes()
+    assert counts(shell.good("tenant", "import", again))["person"] == {"different": 2, "unchanged": 1}
+    assert tenant_queries.log_sizes() == before
+    assert counts(shell.good("tenant", "import", again, "--update"))["person"] == {
+        "updated": 2,
+        "unchanged": 1,
+    }
+    theirs = extensions.extensions_of(tenant.id)
+    assert sorted(theirs.values()) == [("201", "202"), ("203",), ("204",)]
+    shell.good("line", "add", "--tenant", "Dubois", "+3225550102")  # the log goes on
+    assert "everything is as it was written" in shell.good("audit", "run")
 
 
 def test_customer_has_one_country(shell: Shell, write_table: WriteTable, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from recorder.audit.service import Audit
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.extension import ExtensionTable
+from recorder.domain.parties import read_extensions
 from recorder.errors import CatalogueError
 from recorder.features.team import extensions
 from recorder.identity import users
@@ -99,7 +100,7 @@ def test_row_that_was_changed_is_found_by_an_audit(house, claire, paul):
     ],
 )
 def test_reads_extensions_as_calls_have_them(text, expected):
-    assert extensions.read_extensions(text, "be") == expected
+    assert read_extensions(text, "be") == expected
 
 
 @pytest.mark.parametrize(
@@ -112,4 +113,4 @@ def test_reads_extensions_as_calls_have_them(text, expected):
 )
 def test_refuses_what_is_no_extension(text, error):
     with expect_error(CatalogueError, error):
-        extensions.read_extensions(text, "be")
+        read_extensions(text, "be")

@@ -14,6 +14,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import InvitationTable, SessionTable, UserTable
 from recorder.errors import CatalogueError, SealError
+from recorder.features.team import extensions
 from recorder.features.team.invitations import Invitations, invitations
 from recorder.identity import users
 from recorder.mail.outbox import Outbox
@@ -83,6 +84,7 @@ def test_link_is_shown_where_no_mail_is_sent(bakery, browser) -> None:
         ({"role": "owner"}, "role"),
         ({"sees": "some"}, "lines"),
         ({"sees": "some", "lines": "another customer's"}, "lines"),
+        ({"extensions": "not one"}, "extensions"),
     ],
 )
 def test_bad_entry_is_refused_beside_its_field(bakery, browser, changes, field) -> None:
@@ -108,6 +110,25 @@ def test_address_and_name_are_invited_once_in_any_spelling(bakery, browser) -> N
         answer = admin.send("/team/invite", **(EVA | {"how": "link", "name": "eva maes"} | changes))
         assert answer.status_code == 422
     assert len(invitations(bakery.id)) == 1
+
+
+def test_invited_person_has_the_extensions_that_are_still_free(house, bakery, browser) -> None:
+    admin, guest = browser("paul"), browser()
+    path = invite(admin, extensions="2001, 2002")
+    assert "Postes : 2001, 2002" in admin.get("/team").text.replace("\N{NO-BREAK SPACE}", " ")
+    now = {"now": house.clock(), "entropy": house.entropy, "by": By("operator")}
+    extensions.set_extensions(bakery.id, bakery.people["claire"].id, ["2002"], **now)
+    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
+    (row,) = [each for each in users.users(bakery.id) if each.login == EVA["address"]]
+    assert extensions.extensions_of(bakery.id)[row.id] == ("2001",)
+    with connected():
+        assert InvitationTable.get().extensions is None
+    refused = admin.send(
+        "/team/invite", **EVA | {"name": "Tom", "address": "tom@example.com"}, extensions="2001"
+    )
+    assert refused.status_code == 422
+    assert 'id="extensions-wrong"' in refused.text
+    assert 'value="2001"' in refused.text
 
 
 def test_unknown_language_becomes_the_customers(bakery, browser) -> None:
