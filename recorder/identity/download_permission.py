@@ -39,13 +39,25 @@ def is_allowed(tenant: str, user: str, trust: Trust) -> bool:
     is logged for the operator."""
     with connected():
         row = DownloadPermissionTable.get_or_none(DownloadPermissionTable.id == user)
-    if row is None:
-        return False
+    return row is not None and _allows(row, tenant, changes(tenant, user), trust)
+
+
+def find_allowed(tenant: str, trust: Trust) -> frozenset[str]:
+    """All users of a tenant for whom :func:`is_allowed` is true."""
+    with connected():
+        rows = list(DownloadPermissionTable.select().where(DownloadPermissionTable.tenant_id == tenant))
+    leaves_of: dict[object, list[LoggedLeaf]] = {}
+    for leaf in leaf_lookup.find_permissions(tenant, CHANGED):
+        leaves_of.setdefault(leaf.body.get("user"), []).append(leaf)
+    return frozenset(row.id for row in rows if _allows(row, tenant, leaves_of.get(row.id, []), trust))
+
+
+def _allows(row: DownloadPermissionTable, tenant: str, leaves: list[LoggedLeaf], trust: Trust) -> bool:
     try:
-        found = check(row, changes(tenant, user), trust)
+        found = check(row, leaves, trust)
     except SealError as error:
         log.error(
-            "download.refused", user=user, error_id=error.error_id, error=error.message, hint=error.hint
+            "download.refused", user=row.id, error_id=error.error_id, error=error.message, hint=error.hint
         )
         return False
     return (found.tenant, found.allowed) == (tenant, True)

@@ -233,6 +233,13 @@ class Gate:
             return "access.download_role"
         return None if plans.DOWNLOAD in plans.plan_of(who.tenant).features else "access.download_plan"
 
+    @connected()
+    def downloaders(self, tenant: str) -> frozenset[str]:
+        """See :class:`GateInterface`."""
+        if plans.DOWNLOAD not in plans.plan_of(tenant).features:
+            return frozenset()
+        return download_permission.find_allowed(tenant, self._guard.trust)
+
     def _check_download(self, who: Actor, recording_id: str, purpose: str) -> None:
         if (why := self.why_no_download(who)) is not None:
             self._guard.refuse(who, why, "downloads are not allowed", recording_id, purpose)

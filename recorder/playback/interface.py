@@ -223,6 +223,9 @@ class GateInterface(Protocol):
         colleagues whom an admin allowed it (``access.download_role``), if the customer's plan includes it
         (``access.download_plan``)."""
 
+    def downloaders(self, tenant: str) -> frozenset[str]:
+        """The colleagues who may download recordings, read at once."""
+
     def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
         """A recording's audio as a file, for a purpose: ``audio.opus`` or ``audio.wav`` as stored; WAV is
         also made of Opus, then only as a whole. It takes a separate permission (:meth:`why_no_download`), is

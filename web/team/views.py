@@ -55,7 +55,7 @@ def show() -> str:
         "team/show.html",
         people=people,
         extensions=extensions.extensions_of(tenant.id),
-        downloaders={row.id for row in people if row.role == CUSTOMER and may_download(row)},
+        downloaders=gate().downloaders(tenant.id),
         invited=invitations_of(tenant.id, page_faults()),
         labels=labels,
         text=text,

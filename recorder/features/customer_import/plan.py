@@ -225,7 +225,7 @@ class Planner:
         by_name = {names.fold(each.name): each.address for each in team}
         stated = {each.address for each in entry.people if each.extensions is not None}
         # Whose row states other extensions may leave one to a colleague.
-        taken = {number: 0 for each in team if each.address not in stated for number in each.extensions}
+        line_of = {number: 0 for each in team if each.address not in stated for number in each.extensions}
         for each in entry.people:
             if self._is_repeated(self._addresses, each.address, each.line, "address"):
                 continue
@@ -239,7 +239,7 @@ class Planner:
                 error = "person", users.name_exists(name)
             by_name.setdefault(names.fold(name), each.address)
             if error is None:
-                error = _extension_objection(each, taken)
+                error = _extension_objection(each, line_of)
             if error is not None:
                 self.mistakes.append(TableMistake(each.line, *error))
                 continue
@@ -283,11 +283,11 @@ def _repeated(value: str, line: int) -> CatalogueError:
     )
 
 
-def _extension_objection(each: PersonEntry, taken: dict[str, int]) -> tuple[str, CatalogueError] | None:
-    """Adds a person's extensions to those that are ``taken``, by the line that states them; 0 for one of a
-    colleague of whom the table states none."""
+def _extension_objection(each: PersonEntry, line_of: dict[str, int]) -> tuple[str, CatalogueError] | None:
+    """Why somebody cannot have an extension; the others are added to ``line_of``: the line that states them, 0
+    for those of colleagues of whom the table states none."""
     for number in each.extensions or ():
-        if (line := taken.setdefault(number, each.line)) == each.line:
+        if (line := line_of.setdefault(number, each.line)) == each.line:
             continue
         if line:
             error = _repeated(number, line)

@@ -55,7 +55,7 @@ def set_extensions(
         for number in (*sorted(mine - {*extensions}), *filter(current.get, fresh)):
             row = current[number]
             if row.user_id != user and row.user.revoked_at is None:
-                raise _taken(number, row.user.name)
+                raise _conflict(number, row.user.name)
             end = {"number": None, "salt": None, "until": now}
             ExtensionTable.update(end).where(ExtensionTable.id == row.id).execute()
             append(tenant, RELEASED, {"extension": row.id, "user": row.user_id, **who}, now, entropy)
@@ -71,8 +71,8 @@ def set_free_extensions(
 ) -> None:
     """Set those of a new user's extensions that no colleague with access has meanwhile."""
     with tenant_lock(tenant):
-        taken = _holders(tenant)
-        free = [each for each in extensions if each not in taken]
+        holders = _holders(tenant)
+        free = [each for each in extensions if each not in holders]
         set_extensions(tenant, user, free, by=by, now=now, entropy=entropy)
 
 
@@ -81,7 +81,7 @@ def check_free(tenant: str, extensions: Iterable[str]) -> None:
     (``extension.taken``)."""
     holders = _holders(tenant)
     if number := next(filter(holders.get, extensions), None):
-        raise _taken(number, holders[number])
+        raise _conflict(number, holders[number])
 
 
 def _holders(tenant: str) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _holders(tenant: str) -> dict[str, str]:
         return dict(rows.where(_current(tenant) & UserTable.revoked_at.is_null()).tuples())
 
 
-def _taken(number: str, name: str) -> CatalogueError:
+def _conflict(number: str, name: str) -> CatalogueError:
     return CatalogueError(
         "extension.taken", f"{number} is the extension of {name}", "take it from them first"
     )

@@ -50,8 +50,12 @@ def put_back(saved: list[dict]) -> None:
 
 
 def refused(browser, recording: str, login: str = "claire") -> bool:
+    """Whether somebody's download is refused; the team page says the same."""
     status = fetch(browser(login), recording).status_code
     assert status in (200, 403)
+    people = browser("paul").get("/team").text.split('<li class="team-person">')
+    (person,) = (each for each in people if f">{login}<" in each)
+    assert ("Peut télécharger des enregistrements" in person) == (status == 200)
     return status == 403
 
 

@@ -192,6 +192,4 @@ def test_pages_of_ten_thousand_calls_take_no_more_than_those_of_a_hundred(browse
     assert many["/access-log (3)"].next_page
     for name, found in many.items():
         assert found.size < MOST_BYTES, name
-        # The team page asks for each colleague whether they may download.
-        most = MOST_STATEMENTS + COLLEAGUES * (name == "/team (1)")
-        assert found.statements <= min(most, few.get(name, found).statements + SPARE), name
+        assert found.statements <= min(MOST_STATEMENTS, few.get(name, found).statements + SPARE), name
