@@ -9,7 +9,7 @@ from typing import cast
 from flask import Flask, g
 from flask_babel import gettext as _
 
-from recorder.domain.parties import EXTENSION, Party
+from recorder.domain.parties import E164, EXTENSION, Party
 from recorder.features.contacts import service
 from recorder.features.team import extensions
 from web.state import visitor
@@ -28,6 +28,11 @@ def contact_name(party: Party | None) -> str:
     """The name that the customer gave a party's number; empty if it has none."""
     load_names([party])
     return "" if party is None else _known().get(party.value, "")
+
+
+def number_name(number: str) -> str:
+    """The name that the customer gave a whole number; empty if it has none."""
+    return contact_name(Party(E164, number))
 
 
 def party_name(party: Party | None) -> str:
@@ -75,5 +80,8 @@ def _colleagues() -> dict[str, str]:
 
 def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
-        contact_name=contact_name, party_name=party_name, with_colleague=with_colleague
+        contact_name=contact_name,
+        number_name=number_name,
+        party_name=party_name,
+        with_colleague=with_colleague,
     )

@@ -284,8 +284,8 @@ def _repeated(value: str, line: int) -> CatalogueError:
 
 
 def _extension_objection(each: PersonEntry, line_of: dict[str, int]) -> tuple[str, CatalogueError] | None:
-    """Why somebody cannot have an extension; the others are added to ``line_of``: the line that states them, 0
-    for those of colleagues of whom the table states none."""
+    """Why somebody cannot have an extension. The others are added to ``line_of``, with the line that states
+    them; 0 is for those of colleagues of whom the table states none."""
     for number in each.extensions or ():
         if (line := line_of.setdefault(number, each.line)) == each.line:
             continue

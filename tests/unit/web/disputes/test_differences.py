@@ -260,6 +260,17 @@ def test_a_guest_is_recognised_by_the_call(browser, claire, house, bakery, call)
     assert f"{page}/room" in guest.get("/together/welcome").text
 
 
+def test_names_of_numbers_are_for_the_customers_own_people(room, call) -> None:
+    page, claire, guest = room
+    claire.send(f"/recordings/{call}/contact", name="Jan <Ghent>")
+    shown = claire.get(page).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert f'<a href="/recordings/{call}">Jan &lt;Ghent&gt;</a>' in shown
+    assert "Jan &lt;Ghent&gt; · +32 470 12 34 56</p>" in shown, "beside the invited person's number"
+    for path in ("/together/welcome", f"{page}/room"):
+        answer = guest.get(path)
+        assert (answer.status_code, "Ghent" in answer.text) == (200, False), path
+
+
 def test_a_guest_who_leaves_is_out(room, house) -> None:
     page, claire, guest = room
     assert guest.send("/together/welcome/leave").location == "/together/goodbye"

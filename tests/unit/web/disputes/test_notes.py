@@ -236,6 +236,7 @@ def test_support_has_its_queue_and_says_why(room, house, bakery, sam, browser, c
     page, claire, guest = room
     entrance = page.replace("/together/", "/differences/")
     mark(claire, page, call)
+    claire.send(f"/recordings/{call}/contact", name="Jan Ghent")
     (passage,) = dispute_of(house, bakery).passages
     assert claire.send(f"{page}/help", role="support", passages=passage.id).status_code == 303
     assert bakery.id not in sam.get("/differences").text
@@ -248,6 +249,8 @@ def test_support_has_its_queue_and_says_why(room, house, bakery, sam, browser, c
     assert sam.send(entrance, reason=" ").status_code == 422
     assert sam.send(entrance, reason="They asked for help").location == f"{page}/room"
     assert sam.get(f"{page}/room").status_code == 200
+    for path in ("/differences", f"{page}/room"):
+        assert "Ghent" not in sam.get(path).text, "names of numbers are the customer's own"
     assert state(sam, page)["seq"] == 0
     body = sam.send(f"{page}/listen", recording=call).json
     assert sam.get(body["sounds"][0]["src"]).status_code == 200
