@@ -263,9 +263,9 @@ def test_a_guest_is_recognised_by_the_call(browser, claire, house, bakery, call)
 def test_names_of_numbers_are_for_the_customers_own_people(room, call) -> None:
     page, claire, guest = room
     claire.send(f"/recordings/{call}/contact", name="Jan <Ghent>")
-    shown = claire.get(page).text.replace("\N{NO-BREAK SPACE}", " ")
-    assert f'<a href="/recordings/{call}">Jan &lt;Ghent&gt;</a>' in shown
-    assert "Jan &lt;Ghent&gt; · +32 470 12 34 56</p>" in shown, "beside the invited person's number"
+    text = claire.get(page).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert f'<a href="/recordings/{call}">Jan &lt;Ghent&gt;</a>' in text
+    assert "Jan &lt;Ghent&gt; · +32 470 12 34 56</p>" in text, "beside the invited person's number"
     for path in ("/together/welcome", f"{page}/room"):
         answer = guest.get(path)
         assert (answer.status_code, "Ghent" in answer.text) == (200, False), path
