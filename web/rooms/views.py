@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, jsonify, render_template, request,
 from flask.typing import ResponseReturnValue
 
 from recorder.errors import RoomError
-from recorder.features.rooms.rules import RATES, RoomCommand
+from recorder.features.rooms.rules import PAUSE, RATES, RoomCommand
 from web.account.limits import limit_grants, limit_refusals, limiter
 from web.disputes.notes_views import notes_context
 from web.errors import error_response
@@ -33,10 +33,17 @@ not last."""
 RETRY_MS: Final = 60_000
 """Milliseconds after which a browser opens a stream again that was ended for a newer one."""
 
-ACTIONS: Final = ("play", "pause", "seek", "rate", "choose", "lead")
+ACTIONS: Final = ("play", PAUSE, "seek", "rate", "choose", "lead")
+
+
+def _command_budget() -> str:
+    """Who gives a command; pauses count apart, so that no other command uses them up."""
+    kind = PAUSE if request.form.get("action") == PAUSE else "other"
+    return f"{current_visitor().user.id} {kind}"
+
 
 limit_commands = limiter.limit(
-    "120/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="room commands",
+    "120/minute", key_func=_command_budget, methods=["POST"], scope="room commands",
     exempt_when=lambda: visitor() is None,
 )  # fmt: skip
 limit_clock = limiter.limit(

@@ -81,14 +81,14 @@ async function sendCommand(fields) {
   }
 }
 
-// Carry out a command. If another one came first, the answer has the room as it is now: a pause is then sent
-// again, because whoever presses it wants silence; others are not.
+// Carry out a command. If another one came first, the answer has the room as it is now: the lead is then taken
+// all the same; others are not sent again. A pause is never too late.
 async function command(action, fields = {}, again = true) {
   if (room === null) return;
   const body = await sendCommand({ action, seq: room.seq, ...fields });
   if (body === null) return tell(say("Away"));
   if (body.seq !== undefined) receive(body);
-  if (body.error === "room.outdated" && action === "pause" && again) await command(action, fields, false);
+  if (body.error === "room.outdated" && action === "lead" && again) await command(action, fields, false);
   else if (body.error === "room.led") tell(say("Led").replace("{name}", nameOf(leader)));
   else if (body.error || body.message) tell(body.message ?? say("Again"));
 }
@@ -202,6 +202,7 @@ function show() {
   const toggle = document.getElementById("room-toggle");
   toggle.setAttribute("aria-label", say(room.playing ? "Pause" : "Play"));
   for (const each of root.querySelectorAll("[data-command]")) each.disabled = !may;
+  if (room.playing) toggle.disabled = false; // anybody pauses
   place.disabled = !may;
   place.max = duration();
   const speed = document.getElementById("room-speed");
@@ -214,7 +215,7 @@ function show() {
     : leader === ""
       ? say("NobodyLeads")
       : say("Leads").replace("{name}", nameOf(leader));
-  document.getElementById("room-take").hidden = leader !== "" || isLeader();
+  document.getElementById("room-take").hidden = isLeader();
 }
 
 function showMembers() {
@@ -306,7 +307,7 @@ function listen() {
   for (const name of ["pause", "ended"]) audio.addEventListener(name, report);
   if ("mediaSession" in navigator) {
     navigator.mediaSession.setActionHandler("play", () => mayCommand() && command("play"));
-    navigator.mediaSession.setActionHandler("pause", () => mayCommand() && command("pause"));
+    navigator.mediaSession.setActionHandler("pause", () => command("pause"));
   }
 }
 

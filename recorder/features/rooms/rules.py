@@ -26,6 +26,8 @@ RATES: Final = (75, 100, 125, 150)
 
 Action = Literal["play", "pause", "seek", "rate", "choose", "lead"]
 
+PAUSE: Final[Action] = "pause"
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -88,18 +90,24 @@ def follow_command(
     now_ms: int,
 ) -> Room:
     """The room after a command of a user; ``durations`` are those of the recordings that can be heard in it,
-    in milliseconds. Whoever gives a command where nobody leads, leads from then on. Raises
-    :class:`RoomError`: ``room.led`` (somebody else leads), ``room.command`` (it makes no sense here),
-    ``room.nobody`` (the lead is given to somebody who is not there)."""
+    in milliseconds. Anybody pauses, whoever leads, and anybody takes the lead. Whoever gives a command where
+    nobody leads, leads from then on. Raises :class:`RoomError`: ``room.led`` (somebody else leads),
+    ``room.command`` (it makes no sense here), ``room.nobody`` (the lead is given to somebody who is not
+    there)."""
     leader = leader_of(room, members, now_ms)
-    if leader not in ("", who):
-        raise RoomError("room.led", "another person leads the room", "take the lead, or wait until they stop")
-    room = replace(room, leader=who, seq=room.seq + 1)
     duration = durations.get(room.recording, 0)
     at = now_ms + DELAY_MS
+    here = room.position_at(at, duration)
+    to = command.to or who
+    room = replace(room, leader=who, seq=room.seq + 1)
+    if command.action == PAUSE:
+        return replace(room, leader=leader or who, playing=False, position_ms=here, at_ms=at)
+    if command.action == "lead" and to == who:
+        return room
+    if leader not in ("", who):
+        raise RoomError("room.led", "another person leads the room", "take the lead, or wait until they stop")
     if command.action == "lead":
-        to = command.to or who
-        if to != who and not any(each.user == to and each.is_present(now_ms) for each in members):
+        if not any(each.user == to and each.is_present(now_ms) for each in members):
             raise RoomError(
                 "room.nobody", "that person is not in the room", "choose somebody who is in the room"
             )
@@ -108,15 +116,12 @@ def follow_command(
         if command.recording not in durations:
             raise RoomError("room.command", "that recording is not part of this room", "reload the room")
         return replace(room, recording=str(command.recording), playing=False, position_ms=0, at_ms=at)
-    here = room.position_at(at, duration)
     if command.action == "rate":
         if command.rate not in RATES:
             raise RoomError(
                 "room.command", f"the room has no speed {command.rate}", "choose one of the speeds shown"
             )
         return replace(room, rate=command.rate, position_ms=here, at_ms=at)
-    if command.action == "pause":
-        return replace(room, playing=False, position_ms=here, at_ms=at)
     position = here if command.position_ms is None else command.position_ms
     if not 0 <= position <= duration:
         raise RoomError("room.command", "that position is not in the recording", "reload the room")

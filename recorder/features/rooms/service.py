@@ -17,7 +17,7 @@ from recorder.catalogue.server_clock import time_of_catalogue
 from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
 from recorder.clock import Now
 from recorder.errors import RoomError
-from recorder.features.rooms.rules import Member, Room, RoomCommand, follow_command
+from recorder.features.rooms.rules import PAUSE, Member, Room, RoomCommand, follow_command
 
 CHANNEL = "accord_room"
 
@@ -77,24 +77,29 @@ class Rooms:
     def command(
         self, before: Room, command: RoomCommand, who: str, *, seq: int, durations: Mapping[str, int]
     ) -> Room:
-        """Carry out a command that was given by somebody who saw the room at ``seq``. Raises
-        :class:`RoomError`: ``room.outdated`` (another command came first), and as
-        :func:`recorder.features.rooms.rules.follow_command`."""
-        if seq != before.seq:
-            raise _outdated()
-        members = self.members(before.tenant, before.id)
-        after = follow_command(
-            before, command, who, members=members, durations=durations, now_ms=self.now_ms()
-        )
-        columns = columns_of(after, RoomTable)
-        with writing():
-            # The first command makes the row: of two at once, one finds it made and changes nothing.
-            RoomTable.insert(columns | {"seq": 0}).on_conflict_ignore().execute()
-            same = (RoomTable.id == before.id) & (RoomTable.seq == before.seq)
-            if not RoomTable.update(columns).where(same).execute():
-                raise _outdated()
-        change_messages.send(CHANNEL, before.id)
-        return after
+        """Carry out a command that was given by somebody who saw the room at ``seq``. A pause is carried out
+        whatever came first: whoever gives it wants silence. Raises :class:`RoomError`: ``room.outdated``
+        (another command came first), and as :func:`recorder.features.rooms.rules.follow_command`."""
+        while seq == before.seq or command.action == PAUSE:
+            members = self.members(before.tenant, before.id)
+            after = follow_command(
+                before, command, who, members=members, durations=durations, now_ms=self.now_ms()
+            )
+            if _replace_room(before, after):
+                change_messages.send(CHANNEL, before.id)
+                return after
+            before = self.find(before.tenant, before.id, before.recording)
+        raise _outdated()
+
+
+def _replace_room(before: Room, after: Room) -> bool:
+    """Write the state of a room; whether it was still as ``before``."""
+    columns = columns_of(after, RoomTable)
+    same = (RoomTable.id == before.id) & (RoomTable.seq == before.seq)
+    with writing():
+        # The first command makes the row: of two at once, one finds it made and changes nothing.
+        RoomTable.insert(columns | {"seq": 0}).on_conflict_ignore().execute()
+        return bool(RoomTable.update(columns).where(same).execute())
 
 
 def _outdated() -> RoomError:

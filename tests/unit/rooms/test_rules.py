@@ -83,11 +83,25 @@ def test_another_recording_begins_paused() -> None:
 
 
 def test_one_leads() -> None:
-    for action in ("play", "pause", "seek", "rate", "choose", "lead"):
+    for action in ("play", "seek", "rate", "choose"):
         assert (
             refused(PLAYS, RoomCommand(action, position_ms=1, rate=100, recording="call"), "jan")
             == "room.led"
         )
+    assert refused(PLAYS, RoomCommand("lead", to="claire"), "jan") == "room.led"
+
+
+def test_anybody_pauses_and_whoever_led_still_does() -> None:
+    found = after(PLAYS, RoomCommand("pause"), "jan")
+    assert (found.playing, found.leader, found.position_ms) == (False, "claire", 5_000 + 1_000 + DELAY_MS)
+    again = after(found, RoomCommand("pause"), "mia")
+    assert (again.playing, again.position_ms, again.seq) == (False, found.position_ms, found.seq + 1)
+
+
+def test_anybody_takes_the_lead() -> None:
+    for to in (None, "jan"):
+        found = after(PLAYS, RoomCommand("lead", to=to), "jan")
+        assert found == replace(PLAYS, leader="jan", seq=5)
 
 
 def test_whoever_gives_the_first_command_leads() -> None:

@@ -56,8 +56,20 @@ def test_of_two_commands_at_once_one_is_carried_out(rooms) -> None:
     rooms.command(room, RoomCommand("play"), "claire", seq=0, durations=LENGTHS)
     for seq in (0, 1):
         with expect_error(RoomError, "room.outdated"):
-            rooms.command(room, RoomCommand("pause"), "claire", seq=seq, durations=LENGTHS)
+            rooms.command(room, RoomCommand("seek", position_ms=9), "claire", seq=seq, durations=LENGTHS)
     assert rooms.find(TENANT, ROOM, "call").playing
+
+
+def test_no_pause_comes_too_late(rooms) -> None:
+    """Neither one of somebody who saw an older room, nor one that another command overtakes."""
+    first = rooms.find(TENANT, ROOM, "call")
+    command(rooms, "play")
+    command(rooms, "seek", position_ms=7)
+    for seq in (0, 1, 2):
+        found = rooms.command(first, RoomCommand("pause"), "jan", seq=seq, durations=LENGTHS)
+        assert not found.playing
+        assert found == rooms.find(TENANT, ROOM, "call")
+    assert (found.seq, found.position_ms) == (5, 7)
 
 
 def test_many_at_once_count_without_a_gap(rooms) -> None:

@@ -319,14 +319,31 @@ def test_one_leads_and_hands_over(room, house, bakery) -> None:
     for each in (claire, guest):
         each.send(f"{page}/presence", ready="yes")
     claire.send(f"{page}/command", action="play", seq="0")
-    refused = guest.send(f"{page}/command", action="pause", seq="1")
+    refused = guest.send(f"{page}/command", action="seek", position="1", seq="1")
     assert (refused.status_code, refused.json["error"], refused.json["playing"]) == (409, "room.led", True)
-    outdated = claire.send(f"{page}/command", action="pause", seq="0")
+    outdated = claire.send(f"{page}/command", action="seek", position="1", seq="0")
     assert (outdated.status_code, outdated.json["error"]) == (409, "room.outdated")
     handed = claire.send(f"{page}/command", action="lead", seq="1", to=guest_of(house, bakery))
     assert handed.json["leader"] == guest_of(house, bakery)
-    assert guest.send(f"{page}/command", action="pause", seq="2").json["playing"] is False
+    assert guest.send(f"{page}/command", action="seek", position="1", seq="2").json["position"] == 1
     assert claire.send(f"{page}/command", action="shout", seq="3").status_code == 400
+
+
+def test_anybody_pauses_and_takes_the_lead(room, house, bakery) -> None:
+    """A pause is never refused, whoever leads and whatever page it comes from; the lead is one tap."""
+    page, claire, guest = room
+    for each in (claire, guest):
+        each.send(f"{page}/presence", ready="yes")
+    assert claire.send(f"{page}/command", action="play", seq="0").json["playing"]
+    paused = guest.send(f"{page}/command", action="pause", seq="0")
+    assert (paused.status_code, paused.json["playing"]) == (200, False)
+    assert paused.json["leader"] == bakery.people["claire"].id
+    lead = guest.send(f"{page}/command", action="lead", seq="2")
+    assert (lead.status_code, lead.json["leader"]) == (200, guest_of(house, bakery))
+    for number in range(130):  # more commands than a minute has
+        guest.send(f"{page}/command", action="seek", position="1", seq=str(3 + number))
+    assert guest.send(f"{page}/command", action="seek", position="1", seq="200").status_code == 429
+    assert guest.send(f"{page}/command", action="pause", seq="0").status_code == 200
 
 
 def test_each_listens_by_a_grant_of_their_own(room, house, bakery, call) -> None:
