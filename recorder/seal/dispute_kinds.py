@@ -17,6 +17,7 @@ OPENED: Final = "opened"
 RESCHEDULED: Final = "rescheduled"
 GUEST_INVITED: Final = "guest_invited"
 GUEST_ANSWERED: Final = "guest_answered"
+TIME_CHOSEN: Final = "time_chosen"
 GUEST_VOUCHED: Final = "guest_vouched"
 GUEST_VERIFIED: Final = "guest_verified"
 GUEST_AGREED: Final = "guest_agreed"
@@ -141,6 +142,14 @@ class GuestAnswered(Strict):
     notice_sha256: Sha256
     language: str
     erasure_waits_until: Annotated[Time | None, Field(exclude_if=is_none)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeChosen(Strict):
+    """A guest chooses one of the times that the customer proposed; a later choice replaces it."""
+
+    guest: str
+    time: Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +293,7 @@ DisputeData = (
     | Rescheduled
     | GuestInvited
     | GuestAnswered
+    | TimeChosen
     | GuestVouched
     | GuestVerified
     | GuestAgreed
@@ -307,6 +317,7 @@ KINDS: Final[dict[type[DisputeData], str]] = {
     Rescheduled: RESCHEDULED,
     GuestInvited: GUEST_INVITED,
     GuestAnswered: GUEST_ANSWERED,
+    TimeChosen: TIME_CHOSEN,
     GuestVouched: GUEST_VOUCHED,
     GuestVerified: GUEST_VERIFIED,
     GuestAgreed: GUEST_AGREED,

@@ -71,6 +71,7 @@ from recorder.seal.dispute_kinds import (
     PassageMarked,
     PassageWorded,
     Rescheduled,
+    TimeChosen,
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.download_permission import DownloadPermission
@@ -146,6 +147,7 @@ STATEMENTS: tuple[DisputeData, ...] = (
     ErasureOrdered("Data protection authority", "DOS-2026-00123"),
     OrderConfirmed(24),
     DisputeClosed("settled"),
+    TimeChosen("g1", NOW),
 )
 
 HERE = Path(__file__).parent

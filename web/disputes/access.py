@@ -12,14 +12,15 @@ from flask import Flask, abort, request
 from web.state import visitor
 
 OPEN: Final = (
-    "account.authentication_options", "account.log_in", "account.log_out", "api.", "brand.", "call_list.home",
-    "disputes.agree_to_guest", "disputes.answer_", "disputes.check_call_code", "disputes.goodbye",
-    "disputes.leave", "disputes.mark_passage", "disputes.order_call", "disputes.show_notes",
-    "disputes.show_outcome", "disputes.welcome", "disputes.withdraw_consent", "health.", "language.",
-    "playback.close_listen", "playback.renew_grant", "playback.report_listening", "playback.send_audio",
-    "registration.", "rooms.give_command", "rooms.report_presence", "rooms.request_room_grant",
-    "rooms.show_room", "rooms.stream_events", "rooms.tell_time", "static", "team.accept",
-    "team.confirm_address", "team.lost_password", "team.reset_password",
+    "account.authentication_options", "account.log_in", "account.log_out", "api.", "brand.",
+    "call_list.home", "disputes.agree_to_guest", "disputes.answer_", "disputes.check_call_code",
+    "disputes.choose_time", "disputes.goodbye", "disputes.leave", "disputes.mark_passage",
+    "disputes.order_call", "disputes.send_calendar", "disputes.show_notes", "disputes.show_outcome",
+    "disputes.welcome", "disputes.withdraw_consent", "health.", "language.", "playback.close_listen",
+    "playback.renew_grant", "playback.report_listening", "playback.send_audio", "registration.",
+    "rooms.give_command", "rooms.report_presence", "rooms.request_room_grant", "rooms.show_room",
+    "rooms.stream_events", "rooms.tell_time", "static", "team.accept", "team.confirm_address",
+    "team.lost_password", "team.reset_password",
 )  # fmt: skip
 """The beginnings of the endpoints that guests may use: their dispute, and what everybody may use. The gate
 checks each request for sound all the same."""

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 from flask import abort, g, redirect, render_template, request, url_for
@@ -27,6 +28,7 @@ from recorder.verification_calls import register
 from web.account.limits import TooManyFailures, count_call, limit_grants
 from web.account.sessions import close_session, open_session
 from web.disputes.blueprint import blueprint
+from web.disputes.calendar import LENGTH, calendar_file
 from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
@@ -41,7 +43,7 @@ from web.disputes.operations import (
 )
 from web.language import current_language, use_zone_of
 from web.playback.retention_view import local_date
-from web.state import changes, current_visitor, login_required, now, panel_state
+from web.state import changes, current_visitor, login_required, now, panel_state, visitor
 from web.text import disputes as text
 from web.text import errors, retention
 
@@ -66,10 +68,13 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     if answer not in ANSWERS:
         abort(400)
     notice = "\n".join(_notice(link.dispute, link.guest))
+    time = _chosen_time(link.guest)
     try:
         if answer == ACCEPTED:
             _check_code(link)
         user = invitations().answer(link, answer, notice=notice, language=current_language())
+        if user is not None and time is not None:
+            invitations().choose_time(user.tenant, link.dispute.id, link.guest.id, time)
     except (DisputeError, RetentionError, SealError) as error:
         if error.error_id in ("dispute.wrong_code", "dispute.last_day", "retention.busy"):
             return _invitation(link, refusal(error)), 422
@@ -82,6 +87,11 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     response = redirect(url_for(".welcome"), 303)
     open_session(response, user)
     return response
+
+
+def _chosen_time(guest: Guest) -> datetime | None:
+    """The time of the form, if it is one of those that were proposed."""
+    return next((each for each in guest.times if each.isoformat() == request.form.get("time")), None)
 
 
 def _check_code(link: OpenGuestLink) -> None:
@@ -98,10 +108,37 @@ def _check_code(link: OpenGuestLink) -> None:
 
 
 @blueprint.get("/together/welcome")
-@login_required
-def welcome() -> str:
-    """A guest's own page: what is left to do before they can listen, who hears it, and the way out."""
+def welcome() -> ResponseReturnValue:
+    """A guest's own page: what is left to do before they can listen, who hears it, and the way out. Whoever
+    is not known to this browser any more has a link, and no password."""
+    if visitor() is None:
+        return render_template("disputes/link_needed.html"), 401
     return _welcome({})
+
+
+@blueprint.post("/together/welcome/time")
+@login_required
+@limit_grants
+def choose_time() -> ResponseReturnValue:
+    """Choose one of the times that were proposed."""
+    dispute, guest = _own()
+    if (time := _chosen_time(guest)) is None:
+        abort(400)
+    try:
+        invitations().choose_time(dispute.tenant, dispute.id, guest.id, time)
+    except REFUSALS as error:
+        return _welcome(refusal(error)), 422
+    return redirect(url_for(".welcome"), 303)
+
+
+@blueprint.get("/together/welcome/calendar.ics")
+@login_required
+def send_calendar() -> ResponseReturnValue:
+    """The time that the guest chose, for their calendar."""
+    dispute, guest = _own()
+    if guest.time is None:
+        abort(404)
+    return calendar_file(dispute, guest, url_for(".welcome"), now())
 
 
 @blueprint.post("/together/welcome/call")
@@ -115,7 +152,7 @@ def order_call() -> ResponseReturnValue:
             guest_calls().order(dispute.tenant, dispute.id, guest.id)
     except REFUSALS as error:
         return _welcome(refusal(error)), 422
-    return redirect(url_for(".welcome", _anchor="recognition"), 303)
+    return redirect(url_for(".welcome", _anchor="code"), 303)
 
 
 @blueprint.post("/together/welcome/code")
@@ -130,7 +167,7 @@ def check_call_code() -> ResponseReturnValue:
             raise register.wrong_code()
     except REFUSALS as error:
         return _welcome(refusal(error)), 422
-    return redirect(url_for(".welcome"), 303)
+    return redirect(url_for("rooms.show_room", dispute_id=dispute.id), 303)
 
 
 @blueprint.post("/together/welcome/leave")
@@ -139,7 +176,7 @@ def leave() -> ResponseReturnValue:
     """Leave for good."""
     dispute, guest = _own()
     invitations().leave(dispute.tenant, dispute.id, guest.id)
-    response = redirect(url_for(".goodbye"), 303)
+    response = redirect(url_for(".goodbye", language=current_language()), 303)
     close_session(response)
     return response
 
@@ -154,14 +191,16 @@ def withdraw_consent() -> ResponseReturnValue:
         invitations().withdraw_consent(dispute.tenant, dispute.id, guest.id, reason)
     except REFUSALS as error:
         return _welcome(refusal(error)), 422
-    response = redirect(url_for(".goodbye"), 303)
+    response = redirect(url_for(".goodbye", language=current_language(), withdrawn="yes"), 303)
     close_session(response)
     return response
 
 
 @blueprint.get("/together/goodbye")
 def goodbye() -> str:
-    return render_template("disputes/goodbye.html")
+    """What follows from leaving, or from withdrawing one's consent, in the language of who left."""
+    g.guest_language = request.args.get("language")
+    return render_template("disputes/goodbye.html", is_withdrawn="withdrawn" in request.args)
 
 
 def _welcome(errors: Mapping[str, str]) -> str:
@@ -180,6 +219,8 @@ def _welcome(errors: Mapping[str, str]) -> str:
         else None,
         text=text,
         errors=errors,
+        times=tuple(each for each in guest.times if each > now()),
+        time=guest.time if guest.time is not None and guest.time + LENGTH > now() else None,
         withdraws=_withdraws(dispute, guest),
         **deletion_context(dispute, people_of(dispute)),
         notes=notes_context(dispute) if guest.may_hear and not guest.is_third_party else None,
@@ -228,6 +269,7 @@ def _invitation(link: OpenGuestLink, errors: Mapping[str, str]) -> str:
         **_inviter(link.dispute, link.guest),
         notice=_notice(link.dispute, link.guest),
         recordings=recordings_of(link.dispute),
+        times=tuple(each for each in link.guest.times if each > now()),
         errors=errors,
     )
 

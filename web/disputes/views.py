@@ -27,6 +27,7 @@ from recorder.seal.dispute_kinds import SETTLED, UNSETTLED, GuestInvited
 from web.account.limits import limit_grants, limit_refusals, limiter
 from web.decorators import admins_only
 from web.disputes.blueprint import blueprint
+from web.disputes.calendar import calendar_file
 from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
@@ -254,6 +255,19 @@ def show_issued(dispute: Dispute, issued: IssuedGuestLink, name: str) -> Respons
     return render_template(
         "disputes/link.html", dispute=dispute, link=public_link(issued.path), code=issued.code, name=name
     )
+
+
+@blueprint.get("/together/<dispute_id>/guests/<guest_id>/calendar.ics")
+@login_required
+@handlers_only
+@limit_refusals
+def send_guest_time(dispute_id: str, guest_id: str) -> ResponseReturnValue:
+    """The time that a guest chose, for a colleague's calendar."""
+    dispute = find_handled(dispute_id)
+    guest = _guest(dispute, guest_id)
+    if guest.time is None:
+        abort(404)
+    return calendar_file(dispute, guest, url_for(".show", dispute_id=dispute.id), now())
 
 
 @blueprint.post("/together/<dispute_id>/guests/<guest_id>/withdraw")

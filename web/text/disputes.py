@@ -30,6 +30,7 @@ from recorder.seal.dispute_kinds import (
     GuestInvited,
     GuestVerified,
     Rescheduled,
+    TimeChosen,
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from web.text import errors, formats
@@ -139,6 +140,8 @@ def _values(data: DisputeData) -> dict[str, str]:
     """What the sentence about a statement names beside people."""
     if isinstance(data, Rescheduled):
         return {"date": formats.date(datetime.combine(data.settle_by, datetime.min.time()))}
+    if isinstance(data, TimeChosen):
+        return {"time": formats.moment(data.time)}
     if isinstance(data, ErasureOrdered):
         return {"authority": data.authority, "reference": data.reference}
     return {"who": data.name, "reason": data.reason} if isinstance(data, GuestEntered) else {}

@@ -48,6 +48,7 @@ from recorder.seal.dispute_kinds import (
     GuestInvited,
     GuestVerified,
     GuestVouched,
+    TimeChosen,
 )
 from recorder.verification_calls.code import hash_code, is_code, new_code
 
@@ -314,6 +315,14 @@ class GuestInvitations:
             if deferred:
                 end_deferrals(changes, link.dispute, by, GUEST_LEFT, [guest.id], deferred)
             raise
+
+    def choose_time(self, tenant: str, dispute: str, guest: str, time: datetime) -> None:
+        """A guest chooses one of the times that were proposed. Raises ``dispute.no_guest``,
+        ``dispute.no_time``, ``dispute.not_theirs`` (they do not take part)."""
+        with tenant_lock(tenant):
+            found = self.disputes.find(tenant, dispute)
+            if found.find_guest(guest).time != time:
+                self.disputes.state(found, tenant, dispute, By("user", guest), TimeChosen(guest, time))
 
     def _create_user(self, tenant: str, guest: Guest, language: str) -> UserRow:
         """The user of a guest who takes part; a rebuilt catalogue has none."""

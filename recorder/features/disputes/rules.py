@@ -42,6 +42,7 @@ from recorder.seal.dispute_kinds import (
     PassageMarked,
     PassageWorded,
     Rescheduled,
+    TimeChosen,
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.outcome import outcome_sha256
@@ -76,7 +77,8 @@ class Guest(VerifiedState):
 
     Somebody who was not in the call is to hear ``passages``, and may once the other side has agreed to the
     same ones (``agreement``). ``entered`` are the ids of the provider's support people who came in.
-    ``erasure_waits_until`` is the last day up to which an erasure waits because they take part."""
+    ``time`` is the one that they chose of the proposed ``times``, ``erasure_waits_until`` the last day up to
+    which an erasure waits because they take part."""
 
     id: str
     role: str
@@ -93,6 +95,7 @@ class Guest(VerifiedState):
     passages: tuple[str, ...] = ()
     answer: str | None = None
     answered_at: datetime | None = None
+    time: datetime | None = None
     vouchers: tuple[str, ...] = ()
     verified_how: str | None = None
     verified_at: datetime | None = None
@@ -378,6 +381,7 @@ def _invite(dispute: Dispute, data: GuestInvited, statement: DisputeStatement) -
     return replace(
         before, language=data.language, address=data.address, times=data.times, until=data.until,
         token_sha256=data.token_sha256, code_hash=data.code_hash, passages=passages,
+        time=before.time if data.times == before.times else None,
         agreement=before.agreement if passages == before.passages else None,
     )  # fmt: skip
 
@@ -463,15 +467,28 @@ def erasure_waits_until(dispute: Dispute, guest: Guest, answer: str, at: datetim
     return datetime.combine(day, time(), UTC) + WAIT_AFTER
 
 
-GuestData = GuestVouched | GuestVerified | GuestEntered | GuestEnded
+GuestData = TimeChosen | GuestVouched | GuestVerified | GuestEntered | GuestEnded
 
 
 def _follow_guest(guest: Guest, data: GuestData, statement: DisputeStatement) -> Guest:
     """The guest after a statement about them. Raises ``dispute.not_theirs``, ``dispute.not_agreed``,
-    ``dispute.vouched``, ``dispute.verified``, ``dispute.unverified``."""
+    ``dispute.vouched``, ``dispute.verified``, ``dispute.unverified``, ``dispute.no_time`` (the customer did
+    not propose it)."""
     at, who = statement.at, statement.by.id
     if isinstance(data, GuestEnded):
         return replace(guest, ended_how=data.how, ended_at=at)
+    if isinstance(data, TimeChosen):
+        if who != guest.id or not guest.takes_part:
+            raise DisputeError(
+                "dispute.not_theirs",
+                "only a guest who takes part chooses a time",
+                "the guest chooses on the page of their invitation",
+            )
+        if data.time not in guest.times:
+            raise DisputeError(
+                "dispute.no_time", "this time was not proposed", "choose one of the times shown"
+            )
+        return replace(guest, time=data.time)
     if isinstance(data, GuestEntered):
         if guest.role != SUPPORT or who is None or guest.agreement != ACCEPTED:
             raise DisputeError(

@@ -53,6 +53,7 @@ from recorder.seal.dispute_kinds import (
     PassageMarked,
     PassageWorded,
     Rescheduled,
+    TimeChosen,
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.outcome import outcome_sha256
@@ -628,3 +629,27 @@ def test_an_erasure_waits_for_the_person_who_was_recorded_alone(role: str, answe
     dispute = after((invited(), CLAIRE))
     guest = replace(dispute.guests[0], role=role)
     assert rules.erasure_waits_until(dispute, guest, answer, AT) is None
+
+
+def test_guest_who_takes_part_chooses_a_proposed_time() -> None:
+    one, other = AT + timedelta(days=1), AT + timedelta(days=2)
+    proposed: Sequence[Step] = ((invited(times=(one, other)), CLAIRE), (answered(), JAN))
+    assert after(*proposed).guests[0].time is None
+    found = after(*proposed, (TimeChosen("jan", one), JAN), (TimeChosen("jan", other), JAN))
+    assert found.guests[0].time == other
+    assert refused(after(*proposed), (TimeChosen("jan", AT), JAN)) == "dispute.no_time"
+    assert refused(after(*proposed), (TimeChosen("jan", one), CLAIRE)) == "dispute.not_theirs"
+    assert refused(after(proposed[0]), (TimeChosen("jan", one), JAN)) == "dispute.not_theirs"
+
+
+@pytest.mark.parametrize(("times", "stays"), [((1, 2), True), ((1,), False)])
+def test_chosen_time_ends_with_other_proposals(times: tuple[int, ...], stays: bool) -> None:
+    first = tuple(AT + timedelta(days=each) for each in (1, 2))
+    again = tuple(AT + timedelta(days=each) for each in times)
+    found = after(
+        (invited(times=first), CLAIRE),
+        (answered(), JAN),
+        (TimeChosen("jan", first[0]), JAN),
+        (invited(times=again), CLAIRE),
+    )
+    assert found.guests[0].time == (first[0] if stays else None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
+import vobject
 
 from recorder.catalogue import queries
 from recorder.domain.parties import Party
@@ -203,13 +205,62 @@ def test_a_no_is_thanked_for(browser, claire, house, call) -> None:
     answer = guest.send(link, guest.token(link), answer="declined")
     assert answer.status_code == 200
     assert "Bedankt" in answer.text
-    assert guest.get("/together/welcome").status_code == 302
+    assert guest.get("/together/welcome").status_code == 401
     admins_page = claire.get(page).text
     assert "Quelqu’un a dit non avec le lien de Jan Peeters" in admins_page
     assert "Non, non confirmé" in admins_page, "a no needs no code, so nobody knows whose it is"
     assert "heeft iemand met deze link nee gezegd" in guest.get(link).text
     accept(guest, link, code)
     assert "non confirmé</span>" not in claire.get(page).text
+
+
+def test_yes_and_no_follow_the_third_sentence(browser, claire, house, call) -> None:
+    link, _code = invite(claire, open_difference(claire, house, call))
+    page = browser().get(link).text
+    before, _, after = page.partition("U mag nee zeggen")
+    assert before.rpartition("<form")[2].count("<p>") == 3
+    buttons, _, rest = after.partition("<details")
+    assert "Nee, dank u" in buttons
+    assert "Deze mensen horen het" in rest
+
+
+def test_guest_chooses_a_time(browser, claire, house, call) -> None:
+    """With the answer, or later; both sides see it until it is over, and can put it into a calendar."""
+    page = open_difference(claire, house, call)
+    times = [(house.clock() + timedelta(days=each)).strftime("%Y-%m-%dT15:00") for each in (1, 2)]
+    link, code = invite(claire, page, **{"time-0": times[0], "time-1": times[1]})
+    guest = browser()
+    first, other, none = re.findall(r'name="time" value="([^"]*)"', guest.get(link).text)
+    assert none == ""
+    form = guest.token(link)
+    assert guest.send(link, form, answer="accepted", code=code, time=first).status_code == 303
+    calendar = guest.get("/together/welcome/calendar.ics")
+    assert (calendar.status_code, calendar.mimetype) == (200, "text/calendar")
+    event = vobject.readOne(calendar.text).vevent
+    assert event.dtstart.value == datetime.fromisoformat(first)
+    assert event.summary.value == f"Samen luisteren: {SUBJECT}"
+    assert "token" not in calendar.text
+    assert link not in calendar.text
+    assert (
+        guest.send("/together/welcome/time", guest.token("/together/welcome"), time=other).status_code == 303
+    )
+    hosts = claire.get(page).text
+    assert "Convient à Jan Peeters" in hosts
+    path = re.search(r'href="([^"]+calendar\.ics)"', hosts)
+    assert path is not None
+    assert vobject.readOne(claire.get(path[1]).text).vevent.dtstart.value == datetime.fromisoformat(other)
+    assert guest.send("/together/welcome/time", time="2026-01-01T10:00:00+00:00").status_code == 400
+    assert guest.send("/together/welcome/time", time="").status_code == 400
+    assert "weet dat dit tijdstip u past" in guest.get("/together/welcome").text
+    house.clock.forward(days=3)
+    assert "weet dat dit tijdstip u past" not in guest.get("/together/welcome").text
+    assert "Convient à Jan Peeters" not in claire.get(page).text
+
+
+def test_browser_that_lost_its_session_is_told_of_the_link(browser) -> None:
+    answer = browser().get("/together/welcome")
+    assert answer.status_code == 401
+    assert "password" not in answer.text
 
 
 def test_ended_links_say_why(browser, claire, house, bakery, call) -> None:
@@ -256,7 +307,7 @@ def test_a_guest_is_recognised_by_the_call(browser, claire, house, bakery, call)
     answer = guest.send("/together/welcome/code", code=wrong)
     assert (answer.status_code, 'id="code-wrong"' in answer.text) == (422, True)
     assert f"{page}/room" not in guest.get("/together/welcome").text
-    assert guest.send("/together/welcome/code", code=claim[1]).status_code == 303
+    assert guest.send("/together/welcome/code", code=claim[1]).location == f"{page}/room"
     assert f"{page}/room" in guest.get("/together/welcome").text
 
 
@@ -273,7 +324,7 @@ def test_names_of_numbers_are_for_the_customers_own_people(room, call) -> None:
 
 def test_a_guest_who_leaves_is_out(room, house) -> None:
     page, claire, guest = room
-    assert guest.send("/together/welcome/leave").location == "/together/goodbye"
+    assert guest.send("/together/welcome/leave").location == "/together/goodbye?language=nl"
     assert guest.get("/together/goodbye").status_code == 200
     assert guest.get(f"{page}/room").status_code in (302, 404)
     assert "Jan Peeters est parti" in claire.get(page).text or "a quitté" in claire.get(page).text
