@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
@@ -44,11 +45,14 @@ _DECISION: Final = "country_decision"
 @dataclass(frozen=True, slots=True)
 class CountryDecision(VerifiedState):
     """What the provider decided last about a customer's ``country``, if nobody changed the country since:
-    whether its rules ``alone`` apply to all numbers, those of other countries, too."""
+    whether its rules ``alone`` apply to all numbers, those of other countries, too. ``person`` is the id of
+    the one of the provider's people who decided it in the panel; empty for the command line."""
 
     tenant: str
     country: str
     alone: bool
+    at: datetime
+    person: str
 
 
 def find_decision(tenant: str) -> CountryDecision | None:
@@ -58,7 +62,9 @@ def find_decision(tenant: str) -> CountryDecision | None:
     if not leaves or leaves[-1].kind != DECIDED:
         return None
     body = leaves[-1].body
-    return CountryDecision(tenant, str(body["country"]), body["alone"] is True)
+    return CountryDecision(
+        tenant, str(body["country"]), body["alone"] is True, leaves[-1].at, str(body.get("person", ""))
+    )
 
 
 def known_decision(tenant: str) -> CountryDecision | None:
@@ -80,8 +86,18 @@ def forget_decision(tenant: str) -> None:
 def rules_of(tenant: str, number: str) -> Pack:
     """The rules of a number of a customer, inside the caller's connection. Raises :class:`CatalogueError`
     (``tenant.unknown``)."""
-    country = country_of(tenant)
-    return _pack(country, number, alone=_is_alone(known_decision(tenant), country))
+    return decided_rules(country_of(tenant), number, known_decision(tenant))
+
+
+def decided_rules(country: str, number: str, decision: CountryDecision | None) -> Pack:
+    """The rules of a number of a customer in a country, by the provider's decision about it."""
+    return _pack(country, number, alone=_is_alone(decision, country))
+
+
+def foreign_country(country: str, number: str) -> str | None:
+    """The other country that a number is from; ``None`` if it is from this one, or from none."""
+    there = phone_numbers.number_country(number, country)
+    return None if there == country.casefold() else there
 
 
 def undecided_rules(country: str, there: str | None) -> Pack:
@@ -105,10 +121,8 @@ def _is_alone(decision: CountryDecision | None, country: str) -> bool:
 
 def _pack(country: str, number: str, *, alone: bool, packs: Mapping[str, Pack] | None = None) -> Pack:
     own = pack_for(country, packs)
-    there = None if alone else phone_numbers.number_country(number, country)
-    if there is None or there == country.casefold():
-        return own
-    return stricter_rules(own, pack_for(there, packs))
+    there = None if alone else foreign_country(country, number)
+    return own if there is None else stricter_rules(own, pack_for(there, packs))
 
 
 @dataclass(frozen=True, slots=True)

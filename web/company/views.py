@@ -12,6 +12,8 @@ from flask_babel import gettext as _
 from recorder.domain import names
 from recorder.errors import CatalogueError
 from recorder.features.tenants import service
+from recorder.features.tenants.setting_sources import company_sources
+from recorder.identity import users
 from web.account.limits import limiter
 from web.decorators import admins_only
 from web.gate import gate, who
@@ -79,5 +81,7 @@ def _page(entered: Mapping[str, str], wrong: Mapping[str, str]) -> str:
         entered=entered,
         errors=wrong,
         zones=zone_choices(),
+        sources=company_sources(current_visitor().tenant.id),
+        names={each.id: each.name for each in users.users(current_visitor().tenant.id)},
         leaving=gate().leaver(who()) is not None,
     )

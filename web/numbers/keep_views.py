@@ -15,7 +15,7 @@ from recorder.catalogue.records import LineRow
 from recorder.errors import CatalogueError, ConfigError
 from recorder.features.tenants import keep_setup, setup
 from recorder.features.tenants.keep_setup import KeepPreview
-from recorder.features.tenants.setting_changes import latest_changes
+from recorder.features.tenants.setting_sources import line_sources
 from recorder.identity import users
 from recorder.prompts.sentences import WORDINGS
 from web.numbers import latest_call
@@ -115,7 +115,7 @@ def _preview(line: LineRow, form: KeepForm) -> KeepPreview:
 def _page(line: LineRow, form: KeepForm, *, changed: bool = False) -> ResponseReturnValue:
     preview = _preview_or_refuse(line, form)
     is_on = line.keep is not None and form.keep == line.keep
-    change = latest_changes(line.tenant, line.id).get("keep")
+    change = line_sources(line.tenant, line.id).get("keep")
     since = change.at if change and line.keep else None
     page = render_template(
         "numbers/keep_question.html",

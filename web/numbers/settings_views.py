@@ -16,7 +16,7 @@ from recorder.domain.line_policy import BEEPS, ONCE_CONNECTED, OUTBOUND_TIMINGS,
 from recorder.domain.names import LONGEST
 from recorder.errors import CatalogueError
 from recorder.features.tenants.line_change import LineChange, change_line
-from recorder.features.tenants.setting_changes import latest_changes
+from recorder.features.tenants.setting_sources import line_sources
 from recorder.identity import users
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.setup_views import for_admins
@@ -128,7 +128,7 @@ def _page(line: LineRow, form: LineForm, wrong: Mapping[str, str]) -> str:
         values=form.values,
         choices_of=CHOICES,
         errors=wrong,
-        changes=latest_changes(line.tenant, line.id),
+        sources=line_sources(line.tenant, line.id),
         names={each.id: each.name for each in users.users(line.tenant)},
         longest_label=LONGEST,
     )

@@ -13,10 +13,12 @@ from recorder.features.tenants import service
 from recorder.lifecycle import line_rules
 from recorder.lifecycle.line_rules import ALONE, STRICTER
 from recorder.prompts.country_file import shipped_packs
-from web.provider.customer_views import find_customer
+from web.playback.retention_view import zone
+from web.provider.customer_views import find_customer, operator_names
 from web.provider.views import blueprint, for_operators
 from web.state import current_visitor, login_required, now, panel_state
 from web.text import errors
+from web.text import provider as text
 from web.text.numbers import country_choice
 
 log = structlog.get_logger()
@@ -35,19 +37,21 @@ def edit_country(tenant_id: str) -> str:
 @for_operators
 def save_country(tenant_id: str) -> ResponseReturnValue:
     tenant, country = find_customer(tenant_id), request.form.get("country", "")[:40]
-    alone, entropy = request.form.get("rules") == ALONE, panel_state().entropy
+    alone = request.form.get("rules") == ALONE
+    user, entropy = current_visitor().user, panel_state().entropy
     try:
         if country != tenant.country:
-            service.set_tenant_country(tenant.id, country, alone=alone, now=now(), entropy=entropy)
+            service.set_tenant_country(
+                tenant.id, country, alone=alone, person=user.id, now=now(), entropy=entropy
+            )
         else:
-            service.decide_country(tenant.id, alone=alone, now=now(), entropy=entropy)
+            service.decide_country(tenant.id, alone=alone, person=user.id, now=now(), entropy=entropy)
     except CatalogueError as error:
         if errors.field(error.error_id, ("country",)) is None:
             raise
         return _page(
             tenant, country, ALONE if alone else STRICTER, {"country": errors.error(error.error_id)}
         ), 422
-    user = current_visitor().user
     log.info("tenant.country_set", tenant=tenant.id, country=country, alone=alone, user=user.id)
     flash(_("Saved."), "done")
     return redirect(url_for(".show_customer", tenant_id=tenant.id), 303)
@@ -64,5 +68,9 @@ def _page(tenant: TenantRow, country: str, decision: str, errors: dict[str, str]
             (ALONE, _("Only the rules of the country above")),
         ],
         decision=decision,
+        decided=line_rules.find_decision(tenant.id),
+        names=operator_names(),
+        zone=zone(),
         errors=errors,
+        text=text,
     )

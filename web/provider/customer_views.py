@@ -15,7 +15,8 @@ from recorder.errors import CatalogueError
 from recorder.features.provider.customer_facts import read_facts
 from recorder.features.provider.service import find_customers
 from recorder.features.tenants import default_lines, service
-from recorder.lifecycle import suspension
+from recorder.identity import users
+from recorder.lifecycle import line_rules, suspension
 from web.playback.retention_view import zone
 from web.provider.views import blueprint, for_operators
 from web.state import changes, current_visitor, login_required, now, panel_state
@@ -38,10 +39,17 @@ def show_customer(tenant_id: str) -> str:
         "provider/customer.html",
         tenant=tenant,
         facts=read_facts(tenant, changes().trust, now()),
+        decided=line_rules.find_decision(tenant.id),
+        names=operator_names(),
         now=now(),
         zone=zone(),
         text=text,
     )
+
+
+def operator_names() -> dict[str, str]:
+    """The names of the provider's people by id."""
+    return {each.id: each.name for each in users.users(PROVIDER)}
 
 
 def find_customer(tenant_id: str) -> TenantRow:

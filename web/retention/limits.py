@@ -17,6 +17,7 @@ from flask_babel import gettext as _
 from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
 from recorder.errors import RetentionError
+from recorder.features.tenants.setting_sources import limit_source
 from recorder.identity import users
 from recorder.lifecycle import amendments, limits, preview
 from recorder.lifecycle.limits import LimitRow
@@ -124,6 +125,7 @@ def _render_limits(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
         open=[each for each in found if not each.fixed],
         others=[each for each in limits.in_force(tenant, changes().trust) if each.id not in ids],
         numbers=_numbers(),
+        limit_source=limit_source,
         people={each.id: each.name for each in users.users(tenant)},
         holds=len(amendments.holds(tenant)),
         form=form,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, tzinfo
 from typing import Final
 
@@ -27,9 +28,11 @@ from recorder.features.provider.service import (
     SUSPENDED,
     Customer,
 )
+from recorder.lifecycle.line_rules import CountryDecision
 from recorder.lifecycle.plans import plans
 from web.language import current_language
 from web.text import formats
+from web.text.numbers import country
 from web.text.sentences import sentence
 
 KINDS: Final = {ACTIVE: "good", SUSPENDED: "warn", INVITED: "", EMPTY: "", LEAVING: "warn", LEFT: ""}
@@ -72,6 +75,19 @@ def second_factor(one: PersonFacts) -> str:
     if one.second_factor is None:
         return str(_("Two-step log-in: cannot be read"))
     return str(_("Two-step log-in is on") if one.second_factor else _("Two-step log-in is off"))
+
+
+def country_decision(decision: CountryDecision, names: Mapping[str, str], zone: tzinfo) -> str:
+    """What the provider decided about numbers from other countries, when, and who did."""
+    rules = (
+        _("Numbers from other countries: only the rules of %(country)s.", country=country(decision.country))
+        if decision.alone
+        else _("Numbers from other countries: the stricter rules of both.")
+    )
+    day = formats.date(decision.at.astimezone(zone))
+    if (name := names.get(decision.person)) is not None:
+        return f"{rules} {_('Decided by %(name)s on %(date)s.', name=name, date=day)}"
+    return f"{rules} {_('Decided on %(date)s.', date=day)}"
 
 
 def plan(code: str) -> str:

@@ -154,11 +154,12 @@ LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, nam
 
 
 IS_PERMISSION = SQL(
-    "kind IN ('tenant.created', 'tenant.plan_changed', 'tenant.country_changed', 'tenant.country_decided', "
-    "'user.download_changed', 'tenant.suspended', 'tenant.resumed', 'line.suspended', 'line.resumed')"
+    "kind IN ('tenant.created', 'tenant.changed', 'tenant.plan_changed', 'tenant.country_changed', "
+    "'tenant.country_decided', 'user.download_changed', 'tenant.suspended', 'tenant.resumed', "
+    "'line.suspended', 'line.resumed')"
 )
-"""Kinds of leaves that say what a customer's plan is, which countries' rules apply, who may download, and
-what the provider has suspended; the condition of their index."""
+"""Kinds of leaves that say what a customer's name and plan are, which countries' rules apply, who may
+download, and what the provider has suspended; the condition of their index."""
 
 
 LeafTable.add_index(

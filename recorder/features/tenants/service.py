@@ -79,19 +79,20 @@ def _write_choice(choice: FreeChoice, country: str, who: str, now: datetime, ent
 
 
 def set_tenant_country(
-    tenant: str, country: str, *, alone: bool = False, now: datetime, entropy: Entropy
+    tenant: str, country: str, *, alone: bool = False, person: str = "", now: datetime, entropy: Entropy
 ) -> None:
     """Set the country whose pack applies to a customer, for the provider, who decides that its rules apply
-    ``alone`` or with those of other numbers' countries. Raises :class:`CatalogueError`: ``tenant.country``
-    (no such pack), ``tenant.unknown``, ``country.lines`` (lines that do not comply must be changed first)."""
+    ``alone`` or with those of other numbers' countries; ``person`` is the id of the one of its people who
+    does so in the panel. Raises :class:`CatalogueError`: ``tenant.country`` (no such pack),
+    ``tenant.unknown``, ``country.lines`` (lines that do not comply must be changed first)."""
     country = country_check.country_code(country)
     with tenant_lock(tenant):
         _write_country(tenant, country, OPERATOR, now, entropy, alone=alone)
         if alone:
-            _write_decision(tenant, country, alone, now, entropy)
+            _write_decision(tenant, country, alone, person, now, entropy)
 
 
-def decide_country(tenant: str, *, alone: bool, now: datetime, entropy: Entropy) -> bool:
+def decide_country(tenant: str, *, alone: bool, person: str = "", now: datetime, entropy: Entropy) -> bool:
     """Note the provider's decision whether the rules of a customer's country apply ``alone`` to its numbers
     from other countries, too, or the stricter of both. False if it was so already. Raises
     :class:`CatalogueError`: ``tenant.unknown``, ``country.lines``."""
@@ -100,7 +101,7 @@ def decide_country(tenant: str, *, alone: bool, now: datetime, entropy: Entropy)
         if line_rules.is_alone(tenant) == alone:
             return False
         line_rules.check_lines(tenant, country, alone=alone)
-        _write_decision(tenant, country, alone, now, entropy)
+        _write_decision(tenant, country, alone, person, now, entropy)
     return True
 
 
@@ -116,9 +117,11 @@ def _write_country(
     line_rules.forget_decision(tenant)
 
 
-def _write_decision(tenant: str, country: str, alone: bool, now: datetime, entropy: Entropy) -> None:
+def _write_decision(
+    tenant: str, country: str, alone: bool, person: str, now: datetime, entropy: Entropy
+) -> None:
     body = {"tenant": tenant, "country": country, "alone": alone, "actor": OPERATOR}
-    append(tenant, line_rules.DECIDED, body, now, entropy)
+    append(tenant, line_rules.DECIDED, body | ({"person": person} if person else {}), now, entropy)
     line_rules.forget_decision(tenant)
 
 

@@ -14,9 +14,11 @@ from recorder.errors import AuditLogError
 from recorder.features.tenants import service
 from recorder.features.tenants.default_lines import add_line
 from recorder.features.tenants.registration import Registration
+from recorder.identity import users
 from recorder.lifecycle import line_rules
 from recorder.prompts.composer import SHIPPED
 from tests.house import Customer
+from tests.unit.web.page_text import english, text_of
 
 
 def newest(tenant: str) -> dict[str, object]:
@@ -24,6 +26,12 @@ def newest(tenant: str) -> dict[str, object]:
         rows = LeafTable.select().where(LeafTable.tenant == tenant).order_by(LeafTable.number.desc())
         leaf = rows.first()
         return {"kind": leaf.kind, **json.loads(leaf.body)}
+
+
+def operator_id() -> str:
+    row = users.user_by_login("olga")
+    assert row is not None
+    return row.id
 
 
 @pytest.fixture
@@ -74,17 +82,40 @@ def test_shortened_log_gives_no_choice(house, bakery) -> None:
 def test_provider_changes_the_country_and_decides_about_foreign_numbers(operator, house, bakery) -> None:
     house.call(bakery)
     assert f'href="/customers/{bakery.id}/country"' in operator.get("/customers").text
-    path = f"/customers/{bakery.id}/country"
+    path, olga = f"/customers/{bakery.id}/country", operator_id()
     assert 'value="stricter" id="rules-1" checked' in operator.get(path).text
     assert operator.send(path, country="be", rules="alone").status_code == 303
     assert line_rules.is_alone(bakery.id)
-    assert newest(bakery.id)["actor"] == "operator"
+    leaf = newest(bakery.id)
+    assert (leaf["actor"], leaf["person"]) == ("operator", olga)
+    for page in (path, f"/customers/{bakery.id}"):
+        assert "Decided by Olga Opera on" in operator.get(page).text
     assert 'value="alone" id="rules-2" checked' in operator.get(path).text
     assert operator.send(path, country="nl", rules="stricter").status_code == 303
     assert queries.tenant(bakery.id).country == "nl"
     assert not line_rules.is_alone(bakery.id)
     assert operator.send(path, country="de", rules="stricter").status_code == 422
     assert operator.get(f"/customers/{PROVIDER}/country").status_code == 404
+
+
+def test_number_from_another_country_says_who_decides_its_rules(operator, browser, house, bakery) -> None:
+    add_line(
+        queries.tenant(bakery.id), "+33123456789", recorded=True, sources=SHIPPED, now=house.clock(),
+        entropy=house.entropy,
+    )  # fmt: skip
+    paul = english(browser("paul"))
+    path = f"/customers/{bakery.id}/country"
+    page = text_of(paul.get("/numbers").text)
+    assert "The stricter rules of Belgium and France apply." in page
+    assert "Until your provider decides otherwise." in page
+    assert "Nobody has decided yet" in operator.get(path).text
+    assert operator.send(path, country="be", rules="alone").status_code == 303
+    page = text_of(paul.get("/numbers").text)
+    assert "Only the rules of Belgium apply. Your provider Decided on" in page
+    assert "Olga" not in page
+    with writing():
+        LeafTable.update(body="{}").where(LeafTable.kind == "tenant.country_decided").execute()
+    assert "Until your provider decides otherwise." in text_of(paul.get("/numbers").text), "the leaf says it"
 
 
 def test_setup_says_that_a_number_is_from_another_country(browser, house, bakery) -> None:

@@ -11,7 +11,12 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.features.tenants import service
+from recorder.features.tenants.composition import Recipe
 from recorder.features.tenants.line_change import LineChange, change_line
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
+from recorder.prompts.composer import SHIPPED
+from recorder.seal.amendment import By
 from tests.unit.web.page_text import english, text_of
 
 AS_IT_IS = {
@@ -69,9 +74,53 @@ def test_each_setting_says_where_it_comes_from(paul, bakery, line, clock, entrop
     change_line(bakery.id, line.id, LineChange(beep="both"), now=clock(), entropy=entropy)
     assert save(paul, line, beep="both", outbound="before_connected").status_code == 303
     found = sources(paul, line)
-    assert found["label"] == "As it was when the number was added."
-    assert "Set by your provider on" in found["beep"]
-    assert "Set by Paul Martin on" in found["outbound"]
+    assert found["label"] == "Your provider As it was when the number was added."
+    assert "This number Set by your provider on" in found["beep"]
+    assert "This number Set by Paul Martin on" in found["outbound"]
+
+
+def announced(person, line) -> list[str]:
+    """Where the purposes, the retention and the mode of a line come from, on the page of numbers."""
+    card = person.get("/numbers").text.partition(f'id="line-{line.id}"')[2].partition("</section>")[0]
+    found = re.findall(r'<dd class="setting-source muted">(.*?)</dd>', card, re.DOTALL)
+    return [text_of(f"<main{text}") for text in found]
+
+
+def test_what_is_announced_says_where_it_comes_from(paul, house, bakery, line, clock, entropy) -> None:
+    default = "Your provider As it was when the number was added."
+    assert announced(paul, line) == [default, default, "Country Follows the rules of Belgium."]
+    clock.forward(minutes=5)
+    draft = Recipe("notice", "fr", "opt-out", ("agreement",), 14).draft(SHIPPED)
+    change = LineChange(announcements=[draft])
+    change_line(bakery.id, line.id, change, who=bakery.people["paul"].id, now=clock(), entropy=entropy)
+    clock.forward(minutes=5)
+    change_line(bakery.id, line.id, LineChange(languages=["fr", "en"]), now=clock(), entropy=entropy)
+    purposes, keep_days, mode = announced(paul, line)
+    assert purposes == default, "the purposes are those of the beginning"
+    assert keep_days.startswith("This number Set by Paul Martin on"), "the languages are another setting"
+    assert mode.startswith("This number Set by Paul Martin on")
+    set_limit(house.changes, bakery.id, NewLimit("agreement", None, 5), By("user", bakery.people["paul"].id))
+    assert announced(paul, line)[2].startswith("Your company Set by Paul Martin on")
+    assert "At most 5 days" in text_of(paul.get("/numbers").text)
+
+
+def test_mode_without_a_choice_is_the_countrys(paul, bakery, line, clock, entropy) -> None:
+    clock.forward(minutes=5)
+    draft = Recipe("asked", "fr", "opt-in", ("agreement",), 14).draft(SHIPPED)
+    change = LineChange(announcements=[draft])
+    change_line(bakery.id, line.id, change, who=bakery.people["paul"].id, now=clock(), entropy=entropy)
+    assert announced(paul, line)[2].startswith("This number")
+    service.set_tenant_country(bakery.id, "de", now=clock(), entropy=entropy)
+    assert announced(paul, line)[2] == "Country Follows the rules of Germany."
+
+
+def test_company_says_who_changed_its_name(paul, bakery) -> None:
+    assert text_of(paul.get("/company").text).count("As it was when the account was created.") == 2
+    answer = paul.send("/company", company="Boulangerie Adam", time_zone="Europe/Brussels")
+    assert answer.status_code == 303
+    page = text_of(paul.get("/company").text)
+    assert page.count("As it was when the account was created.") == 1
+    assert "Your company Set by Paul Martin on" in page
 
 
 @pytest.mark.parametrize(
