@@ -58,7 +58,7 @@ def rests(somebody: Person) -> float:
 def test_two_hear_the_same_moment_and_hand_over(mila, guest, tmp_path: Path) -> None:
     for each in (mila, guest):
         room(each)
-    expect(mila.page.get_by_text("Jan Peeters")).to_be_visible()
+    expect(mila.page.locator("#room-members").get_by_text("Jan Peeters")).to_be_visible()
     mila.page.get_by_role("button", name="Lire pour tous").click()
     for each in (mila, guest):
         plays(each)
@@ -73,6 +73,15 @@ def test_two_hear_the_same_moment_and_hand_over(mila, guest, tmp_path: Path) -> 
     expect(guest.page.get_by_text("Vous dirigez l’écoute.")).to_be_visible()
     guest.page.get_by_role("button", name="Avancer de 10 secondes").click()
     mila.until(f"{AUDIO}.currentTime > {places[0] + 8}")
+    guest.page.get_by_role("button", name="Annonce 0:00").click()  # both hear it again
+    for each in (mila, guest):
+        each.until(f"!{AUDIO}.paused && {AUDIO}.currentTime < {places[0] + 6}")
+    mila.page.get_by_role("button", name="Pause pour tous").click()  # anybody pauses
+    for each in (mila, guest):
+        rests(each)
+    expect(guest.page.get_by_text("Vous dirigez l’écoute.")).to_be_visible()
+    mila.page.get_by_role("button", name="Diriger l’écoute").click()
+    expect(guest.page.get_by_text("Mila Vert dirige l’écoute.")).to_be_visible()
     for each, name in ((mila, "room-host"), (guest, "room-guest")):
         check_page(each, name, tmp_path)
 

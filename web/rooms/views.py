@@ -9,6 +9,7 @@ from typing import Final
 from flask import Blueprint, Response, abort, jsonify, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
+from recorder.catalogue import queries as catalogue
 from recorder.errors import RoomError
 from recorder.features.rooms.rules import PAUSE, RATES, RoomCommand
 from web.account.limits import limit_grants, limit_refusals, limiter
@@ -17,9 +18,11 @@ from web.errors import error_response
 from web.gate import gate, who
 from web.playback.call_page import player_data
 from web.room_signals import RoomStream
+from web.rooms.moments import RoomMoment, find_moments
 from web.rooms.state import RoomVisit, enter, find_visit, room_sounds, rooms, state_of
 from web.state import current_visitor, login_required, panel_state, release_connection, visitor
 from web.text import errors
+from web.text.sentences import sentence
 
 blueprint = Blueprint("rooms", __name__, template_folder="templates")
 
@@ -62,6 +65,7 @@ def show_room(dispute_id: str) -> str:
         dispute=visit.dispute,
         durations=visit.durations,
         names=visit.names,
+        customer=catalogue.tenant(visit.dispute.tenant),
         rates=RATES,
         me=current_visitor().user,
         state=state_of(visit),
@@ -180,7 +184,22 @@ def request_room_grant(dispute_id: str) -> ResponseReturnValue:
         abort(404)
     actor = who(visit.dispute.tenant)
     grant = gate().grant(actor, recording, visit.dispute.purposes[0])
-    return jsonify(player_data(grant, room_sounds(visit, recording)))
+    manifest = None if visit.passages_only else gate().manifest(actor, grant.id)
+    has_peaks = manifest is not None and manifest.object("peaks") is not None
+    moments = () if manifest is None else find_moments(manifest)
+    return jsonify(
+        player_data(grant, room_sounds(visit, recording), has_peaks=has_peaks)
+        | {"moments": [_moment_body(each) for each in moments]}
+    )
+
+
+def _moment_body(moment: RoomMoment) -> dict[str, str | int]:
+    return {
+        "kind": moment.kind,
+        "begin": moment.begin_ms,
+        "end": moment.end_ms,
+        "name": sentence("room_moment", moment.kind),
+    }
 
 
 def _number(name: str) -> int | None:

@@ -3,6 +3,7 @@
 
 import { Grant, readJson } from "./grant.js";
 import { RoomClock } from "./room_clock.js";
+import { RoomLanes } from "./room_lanes.js";
 import { RoomNotes } from "./room_notes.js";
 import { RoomPlayer } from "./room_player.js";
 
@@ -32,6 +33,7 @@ let lost = null;
 let stream = null;
 let player = null;
 let notes = null;
+let lanes = null;
 
 const isLeader = () => leader === root.dataset.me;
 const mayCommand = () => leader === "" || isLeader();
@@ -126,6 +128,9 @@ async function load() {
   const sounds = body.sounds.filter(({ type }) => audio.canPlayType(type));
   if (!sounds.length) return trouble(say("Unsupported"));
   watch(body);
+  lanes?.show(body, duration());
+  showMoments(body.moments);
+  showPassages();
   let next = 0;
   audio.onerror = () => {
     next += 1;
@@ -202,6 +207,7 @@ function show() {
   const toggle = document.getElementById("room-toggle");
   toggle.setAttribute("aria-label", say(room.playing ? "Pause" : "Play"));
   for (const each of root.querySelectorAll("[data-command]")) each.disabled = !may;
+  for (const each of root.querySelectorAll("#room-moments button")) each.disabled = !may;
   if (room.playing) toggle.disabled = false; // anybody pauses
   place.disabled = !may;
   place.max = duration();
@@ -247,6 +253,33 @@ function showMembers() {
   for (const button of list.querySelectorAll("button")) if (button.textContent === focused) button.focus();
 }
 
+// Where it was announced, asked and answered: everybody hears it from there.
+function showMoments(moments) {
+  const list = document.getElementById("room-moments");
+  if (list === null) return;
+  list.replaceChildren(
+    ...moments.map(({ name, begin }) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "button is-small";
+      button.textContent = `${name} ${clockText(begin / 1000)}`;
+      button.disabled = !mayCommand();
+      button.addEventListener("click", () => command("play", { position: begin }));
+      const entry = document.createElement("li");
+      entry.append(button);
+      return entry;
+    }),
+  );
+}
+
+// The passages of the recording that is heard.
+function showPassages() {
+  const found = [...document.querySelectorAll("#notes [data-play]")].filter(
+    (each) => each.dataset.recording === room?.recording,
+  );
+  lanes?.setPassages(found.map((each) => ({ begin: Number(each.dataset.play), end: Number(each.dataset.until) })));
+}
+
 function showPlace() {
   if (room === null || !clock.samples.length) return;
   const at = Math.min(player === null ? room.position / 1000 : player.placeIn(room, clock.now()), duration());
@@ -254,6 +287,7 @@ function showPlace() {
   const text = say("Place").replace("{now}", clockText(at)).replace("{all}", clockText(duration()));
   place.setAttribute("aria-valuetext", text);
   document.getElementById("room-now").textContent = clockText(at);
+  lanes?.showPlace(at);
   document.getElementById("room-all").textContent = clockText(duration());
 }
 
@@ -396,10 +430,12 @@ async function enter() {
   player.start();
   const part = document.getElementById("notes");
   if (part) {
+    lanes = new RoomLanes(root, { goTo: (seconds) => mayCommand() && goTo(seconds) });
     notes = new RoomNotes(part, root.dataset.csrf, {
       play: goToPassage,
       place: here,
       trouble: () => tell(say("Away")),
+      shown: showPassages,
     });
   }
   listen();

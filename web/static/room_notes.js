@@ -5,7 +5,7 @@ const PART = "X-Accord-Part";
 
 export class RoomNotes {
   // `on.play(recording, milliseconds)` goes to a passage, `on.place()` is the place now in seconds, `on.trouble(text)`
-  // says what failed.
+  // says what failed, `on.shown()` is called when the part was loaded again.
   constructor(part, csrf, on) {
     Object.assign(this, { part, csrf, on });
     this.version = Number(part.dataset.version);
@@ -21,6 +21,7 @@ export class RoomNotes {
     this.isWriting = false;
     this.news.hidden = true;
     for (const button of this.part.querySelectorAll("[data-play], [data-take]")) button.hidden = false;
+    this.on.shown();
   }
 
   // The room says how much was said so far.

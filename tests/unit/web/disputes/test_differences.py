@@ -22,12 +22,13 @@ from tests.amendments import amend
 from tests.mailbox import link_in, text_of
 from tests.tombstones import bury_row
 from tests.unit.web.account_mails import send
+from tests.unit.web.test_consent_view import SPOKEN_ANSWER
 from web.disputes.access import OPEN
 from web.room_signals import SESSION_STREAMS
 from web.rooms import views as room_views
 from web.state import KEY
 
-from .conftest import SUBJECT, accept, chunks, guest_of, invite, open_difference, state
+from .conftest import SUBJECT, accept, chunks, guest_of, invite, open_difference, state, vouch
 
 # --- the customer's pages
 
@@ -415,6 +416,25 @@ def test_each_listens_by_a_grant_of_their_own(room, house, bakery, call) -> None
     listeners = {each.user for each in call_history.history(bakery.id, call) if each.how == "listened"}
     assert listeners == {bakery.people["claire"].id, guest_of(house, bakery)}
     assert claire.send(f"{page}/listen", recording="another").status_code == 404
+
+
+def test_both_see_where_it_was_announced_asked_and_answered(browser, claire, house, bakery) -> None:
+    """As the manifest has it, with the waveform; the answer is where the external party's voice was heard."""
+    recording = house.call(bakery, questions=[SPOKEN_ANSWER])
+    page = open_difference(claire, house, recording)
+    link, code = invite(claire, page)
+    guest = browser()
+    accept(guest, link, code)
+    vouch(browser, page, guest_of(house, bakery))
+    bodies = [each.send(f"{page}/listen", recording=recording).json for each in (claire, guest)]
+    moments = [[(each["kind"], each["begin"], each["end"]) for each in body["moments"]] for body in bodies]
+    assert moments[0] == moments[1]
+    (announcement, begin, end), question, answer = moments[0]
+    assert (announcement, question[0], answer[0]) == ("announcement", "question", "answer")
+    assert 0 <= begin < end < question[1] < question[2] <= answer[1] < answer[2]
+    assert [each["name"] for each in bodies[1]["moments"]] == ["Aankondiging", "De vraag", "Het antwoord"]
+    for each, body in zip((claire, guest), bodies, strict=True):
+        assert json.loads(each.get(body["peaks"]).data)["left"]
 
 
 def test_nobody_is_in_the_room_before_being_recognised(browser, claire, house, call) -> None:
