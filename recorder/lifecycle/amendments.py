@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from peewee import fn
+
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import AMENDED, append, lock_tenant
 from recorder.auditlog.complete_log import CompleteLog
@@ -260,6 +262,23 @@ def holds(tenant: str | None = None, recording: str | None = None) -> tuple[Hold
         query = query.where(AmendmentTable.tenant == tenant)
     with connected():
         return tuple(_hold(row) for row in query.order_by(AmendmentTable.at, AmendmentTable.id))
+
+
+def owner_pattern(user: str) -> str:
+    """What the ``data`` of a hold that a user handles is like, in SQL."""
+    return f'%"owner": "{user}"%'
+
+
+def find_handover(tenant: str, user: str) -> tuple[int, datetime] | None:
+    """How many of a tenant's recordings others have asked a user to handle, and when the last one was;
+    ``None`` if there is none that they still handle."""
+    by_others = AmendmentTable.by_id.is_null() | (AmendmentTable.by_id != user)
+    columns = fn.COUNT(fn.DISTINCT(AmendmentTable.recording)), fn.MAX(AmendmentTable.at)
+    query: Any = AmendmentTable.select(*columns).where(_IS_HOLD & (AmendmentTable.tenant == tenant))
+    with connected():
+        is_theirs = AmendmentTable.data.cast("text") ** owner_pattern(user)
+        number, at = next(iter(query.where(is_theirs & by_others).tuples()))
+    return None if at is None else (int(number), at)
 
 
 def readable_holds(faults: FaultLog, tenant: str | None = None) -> tuple[HoldRow, ...]:

@@ -55,6 +55,7 @@ class CallFilter:
     consent: str = ""
     agreement: str = ""
     held: bool = False
+    handed: bool = False
     noted: bool = False
     label: str = ""
     show: str = ""
@@ -87,9 +88,15 @@ class CallFilter:
         return known.get(self.preset, (self.first, self.last))
 
     def query(
-        self, tenant: str, zone: ZoneInfo, now: datetime, scope: frozenset[str] | None = None
+        self,
+        tenant: str,
+        zone: ZoneInfo,
+        now: datetime,
+        scope: frozenset[str] | None = None,
+        user: str | None = None,
     ) -> rules.CallQuery:
-        """What to search for, on behalf of a visitor who may see the lines of a ``scope`` (``None``: all)."""
+        """What to search for, on behalf of a visitor (``user``) who may see the lines of a ``scope``
+        (``None``: all)."""
         first, last = self.days(now.astimezone(zone).date())
         shortest, longest = LENGTHS.get(self.length, (None, None))
         return rules.CallQuery(
@@ -107,6 +114,7 @@ class CallFilter:
             consent=self.consent or None,
             agreement=self.agreement or None,
             held=self.held,
+            handed_to=user if self.handed else None,
             noted=self.noted,
             label=self.label or None,
             recorded={RECORDED: True, NOT_RECORDED: False}.get(self.show),
@@ -126,6 +134,7 @@ class CallFilter:
             "consent": self.consent,
             "agreement": self.agreement,
             "held": "yes" if self.held else "",
+            "handed": "yes" if self.handed else "",
             "noted": "yes" if self.noted else "",
             "label": self.label,
             "show": self.show,
@@ -191,6 +200,7 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         consent=one_of("consent", rules.CONSENTS),
         agreement=one_of("agreement", rules.AGREEMENTS),
         held=arguments.get("held") == "yes",
+        handed=arguments.get("handed") == "yes",
         noted=arguments.get("noted") == "yes",
         label=arguments.get("label", "").strip()[:60],
         show=NOT_RECORDED if reason else show,

@@ -50,6 +50,8 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
             found.append(Chip(_describe_choice(name, address[name]), call_filter.without(name)))
     if "held" in address:
         found.append(Chip(str(_("Kept for an open question")), call_filter.without("held")))
+    if "handed" in address:
+        found.append(Chip(str(_("Handed to me")), call_filter.without("handed")))
     if "noted" in address:
         found.append(Chip(str(_("Has a note")), call_filter.without("noted")))
     if "label" in address:

@@ -258,10 +258,9 @@ def _show(
 
 
 def _query(call_filter: CallFilter) -> CallQuery:
-    tenant = current_visitor().tenant
-    return call_filter.query(
-        tenant.id, time_zones.display_zone(tenant.time_zone), now(), current_visitor().scope
-    )
+    visitor = current_visitor()
+    tenant, zone = visitor.tenant, time_zones.display_zone(visitor.tenant.time_zone)
+    return call_filter.query(tenant.id, zone, now(), visitor.scope, visitor.user.id)
 
 
 def _lines() -> dict[str, LineRow]:

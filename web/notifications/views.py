@@ -1,4 +1,5 @@
-"""The page of notifications; marking them as read; and the choice of how to be told."""
+"""The page of notifications: an admin's, and what a colleague was handed; marking them as read; and the
+choice of how to be told."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.clock import from_iso, to_iso
+from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import CatalogueError
 from recorder.features.notifications import queries, rules, service
 from recorder.features.notifications.sentences import CauseSentences, explain_cause
@@ -25,6 +27,7 @@ from web.text.sentences import labels
 blueprint = Blueprint("notifications", __name__, template_folder="templates")
 
 for_admins = admins_only(lambda _view_args: "/")
+for_colleagues = admins_only(lambda _view_args: "/", (ADMIN, CUSTOMER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +55,25 @@ def init_templates(state: BlueprintSetupState) -> None:
 def unread_notifications() -> int | None:
     """How many notifications the visitor has not read; ``None`` for somebody who gets none."""
     found = visitor()
-    if found is None or not found.admin or found.limited:
+    if found is None or found.user.role not in (ADMIN, CUSTOMER) or found.limited:
         return None
     try:
-        return service.count_unread(found.tenant.id, found.user.id)
+        return service.count_unread(found.tenant.id, found.user.id, admin=found.admin)
     except CatalogueError:  # this may be the page that says so
         return 0
 
 
 @blueprint.get("/notifications")
 @login_required
-@for_admins
+@for_colleagues
 def show() -> str:
     """What there is to know, open ones first."""
     found = current_visitor()
     tenant, user = found.tenant.id, found.user.id
-    rows, marks = service.list_notifications(tenant, user), service.read_marks(tenant, user)
+    rows, marks = (
+        service.list_notifications(tenant, user, admin=found.admin),
+        service.read_marks(tenant, user),
+    )
     listed = [_listed(row, unread=not marks.is_read(row.id, row.changed_at)) for row in rows]
     return render_template(
         "notifications/show.html",
@@ -80,7 +86,7 @@ def show() -> str:
 
 @blueprint.post("/notifications/read")
 @login_required
-@for_admins
+@for_colleagues
 def mark_all_read() -> Response:
     """Mark as read what the page showed; what has come meanwhile stays unread."""
     user = current_visitor().user
@@ -90,11 +96,13 @@ def mark_all_read() -> Response:
 
 @blueprint.post("/notifications/<notification_id>/read")
 @login_required
-@for_admins
+@for_colleagues
 def mark(notification_id: str) -> Response:
     """Mark one notification, as the page showed it, as read or as unread."""
     user, change = current_visitor().user, _time_of_form("change")
     is_read = request.form.get("read") == "yes"
+    if not current_visitor().admin and notification_id != rules.HANDOVER:
+        abort(404)
     try:
         service.mark(user.tenant, user.id, notification_id, change, is_read=is_read)
     except LookupError:
@@ -125,13 +133,18 @@ def change_choices() -> Response:
 
 def _listed(row: rules.Notification, unread: bool) -> ListedNotification:
     tenant = current_visitor().tenant
-    words = explain_cause(row.cause, row.data, current_language(), tenant.time_zone)
+    words = (
+        sentences.explain_handover(row)
+        if row.kind == rules.HANDOVER
+        else explain_cause(row.cause, row.data, current_language(), tenant.time_zone)
+    )
     return ListedNotification(row, words, unread, _address(row), _action(row), to_iso(row.changed_at))
 
 
 def _address(row: rules.Notification) -> str:
     request_id = str(row.data.get("request", ""))
     addresses: Mapping[str, tuple[str, dict[str, Any]]] = {
+        rules.HANDOVER: ("call_list.list_calls", {"handed": "yes"}),
         rules.SWITCHED_OFF: ("numbers.show", {}),
         rules.ARCHIVE: ("offboarding.show", {}),
         rules.HOLD: ("playback.show_recording", {"recording_id": row.recording or "-"}),

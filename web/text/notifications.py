@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 
 from recorder.features.notifications.rules import (
+    HANDOVER,
     LINE_STOPPED,
     NOT_RECORDED,
     RECORDED_AGAIN,
@@ -14,8 +15,9 @@ from recorder.features.notifications.rules import (
     WORK,
     Notification,
 )
+from recorder.features.notifications.sentences import CauseSentences
 from web.text import formats
-from web.text.sentences import sentence
+from web.text.sentences import plural, sentence
 
 
 def notification_title(row: Notification, lines: Mapping[str, tuple[str, str]]) -> str:
@@ -25,8 +27,16 @@ def notification_title(row: Notification, lines: Mapping[str, tuple[str, str]]) 
     return sentence("notification_title", row.cause)
 
 
+def explain_handover(row: Notification) -> CauseSentences:
+    """What others asked the reader to handle, and what to do."""
+    why = plural("handed_to_you", int(row.data["number"]))
+    return CauseSentences(why, _("Listen, and release what is no longer needed: it then leaves this list."))
+
+
 def notification_state(row: Notification) -> tuple[str, str]:
     """How it stands, and the kind of its badge."""
+    if row.kind == HANDOVER:
+        return _("To do"), "warn"
     if row.kind == NOT_RECORDED:
         ends: Mapping[str | None, tuple[str, str]] = {
             RECORDED_AGAIN: (_("Recorded again"), "good"),

@@ -27,6 +27,7 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.domain.names import fold_name
 from recorder.features.call_list.annotations import annotated_calls
 from recorder.features.call_list.rules import CallQuery, is_number
+from recorder.lifecycle import amendments
 
 QUICK = 4000
 """Calls of the first window: common numbers and properties fill a page from the latest calls."""
@@ -412,9 +413,13 @@ def _marks(query: CallQuery, tenant: str) -> list[Condition]:
     """What people did with calls: the rows of legal holds, notes and labels, each in a table of its own.
     ``tenant`` is how the rows' tenant is notes."""
     found = []
+    holds = f"amendment AS m WHERE {tenant} = ? AND m.kind = 'hold_set' AND m.ended_by IS NULL"
     if query.held:
-        holds = f"amendment AS m WHERE {tenant} = ? AND m.kind = 'hold_set' AND m.ended_by IS NULL"
         found.append(Condition(holds, (query.tenant,)))
+    if query.handed_to is not None:
+        by_others = "m.data LIKE ? AND coalesce(m.by_id, '') <> ?"
+        values = (query.tenant, amendments.owner_pattern(query.handed_to), query.handed_to)
+        found.append(Condition(f"{holds} AND {by_others}", values))
     notes = f"call_note AS m WHERE {tenant} = ? AND m.deleted_at IS NULL AND m.kind"
     if query.noted:
         found.append(Condition(f"{notes} = 'note'", (query.tenant,)))

@@ -32,7 +32,8 @@ class CallQuery:
     of what people wrote, from :func:`parse_words`. ``external_party`` is the whole number or address of the
     external party. ``since`` is inclusive, ``until`` exclusive. ``line`` is the id of one line; ``scope`` are
     the ids of the lines that the visitor may see, ``None`` if all of them. Lengths are milliseconds of audio,
-    the upper one exclusive."""
+    the upper one exclusive. ``handed_to`` is the id of a user whom others asked to handle what a call is kept
+    for."""
 
     tenant: str
     text: str | None = None
@@ -49,6 +50,7 @@ class CallQuery:
     consent: str | None = None
     agreement: str | None = None
     held: bool = False
+    handed_to: str | None = None
     noted: bool = False
     label: str | None = None
     recorded: bool | None = None

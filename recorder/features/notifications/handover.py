@@ -18,7 +18,7 @@ from recorder.seal.revocation import Trust
 
 KIND: Final = "handed_over"
 
-PATH: Final = "/recordings?held=yes"
+PATH: Final = "/recordings?handed=yes"
 
 log = structlog.get_logger()
 

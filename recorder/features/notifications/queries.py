@@ -25,6 +25,7 @@ from recorder.features.notifications.rules import (
     ARCHIVE,
     CAUSES,
     FAULTS,
+    HANDOVER,
     HOLD,
     LEGAL_DUTY,
     LINE_END_WINDOW,
@@ -66,9 +67,26 @@ def notifications(tenant: str, without: Collection[str] = ()) -> tuple[Notificat
         return _notifications(query.order_by(is_over, *newest).limit(LISTED))
 
 
-def count_unread(tenant: str, user: str) -> int:
-    """How many notifications a user has not read, of the kinds that they want."""
-    row = choice_row(tenant, user)
+def handover(tenant: str, user: str) -> Notification | None:
+    """That others asked a user to handle recordings, if there are any that the user still handles."""
+    found = amendments.find_handover(tenant, user)
+    if found is None:
+        return None
+    number, at = found
+    return Notification(HANDOVER, HANDOVER, HANDOVER, HANDOVER, at, at, data={"number": number})
+
+
+def count_unread(tenant: str, user: str, *, admin: bool) -> int | None:
+    """How many notifications a user has not read: an ``admin`` of the kinds that they want, anybody else of
+    what they were handed; ``None`` if that is nothing."""
+    row, one = choice_row(tenant, user), handover(tenant, user)
+    unread = int(one is not None and not read_marks(row).is_read(one.id, one.changed_at))
+    if admin:
+        return unread + _count_unread(tenant, row)
+    return None if one is None else unread
+
+
+def _count_unread(tenant: str, row: NotificationChoiceTable | None) -> int:
     without = [kind for kind, channel in (row.choices if row else {}).items() if channel == NOT_AT_ALL]
     marks, mine, columns = read_marks(row), _mine(tenant, without), NotificationTable
     later = mine if marks.until is None else mine & (columns.changed_at > marks.until)

@@ -17,8 +17,13 @@ from recorder.domain.line_policy import OFF
 NOT_RECORDED: Final = "not_recorded"
 WORK: Final = "work"
 REVIEW: Final = "review"
+HANDOVER: Final = "handover"
+"""That others asked the reader to handle recordings: open as long as they do. It has no row; its kind, its
+cause and its id are the same."""
+
 KINDS: Final = (NOT_RECORDED, WORK, REVIEW)
-"""That a number is not recorded, that work has ended, and that a review is due."""
+"""What admins choose to be told: that a number is not recorded, that work has ended, and that a review is
+due."""
 
 SET_ASIDE: Final = "set_aside"
 """The cause for every reason that is neither in :data:`FAULTS` nor in :data:`ORDINARY_REASONS`: the id

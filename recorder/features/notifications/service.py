@@ -178,26 +178,29 @@ def _enqueue(outbox: Outbox, person: UserRow, message: Any, now: datetime, entro
 # --- the panel's part
 
 
-def list_notifications(tenant: str, user: str) -> tuple[rules.Notification, ...]:
-    """What an admin is told, open ones first."""
+def list_notifications(tenant: str, user: str, *, admin: bool) -> tuple[rules.Notification, ...]:
+    """What a user is told, open ones first: what they were handed, and an ``admin`` all the rest."""
+    one = queries.handover(tenant, user)
+    mine = () if one is None else (one,)
+    if not admin:
+        return mine
     choices = choices_of(tenant, user)
-    return queries.notifications(
-        tenant, [kind for kind in rules.KINDS if rules.channel_of(choices, kind) == rules.NOT_AT_ALL]
-    )
+    unwanted = [kind for kind in rules.KINDS if rules.channel_of(choices, kind) == rules.NOT_AT_ALL]
+    return (*mine, *queries.notifications(tenant, unwanted))
 
 
-def count_unread(tenant: str, user: str) -> int:
-    """How many of them the admin has not read."""
-    return queries.count_unread(tenant, user)
+def count_unread(tenant: str, user: str, *, admin: bool) -> int | None:
+    """How many of them the user has not read; ``None`` for somebody who gets none."""
+    return queries.count_unread(tenant, user, admin=admin)
 
 
 def read_marks(tenant: str, user: str) -> rules.ReadMarks:
-    """What an admin has read."""
+    """What a user has read."""
     return queries.read_marks(queries.choice_row(tenant, user))
 
 
 def mark_all_read(tenant: str, user: str, until: datetime) -> None:
-    """Mark an admin's notifications that changed until a time as read."""
+    """Mark a user's notifications that changed until a time as read."""
     with tenant_lock(tenant):
         row = queries.choice_row(tenant, user)
         marks = queries.read_marks(row)
@@ -212,7 +215,7 @@ def mark(tenant: str, user: str, notification: str, change: datetime, *, is_read
         row = queries.choice_row(tenant, user)
         marks = queries.read_marks(row)
         single = {**marks.single, notification: (change, is_read)}
-        ids = queries.existing_ids(tenant, single)
+        ids = queries.existing_ids(tenant, single) | {rules.HANDOVER}
         if notification not in ids:
             raise LookupError(f"there is no notification {notification}")
         single = {name: each for name, each in single.items() if name in ids}

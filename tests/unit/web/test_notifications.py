@@ -13,6 +13,7 @@ from recorder.errors import CatalogueError
 from recorder.features.notifications import service
 from recorder.features.notifications.rules import CAUSES
 from recorder.ids import uuid7
+from recorder.lifecycle import amendments
 from tests.unit.web.page_text import english, text_of
 
 
@@ -45,8 +46,34 @@ def test_page_says_why_since_when_and_what_to_do(browser, failing_line):
     assert count(page) == "1"
 
 
-@pytest.mark.parametrize("login", ["claire", "audit", None])
-def test_admins_alone_have_it(browser, failing_line, login):
+def test_colleague_is_told_only_what_was_handed_to_them(house, browser, failing_line, bakery):
+    """It is open as long as they handle it, whatever they have read; another colleague is told nothing."""
+    recording = house.call(bakery)
+    paul, claire = english(browser("paul")), english(browser("claire"))
+    assert 'class="bell"' not in claire.get("/recordings").text
+    form = {"recording": [recording], "action": "keep", "review": "2026-12-20", "why": "Order 12"}
+    assert paul.send("/recordings/selection", **form, handler=bakery.people["claire"].id).status_code == 303
+    assert count(claire) == "1"
+    page = claire.get("/notifications").text
+    assert "To do New Handed to you" in text_of(page)
+    assert "You have been asked to look after 1 recording." in text_of(page)
+    assert "Not recorded" not in text_of(page)
+    assert 'href="/recordings?handed=yes"' in page
+    assert f'href="/recordings/{recording}"' in claire.get("/recordings?handed=yes").text
+    assert f'href="/recordings/{recording}"' not in paul.get("/recordings?handed=yes").text
+    foreign = re.search(r'action="/notifications/([-0-9a-f]{36})/read"', paul.get("/notifications").text)
+    assert claire.send(f"/notifications/{foreign[1]}/read", change=until(paul), read="yes").status_code == 404
+    assert claire.send("/notifications/handover/read", change=until(claire), read="yes").status_code == 303
+    assert count(claire) is None
+    assert "To do Handed to you" in text_of(claire.get("/notifications").text), "reading does not finish it"
+    (hold,) = amendments.holds(bakery.id)
+    assert claire.send(f"/recordings/{recording}/retention/lift", hold=str(hold.number)).status_code == 303
+    assert "Handed to you" not in text_of(claire.get("/notifications").text)
+    assert f'href="/recordings/{recording}"' not in claire.get("/recordings?handed=yes").text
+
+
+@pytest.mark.parametrize("login", ["audit", None])
+def test_admins_and_colleagues_alone_have_it(browser, failing_line, login):
     somebody = browser(login)
     expected = 302 if login is None else 403
     assert somebody.get("/notifications").status_code == expected
@@ -145,7 +172,7 @@ def test_notification_of_somebody_else_or_none_is_not_marked(house, browser, fai
         assert browser(who).send(address, change=fields["change"], read="yes").status_code == 404
     for wrong in ("", "soon"):
         assert browser("paul").send(path, change=wrong).status_code == 400
-    assert browser("claire").send(path, change=fields["change"]).status_code == 403
+    assert browser("claire").send(path, change=fields["change"]).status_code == 404
 
 
 def test_time_to_come_reads_nothing_in_advance(house, browser, failing_line, bakery):
@@ -192,7 +219,7 @@ def test_every_cause_has_a_place_on_the_page(house, browser, bakery):
 def test_bell_does_not_stop_the_page_that_says_what_is_wrong(browser, failing_line, monkeypatch):
     page = browser("paul")
 
-    def away(*_arguments):
+    def away(*_arguments, **_options):
         raise CatalogueError("catalogue.away", "away", "")
 
     monkeypatch.setattr(service, "count_unread", away)

@@ -157,7 +157,7 @@ def test_colleague_is_handed_all_with_one_mail(mail_panel, house, bakery, record
     (mail,) = box.mails
     assert "Luc Dubois" in text_of_mail(mail)
     assert "Number of calls: 3" in text_of_mail(mail)
-    assert "/recordings?held=yes" in text_of_mail(mail)
+    assert "/recordings?handed=yes" in text_of_mail(mail)
     assert "+32" not in text_of_mail(mail)
     again = paul.send("/recordings/selection", recording=recordings, **form, handler=person.id)
     assert text_of(again.text).count("This person handles it already.") == 3
