@@ -125,7 +125,7 @@ class Gate:
         choices = self._policy(who).choices(terms, sealed.row)
         status = recording_status(sealed.row, sealed.chain, terms, self._guard.now())
         grant = self._current_grant(who, sealed.row, choices)
-        return CallFacts(status, choices, preselect(choices, self._recent(who)), grant)
+        return CallFacts(status, sealed.parties, choices, preselect(choices, self._recent(who)), grant)
 
     def _current_grant(self, who: Actor, row: RecordingRow, choices: Iterable[PurposeChoice]) -> Grant | None:
         """The session's newest grant for a recording that would be accepted now."""

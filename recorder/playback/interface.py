@@ -12,7 +12,7 @@ from recorder.errors import AccessError
 from recorder.identity.api_tokens import TokenRow
 from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import Amendment
-from recorder.seal.manifest import Manifest
+from recorder.seal.manifest import Manifest, Parties
 from recorder.seal.usage_terms import Terms
 from recorder.verified_state import VerifiedState
 
@@ -80,12 +80,13 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What a user sees of a recording without hearing it: its ``status`` as verified, the announced purposes
-    as of :meth:`GateInterface.purposes`, the one that is ``preselected``
+    """What a user sees of a recording without hearing it: its ``status`` and ``parties`` as verified, the
+    announced purposes as of :meth:`GateInterface.purposes`, the one that is ``preselected``
     (:func:`recorder.playback.purposes.preselect`), and the user's ``grant`` in this session, if one is
     valid."""
 
     status: RecordingStatus
+    parties: Parties
     choices: tuple[PurposeChoice, ...]
     preselected: str | None
     grant: Grant | None

@@ -52,12 +52,13 @@ _AMENDMENT = "amendment-"
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRecording(VerifiedState):
-    """A row, its verified manifest and amendments, and the data key that opens the recording's objects.
-    ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
+    """A row, its verified manifest and amendments, the data key that opens the recording's objects, and the
+    parties that it opened. ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 
     row: RecordingRow
     chain: Chain
     key: Secret
+    parties: Parties
     unlisted: bool = False
 
     @property
@@ -158,8 +159,9 @@ class RecordingVerifier:
             raise recording_erased()
         key = self._key(row)
         # Opening the parties first compares the key's id with the sealed one.
-        self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
-        return VerifiedRecording(row, chain, key, len(hashes) > len(listed))
+        parties = decrypt_parties(chain.manifest, key)
+        self._compare_row(row, chain.manifest, parties)
+        return VerifiedRecording(row, chain, key, parties, len(hashes) > len(listed))
 
     def _key(self, row: RecordingRow) -> Secret:
         tenant = tenant_queries.tenant_key(row.tenant)

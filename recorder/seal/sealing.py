@@ -22,6 +22,7 @@ from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import consent_record, signed_document, signing, streaming_aead
+from recorder.seal.arrivals import is_arrival
 from recorder.seal.clock_correction import Timing, correct_times
 from recorder.seal.consent_record import Consent
 from recorder.seal.keyring import RESTORE, Keyring, Secret, WrappedKey, data_key_path
@@ -257,9 +258,6 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
     return "not_found_in_audio" if finished else "not_finished"
 
 
-_ARRIVALS = ("bridged", "participant_joined", "supervisor_joined")
-
-
 def _marker(marker: LocatedMarker) -> SealedMarker:
     return SealedMarker(truncate(marker.at), marker.kind, withhold_identity(marker.data), marker.offset_ms)
 
@@ -268,7 +266,7 @@ def _joined(encoded: Encoded) -> tuple[JoinedParty, ...]:
     return tuple(
         JoinedParty(marker.offset_ms, Party(marker.data["party"], marker.data["value"]))
         for marker in encoded.markers
-        if marker.kind in _ARRIVALS and "in" not in marker.data and {"party", "value"} <= set(marker.data)
+        if is_arrival(marker) and {"party", "value"} <= set(marker.data)
     )
 
 

@@ -191,6 +191,16 @@ def fill(folder: Path) -> None:
         "asked-too": house.call(optician, at=at - timedelta(hours=26), mode="opt-in"),
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
         "garage": house.call(garage, at=at - timedelta(hours=11)),
+        "transferred": house.call(
+            bakery,
+            at=at - timedelta(minutes=75),
+            times=3,
+            external_party=Party("e164", "+32475987654"),
+            events=[
+                (12_000, "bridged", {"party": "extension", "value": "1001", "leg": "a"}),
+                (25_000, "bridged", {"party": "extension", "value": "1002", "leg": "b"}),
+            ],
+        ),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
         "together": house.call(mill, at=at - timedelta(minutes=50), times=6),
         "alone": house.call(mill, at=at - timedelta(minutes=20)),

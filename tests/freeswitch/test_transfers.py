@@ -18,6 +18,9 @@ from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
 from recorder.audio.timeline import SURE_MS
 from recorder.clock import utc_now
+from recorder.seal.arrivals import colleagues
+from recorder.seal.manifest import decrypt_parties
+from recorder.seal.sealing import seal
 from recorder.spool import layout
 from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.internal_phones import (
@@ -40,6 +43,7 @@ from tests.freeswitch.internal_phones import (
 from tests.freeswitch.outbound_call import call_out
 from tests.freeswitch.switches import RATE, CallUnderTest, Rig, level, read_wav
 from tests.scenarios.files import Sounds
+from tests.unit.seal.recording import make_keys
 
 OWN = f"{LINE[:-2]}31"
 """The line of who calls out."""
@@ -148,8 +152,19 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
     assert (level(right, who) > 0.2)[:-3].mean() > 0.8, "who came is not heard"
 
 
+def sealed_colleagues(encoded: Encoded, folder: Path) -> list[tuple[str, int]]:
+    """Who took part as a page has it, from the sealed recording alone: the last two digits and the second."""
+    keys, tenant = make_keys(folder), encoded.take.start.tenant
+    assert tenant is not None
+    tenant_key = keys.keyring.new_tenant_key(tenant)
+    sealed = seal(encoded, keys.keyring, tenant_key, keys.signer, utc_now())
+    parties = decrypt_parties(sealed.manifest, keys.keyring.open_data_key(tenant_key, sealed.key))
+    found = colleagues(sealed.manifest, parties)
+    return [(each.party.value[-2:], each.marker.offset_ms // 1000) for each in found]
+
+
 @pytest.mark.parametrize("outbound", [False, True], ids=["in", "out"])
-def test_hold_then_refer(system: TransferSystem, outbound: bool) -> None:
+def test_hold_then_refer(system: TransferSystem, outbound: bool, tmp_path: Path) -> None:
     talk = system.goes_out() if outbound else system.comes_in()
     phone = talk.call.id if outbound else talk.phone()
     talk.hold(phone)
@@ -164,6 +179,11 @@ def test_hold_then_refer(system: TransferSystem, outbound: bool) -> None:
     number = OWN if outbound else LINE
     assert bridge_markers(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
     heard_again(system, take, ["hold", "waiting"], TONES[LINE] if outbound else CALLER, TONES[SLOW])
+    (first_at, second_at) = (marker.at for marker in take.markers if marker.kind == "bridged")
+    who = sealed_colleagues(system.analyse(take)[0], tmp_path / "keys")
+    assert [each for each, _ in who] == [number[-2:], "93"]
+    delay = (second_at - first_at).total_seconds()
+    assert abs(who[1][1] - who[0][1] - delay) < 2
 
 
 @pytest.mark.parametrize("outbound", [False, True], ids=["in", "out"])

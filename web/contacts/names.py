@@ -3,7 +3,7 @@ the provider's sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from flask import Flask, g
@@ -57,13 +57,27 @@ def colleague_name(party: Party | None) -> str:
 def with_colleague(party: Party | None, number: str) -> str:
     """With whom a call on a line's ``number`` was: a colleague, or else the extension; empty where nothing
     more than the line is known."""
+    return with_colleagues([party], number)
+
+
+def with_colleagues(parties: Sequence[Party | None], number: str) -> str:
+    """The same of all who took part, in order."""
+    load_colleagues(parties)
+    first, *others = dict.fromkeys(filter(None, (_on_our_side(each, number) for each in parties))) or [""]
+    name = first
+    for other in others:
+        name = str(_("%(names)s, then %(name)s", names=name, name=other))
+    return str(_("with %(name)s", name=name)) if name else ""
+
+
+def _on_our_side(party: Party | None, number: str) -> str:
     if name := colleague_name(party):
-        return str(_("with %(name)s", name=name))
+        return name
     if party is None or not party.value or party.value.lstrip("+") == number.lstrip("+"):
         return ""
     if party.kind == EXTENSION:
-        return str(_("with extension %(number)s", number=party.value))
-    return str(_("with %(name)s", name=party_name(party)))
+        return str(_("extension %(number)s", number=party.value))
+    return party_name(party)
 
 
 def _known() -> dict[str, str]:
@@ -79,9 +93,7 @@ def _colleagues() -> dict[str, str]:
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.globals.update(
-        contact_name=contact_name,
-        number_name=number_name,
-        party_name=party_name,
-        with_colleague=with_colleague,
-    )
+    for function in (
+        contact_name, number_name, party_name, colleague_name, with_colleague, with_colleagues,
+    ):  # fmt: skip
+        app.jinja_env.globals[function.__name__] = function

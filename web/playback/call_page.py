@@ -90,7 +90,8 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         report_unavailable(error)
         row = queries.recording(visitor.tenant.id, recording_id)  # the gate has let the visitor see it
         return render_template("playback/call_state.html", state="unreachable", recording=row), 503
-    status, view = facts.status, view_model.from_manifest(facts.status.chain.manifest)
+    status = facts.status
+    view = view_model.from_manifest(status.chain.manifest, facts.parties)
     allowed = [each for each in facts.choices if each.allowed]
     call_notes = notes.notes_of(visitor.tenant.id, status.row.id)
     writes = visitor.user.role in note_rules.AUTHORS

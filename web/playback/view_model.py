@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.markers import SealedMarker
+from recorder.domain.parties import Party
 from recorder.features.notes.service import NoteRow
 from recorder.playback.interface import SOUNDS
+from recorder.seal.arrivals import arrivals, colleagues
 from recorder.seal.consent_record import Consent, KeepQuestion
 from recorder.seal.duration_check import unexplained_ms
-from recorder.seal.manifest import AnnouncedPurpose, Manifest
+from recorder.seal.manifest import AnnouncedPurpose, Manifest, Parties
 from web.text.sentences import SENTENCES
 
 ANNOUNCEMENT_END: Final = "announcement_end"
 KEEP_QUESTION: Final = "keep_question"
 SPOKEN_ANSWER: Final = "spoken_answer"
 WRITTEN_NOTE: Final = "note"
+HANDOVER: Final = "handover"
 PARTICIPANT_KINDS: Final = (
     "transfer_question_finished",
     "transfer_question_answered",
@@ -40,7 +43,8 @@ class TimelineEntry:
     begins; :data:`WRITTEN_NOTE`, a ``note`` written since; one of :data:`PARTICIPANT_KINDS`, with the
     participant's ``answer``; or one that ``[marker]`` in ``web/text/sentences.toml`` has a sentence for. Of
     these, :data:`JOINED_KINDS` have the side of the person as ``answer``, and :data:`SUPERVISOR_KINDS` the
-    parties that could hear the supervisor."""
+    parties that could hear the supervisor. ``party`` is who came, where that is known; a :data:`HANDOVER` is
+    to one of several colleagues."""
 
     start_ms: int
     end_ms: int
@@ -49,13 +53,15 @@ class TimelineEntry:
     question: KeepQuestion | None = None
     answer: str = ""
     note: NoteRow | None = None
+    party: Party | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingView:
     """A recording as the player shows it.  Milliseconds are of audio, times are UTC.  ``entries`` holds the
     gaps and markers in playback order.  ``consented`` is ``None`` after a plain announcement.  ``missing_ms``
-    is by how much the audio is shorter than the call (negative: longer) beyond the explained ``gaps``."""
+    is by how much the audio is shorter than the call (negative: longer) beyond the explained ``gaps``.
+    ``colleagues`` are those who took part, in order."""
 
     recording: str
     duration_ms: int
@@ -73,10 +79,12 @@ class RecordingView:
     has_peaks: bool
     consented: Consent | None
     missing_ms: int
+    colleagues: tuple[Party, ...]
 
 
-def from_manifest(manifest: Manifest) -> RecordingView:
-    """The view of a verified manifest.  Only signed values are used, none of the catalogue row."""
+def from_manifest(manifest: Manifest, parties: Parties) -> RecordingView:
+    """The view of a verified manifest and its parties.  Only signed values are used, none of the catalogue
+    row."""
     announced = manifest.announced
     gaps = tuple(TimelineEntry(gap.start_ms, gap.end_ms, gap.channel, gap.reason) for gap in manifest.gaps)
     end = () if announced is None else (_entry(announced.end_ms, "both", ANNOUNCEMENT_END),)
@@ -86,11 +94,19 @@ def from_manifest(manifest: Manifest) -> RecordingView:
         for each in manifest.keep_questions
         if each.voice is not None
     )
+    party_of = {each.marker: each.party for each in arrivals(manifest, parties)}
     markers = tuple(
-        TimelineEntry(each.offset_ms, each.offset_ms, "both", each.kind, answer=_answer(each))
+        replace(_entry(each.offset_ms, "both", each.kind), answer=_answer(each), party=party_of.get(each))
         for each in manifest.markers
         if each.kind in PARTICIPANT_KINDS or each.kind in SENTENCES["marker"]
     )
+    took_part = colleagues(manifest, parties)
+    handovers = tuple(
+        replace(_entry(each.marker.offset_ms, "both", HANDOVER), party=each.party)
+        for each in took_part
+        if each.marker.kind == "bridged" and len(took_part) > 1
+    )
+    last = () if parties.internal_party is None else (parties.internal_party,)
     return RecordingView(
         recording=manifest.recording,
         duration_ms=manifest.duration_ms,
@@ -103,14 +119,18 @@ def from_manifest(manifest: Manifest) -> RecordingView:
         announcement_end_ms=0 if announced is None else announced.end_ms,
         announced_purposes=() if announced is None else announced.purposes,
         gaps=gaps,
-        entries=tuple(sorted((*gaps, *end, *questions, *voices, *markers), key=entry_order)),
-        sounds=tuple(
-            (name, found.media_type) for name in SOUNDS if (found := manifest.object(name)) is not None
-        ),
+        entries=tuple(sorted((*gaps, *end, *questions, *voices, *handovers, *markers), key=entry_order)),
+        sounds=sounds_of(manifest),
         has_peaks=manifest.object("peaks") is not None,
         consented=None if manifest.consent.mode == NOTICE else manifest.consent,
         missing_ms=unexplained_ms(manifest),
+        colleagues=tuple(dict.fromkeys((*(each.party for each in took_part), *last))),
     )
+
+
+def sounds_of(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    """The names and media types of a recording's sounds; a player tries the first one first."""
+    return tuple((name, found.media_type) for name in SOUNDS if (found := manifest.object(name)) is not None)
 
 
 def _entry(at_ms: int, channel: str, reason: str) -> TimelineEntry:

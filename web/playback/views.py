@@ -12,7 +12,7 @@ from web.errors import error_response, wants_json
 from web.gate import gate, who
 from web.playback.call_page import FilledForm, player_data, render_call, seconds_left
 from web.playback.sound_response import send
-from web.playback.view_model import from_manifest
+from web.playback.view_model import sounds_of
 from web.state import login_required, redirect_to_login, visitor
 from web.text import errors, formats
 
@@ -47,8 +47,9 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
         return render_call(recording_id, form)
     grant = gate().grant(who(), recording_id, purpose[:100])
     if wants_json():
-        view = from_manifest(gate().manifest(who(), grant.id))
-        return jsonify(player_data(grant, view.sounds, has_peaks=view.has_peaks))
+        manifest = gate().manifest(who(), grant.id)
+        has_peaks = manifest.object("peaks") is not None
+        return jsonify(player_data(grant, sounds_of(manifest), has_peaks=has_peaks))
     return redirect(url_for(".show_recording", recording_id=recording_id, play=1, _anchor="player"), 303)
 
 
