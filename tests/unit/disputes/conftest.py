@@ -58,9 +58,9 @@ class Scene:
         (found,) = self.find(dispute).guests
         return found
 
-    def invite(self, dispute: Dispute) -> IssuedGuestLink:
+    def invite(self, dispute: Dispute, address: str | None = None) -> IssuedGuestLink:
         return self.invitations.invite(
-            self.claire, dispute.id, name="Jan Peeters", language="nl", address=None
+            self.claire, dispute.id, name="Jan Peeters", language="nl", address=address
         )
 
     def link(self, issued: IssuedGuestLink) -> OpenGuestLink:
