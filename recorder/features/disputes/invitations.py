@@ -35,7 +35,7 @@ from recorder.mail.message import MailMessage, MailSection
 from recorder.mail.outbox import Outbox, drop_mail
 from recorder.prompts.purposes import LANGUAGES
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import ADDRESS, GUEST_LEFT, PEOPLE
+from recorder.seal.amendment_kinds import GUEST_LEFT, PEOPLE
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     ANSWERS,
@@ -334,16 +334,13 @@ class GuestInvitations:
 
     def vouch(self, person: UserRow, dispute: str, guest: str, reason: str) -> None:
         """One of the customer's people says how they recognised a guest; with the second, it is established
-        who the guest is. Whoever is alone says where in the call the address was named by whose mailbox the
-        guest accepted. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
+        who the guest is. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
         reason, by = texts.check_reason(reason), By("user", person.id)
         with tenant_lock(person.tenant):
             found = self.disputes.find_handled(person, dispute)
             vouched = self.disputes.state(found, found.tenant, found.id, by, GuestVouched(guest, reason))
             if len(vouched.find_guest(guest).vouchers) >= rules.VOUCHERS:
                 self.disputes.state(vouched, found.tenant, found.id, by, GuestVerified(guest, PEOPLE))
-            elif vouched.find_guest(guest).answered_from and self.disputes.is_alone(person, vouched):
-                self.disputes.state(vouched, found.tenant, found.id, by, GuestVerified(guest, ADDRESS))
 
     def _passages(self, person: UserRow, dispute: str, passages: Sequence[str]) -> tuple[str, ...]:
         """Passages that somebody is to hear, in the dispute's order."""

@@ -58,9 +58,9 @@ class Scene:
         (found,) = self.find(dispute).guests
         return found
 
-    def invite(self, dispute: Dispute, address: str | None = None) -> IssuedGuestLink:
+    def invite(self, dispute: Dispute) -> IssuedGuestLink:
         return self.invitations.invite(
-            self.claire, dispute.id, name="Jan Peeters", language="nl", address=address
+            self.claire, dispute.id, name="Jan Peeters", language="nl", address=None
         )
 
     def link(self, issued: IssuedGuestLink) -> OpenGuestLink:

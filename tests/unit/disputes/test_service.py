@@ -28,7 +28,6 @@ from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import dispute_ids, disputes_about
 from recorder.identity import users
 from recorder.mail.outbox import Outbox, open_mail
-from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
@@ -203,26 +202,6 @@ def test_a_withheld_number_has_nothing_to_call(scene, house) -> None:
         scene.calls.order(scene.customer.id, dispute.id, user.id)
     scene.vouch(dispute, user.id)
     assert scene.guest(dispute).verified_how == "people"
-
-
-def test_whoever_is_alone_vouches_for_an_address_named_in_the_call(scene, house) -> None:
-    """Only if nobody else could vouch, and the guest accepted by the link that was mailed there."""
-    claire, paul = (scene.customer.people[each] for each in ("claire", "paul"))
-    scene.outbox = Outbox(house.keyring, "https://accord.example.com")
-
-    def vouch_for_guest(address: str | None) -> tuple[str | None, bool]:
-        dispute = scene.open()
-        user = scene.accept(scene.invite(dispute, address))
-        scene.invitations.vouch(paul, dispute.id, user.id, "At 0:42")
-        found = scene.guest(dispute)
-        return found.verified_how, found.may_hear
-
-    assert vouch_for_guest("jan@example.com") == (None, False), "Claire can vouch, too"
-    users.revoke_user(
-        scene.customer.id, claire.id, now=house.clock(), entropy=house.entropy, by=By("operator")
-    )
-    assert vouch_for_guest(None) == (None, False), "the link was passed on"
-    assert vouch_for_guest("jan@example.com") == ("address", True)
 
 
 def test_one_dispute_is_about_one_number(scene, house) -> None:
