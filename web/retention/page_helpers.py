@@ -40,13 +40,18 @@ def on_call_page(form: str, roles: Container[str] = (ADMIN,)) -> Callable[[View]
             try:
                 return view(recording_id)
             except RetentionError as error:
-                name = form.format(**request.form) if "{" in form else form
-                filled = FilledForm(name, request.form, error.error_id, code=403)
+                filled = FilledForm(form.format(hold=hold_number()), request.form, error.error_id, code=403)
                 return render_call(recording_id, filled)
 
         return cast(View, guarded)
 
     return guard
+
+
+def hold_number() -> int:
+    """The hold that the form names; 0, which no hold has, if it names none."""
+    number = request.form.get("hold", "")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
 
 
 def author() -> By:

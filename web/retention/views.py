@@ -15,7 +15,14 @@ from recorder.lifecycle.amendment_service import RecordingStatus
 from web.account.limits import limit_grants, limit_refusals
 from web.gate import gate, who
 from web.playback.retention_view import handlers, parse_date, start_of_day
-from web.retention.page_helpers import author, blueprint, on_call_page, redirect_to_recording, tell
+from web.retention.page_helpers import (
+    author,
+    blueprint,
+    hold_number,
+    on_call_page,
+    redirect_to_recording,
+    tell,
+)
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text.deletion import pending_deletion
 
@@ -80,7 +87,7 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
 def lift_hold(recording_id: str) -> ResponseReturnValue:
     """Release a recording that was kept for a dispute: an admin, or who handles it."""
     form, user = request.form, current_visitor().user
-    hold = _hold_number()
+    hold = hold_number()
     status = gate().facts(who(), recording_id).status
     theirs = {each.number for each in status.terms.holds if each.data.owner == user.id}
     if not current_visitor().admin and hold not in theirs:
@@ -102,14 +109,9 @@ def hand_over(recording_id: str) -> ResponseReturnValue:
     """Let another colleague handle what a recording is kept for."""
     status = gate().facts(who(), recording_id).status
     handler = _chosen_handler(status)
-    changes().hand_over(status, author(), hold=_hold_number(), owner=handler)
+    changes().hand_over(status, author(), hold=hold_number(), owner=handler)
     tell(handler)
     return redirect_to_recording(recording_id, "held")
-
-
-def _hold_number() -> int:
-    number = request.form.get("hold", "")
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
 
 
 def _chosen_handler(status: RecordingStatus) -> str:

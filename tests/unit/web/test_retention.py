@@ -390,6 +390,9 @@ def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, cal
     for login in ("claire", "audit"):
         hold_form = {"hold": "1", "handler": people["claire"].id}
         assert browser(login).send(retention_page(call, "/handler"), **hold_form).status_code == 403
+    assert paul.send(retention_page(call, "/handler"), handler=people["audit"].id).status_code == 403, (
+        "no hold"
+    )
     (hold,) = amendments.holds(bakery.id)
     assert (hold.number, hold.owner) == (1, people["paul"].id)
 
