@@ -451,26 +451,11 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     }, makes=False),
 }  # fmt: skip
 
-MUTABLE: Final = (
-    TenantTable,
-    UserTable,
-    SecondFactorTable,
-    SignInRuleTable,
-    FactorResetTable,
-    DownloadPermissionTable,
-    BrandingTable,
-    InvitationTable,
-    LineTable,
-    ApiTokenTable,
-    RecipientTable,
-    SubjectRequestTable,
-    VerificationCallTable,
-    ReviewTable,
-    NoteTable,
-    ContactTable,
-    ExtensionTable,
-)
-"""Small tables whose rows change: the last leaf about a column counts."""
+LARGE: Final = frozenset({
+    RecordingTable, AmendmentTable, NotRecordedTable, AnnouncementTable, SessionTable, GrantTable,
+    ListenTable, LiveCommandTable, UsageTable,
+})  # fmt: skip
+"""Tables that are compared page by page, at each leaf. In the others, the last leaf about a column counts."""
 
 END_COLUMNS: Final[Mapping[type[Table], tuple[str, ...]]] = {
     SessionTable: ("ended_at",), ListenTable: ("closed_at",), LiveCommandTable: ("outcome", "answered_at"),
@@ -479,23 +464,6 @@ END_COLUMNS: Final[Mapping[type[Table], tuple[str, ...]]] = {
 
 OFFBOARDED: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
 """Kinds of leaves after which rows about people may be emptied or deleted, by offboarding."""
-
-PERSONAL: Final = (
-    InvitationTable,
-    ApiTokenTable,
-    SecondFactorTable,
-    SignInRuleTable,
-    FactorResetTable,
-    DownloadPermissionTable,
-    RecipientTable,
-    SubjectRequestTable,
-    VerificationCallTable,
-    ReviewTable,
-    LiveCommandTable,
-    ContactTable,
-    ExtensionTable,
-)
-"""Tables whose rows offboarding deletes."""
 
 
 def rows_of(model: Any, tenant: str) -> Expression:
@@ -515,13 +483,13 @@ def is_owned(row: Table, tenant: str) -> bool:
     return isinstance(row, TenantTable) or getattr(row, "tenant_id", tenant) == tenant
 
 
-FULLY_LOGGED: Final = (
-    AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
-    SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCallTable, ReviewTable,
-    LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, ContactTable, ExtensionTable, DownloadPermissionTable, BrandingTable,
-)  # fmt: skip
-"""Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
+_COUNTED = (TenantTable, AmendmentTable)
+FULLY_LOGGED: Final[tuple[type[Table], ...]] = (
+    PurposeTable,
+    *{each.model: None for each in STATEMENTS.values() if each.makes and each.model not in _COUNTED},
+)
+"""Tables in which every row needs a leaf: those whose rows a leaf makes, but for amendments, whose signed
+chain and number are compared. (Nothing creates customers' own purposes yet.)"""
 
 
 def agrees(row: Table, column: str, stated: Any) -> bool:

@@ -102,7 +102,7 @@ class RowAudit:
             self._ended[model].add(identity)
         if model is SessionTable and statement.makes:
             self._opened[identity] = at
-        if model in leaf_schema.MUTABLE:
+        if model not in leaf_schema.LARGE:
             self._last[model].setdefault(identity, {}).update(values)
             return
         rows = self._batches[model]
@@ -137,7 +137,7 @@ class RowAudit:
             yield from checked(where, self._unlogged, model, erased)
 
     def _compare(self, model: type[Table], rows: Mapping[str, Mapping[str, Any]]) -> None:
-        if self._left and model in leaf_schema.PERSONAL:
+        if self._left and model.offboarding != "kept":
             return
         there = self._rows(model, list(rows))
         for identity, values in rows.items():
@@ -192,7 +192,7 @@ class RowAudit:
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[AuditFinding]:
         last, known = "", self._known[model]
         ends = [getattr(model, name) for name in leaf_schema.END_COLUMNS.get(model, ())]
-        if self._left and model in leaf_schema.PERSONAL:
+        if self._left and model.offboarding != "kept":
             return
         while True:
             mine = leaf_schema.rows_of(model, self.tenant) & (model.id > last)

@@ -119,6 +119,10 @@ class Table(Model):
     not_compared: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Columns that an audit compares with nothing, and the reason why it need not."""
 
+    offboarding: ClassVar[Literal["kept", "emptied", "deleted"]] = "kept"
+    """What happens to a customer's rows when the customer leaves. Those of a table that says ``deleted`` are
+    deleted by that word alone; :mod:`recorder.features.offboarding.queries` empties the others."""
+
     class Meta:
         database = database
         legacy_table_names = False

@@ -55,6 +55,8 @@ class CheckpointTable(Table):
 class RecipientTable(Table):
     """A recipient of a tenant's newest checkpoint by mail, once a day, until ``until``."""
 
+    offboarding = "deleted"
+
     not_compared = (("sent_at sent_number", "the last mail: at worst there is one more, or none for a day"),)
 
     id = TextField(primary_key=True)

@@ -14,6 +14,8 @@ class ContactTable(Table):
     it last. The log has commitments to number and name under ``salt``, which is new each time. A deleted one
     keeps its row, with nothing personal in it."""
 
+    offboarding = "deleted"
+
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT", index=False)
     user = ForeignKeyField(UserTable, column_name="user_id", on_delete="RESTRICT")

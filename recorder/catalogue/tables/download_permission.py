@@ -11,6 +11,8 @@ class DownloadPermissionTable(Table):
     """A colleague's signed permission to download (:mod:`recorder.seal.download_permission`); ``id`` is the
     user's."""
 
+    offboarding = "deleted"
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     number = IntegerField()

@@ -13,6 +13,8 @@ class ExtensionTable(Table):
     """An extension or a number at which a colleague takes calls: pages show their name beside it. The log has
     a commitment to it under ``salt``. One that ended keeps its row, without the number."""
 
+    offboarding = "deleted"
+
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT", index=False)
     user = ForeignKeyField(UserTable, column_name="user_id", on_delete="RESTRICT")

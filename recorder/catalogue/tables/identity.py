@@ -31,6 +31,8 @@ class InvitationTable(Table):
     """An invitation to become a user, by the signed ``statement``; only its token's hash is stored. Once it
     has ended (``outcome``: accepted, withdrawn), nothing personal is left in it."""
 
+    offboarding = "deleted"
+
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     address = TextField()
@@ -54,6 +56,8 @@ class AccountLinkTable(Table):
     """The newest link of a user to set a password or to confirm an address. The id is made of the user's id
     and the kind of link, so that a newer link ends the older ones. The link's token is what counts; the row
     alone opens nothing."""
+
+    offboarding = "deleted"
 
     not_copied = "links that last an hour"
     not_compared = (
@@ -99,6 +103,8 @@ class SessionTable(Table):
 
 class ApiTokenTable(Table):
     """An API token of a customer; only its hash is stored."""
+
+    offboarding = "deleted"
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

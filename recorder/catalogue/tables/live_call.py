@@ -27,6 +27,8 @@ class _NodeCall(Table):
 class LiveCallTable(_NodeCall):
     """A call in progress. The row is deleted when the call ends, and ignored if it is too old."""
 
+    offboarding = "deleted"
+
     not_copied = "calls that go on now"
     not_compared = (
         (
@@ -48,6 +50,8 @@ class EndedCallTable(_NodeCall):
     """A call that has ended and whose recording is being stored. The row is deleted once the take has left
     the spool."""
 
+    offboarding = "deleted"
+
     not_copied = "calls that are being stored now"
     not_compared = (
         (
@@ -68,6 +72,8 @@ class LiveCommandTable(Table):
     """A live command (``action``), and its origin (``by_kind``: panel, api). It is not carried out after
     ``until``; ``taken_at`` is when its node's worker took it. ``command`` is the signed statement
     (:mod:`recorder.seal.command`) without which nothing is done."""
+
+    offboarding = "deleted"
 
     not_copied = "what was asked of them"
     not_compared = (

@@ -15,6 +15,8 @@ class NotificationTable(Table):
     ended. ``mailed`` is the state that the last mail described. A row that names a recording is deleted when
     the recording is erased."""
 
+    offboarding = "deleted"
+
     not_compared = (
         (
             "id tenant_id kind cause key line_id recording_id data since ended_at outcome changed_at "
@@ -49,6 +51,8 @@ class NotificationChoiceTable(Table):
     """How a user is told, by kind of notification (``choices``), and up to when they have read them; ``id``
     is the user's. ``read_marks`` has the notifications that they marked by themselves, each with the change
     that it had then, and whether as read."""
+
+    offboarding = "deleted"
 
     not_compared = (
         ("id tenant_id choices read_until read_marks", "a person's own choice of how to be told"),

@@ -12,6 +12,8 @@ class SavedFilterTable(Table):
     """A user's saved filter; ``arguments`` are query arguments of the call list, by name. What was typed into
     the search field is never saved: a number would survive the erasure of its calls."""
 
+    offboarding = "deleted"
+
     not_compared = (
         (
             "id tenant_id user_id name arguments created_at",

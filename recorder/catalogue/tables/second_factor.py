@@ -11,6 +11,8 @@ class SecondFactorTable(Table):
     """A user's signed set of second factors (:mod:`recorder.seal.second_factor`); ``id`` is the user's.
     ``app_key`` is the wrapped key that the authenticator app's secret is derived from."""
 
+    offboarding = "deleted"
+
     not_compared = (
         ("app_key", "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"),
     )
@@ -50,6 +52,8 @@ class SignInRuleTable(Table):
     """A customer's signed rule that everybody must have a second factor, or need not; ``id`` is the
     customer's, too."""
 
+    offboarding = "deleted"
+
     id = TextField(primary_key=True)
     tenant_id = TextField()
     number = IntegerField()
@@ -61,6 +65,8 @@ class SignInRuleTable(Table):
 
 class FactorResetTable(Table):
     """An admin's signed request to reset a colleague's second factors, which another admin confirms."""
+
+    offboarding = "deleted"
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)

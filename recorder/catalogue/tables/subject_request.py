@@ -18,6 +18,8 @@ class SubjectRequestTable(Table):
     They contain a commitment to the number under ``number_salt``, not the number
     (``features/subject_requests/queries.py``)."""
 
+    offboarding = "emptied"
+
     not_compared = (("leaves", LEAF_NUMBER),)
 
     id = TextField(primary_key=True)
@@ -56,6 +58,8 @@ class ReviewTable(Table):
     for now. ``withheld_reason`` is also the reason for disclosing a recording that was not announced.
     ``disclosure`` is the signed statement for one that is given (:mod:`recorder.seal.disclosure`). ``id``
     combines the request's and the recording's ids."""
+
+    offboarding = "emptied"
 
     id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")

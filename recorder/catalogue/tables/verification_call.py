@@ -13,6 +13,8 @@ class VerificationCallTable(Table):
     (``verification_calls/code.py``) is stored until somebody enters the code. The log has a commitment to the
     number under ``number_salt``; ``leaves`` are the numbers of its leaves about the order and the code."""
 
+    offboarding = "deleted"
+
     not_copied = "codes that are valid for minutes; what one proved is in a leaf or statement of its own"
     not_compared = (("leaves", LEAF_NUMBER),)
 

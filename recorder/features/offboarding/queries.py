@@ -20,30 +20,19 @@ from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
-from recorder.catalogue.tables.contact import ContactTable
-from recorder.catalogue.tables.download_permission import DownloadPermissionTable
-from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.identity import (
-    AccountLinkTable,
     ApiTokenTable,
-    InvitationTable,
     SessionTable,
     UserTable,
 )
-from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
-from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.saved_filter import SavedFilterTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.second_factor import (
-    FactorResetTable,
     FactorUseTable,
-    SecondFactorTable,
-    SignInRuleTable,
 )
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
@@ -166,9 +155,6 @@ def drop_calls(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
             append(tenant, CALLS_FORGOTTEN, {"calls": len(ids), "leaves": leaves}, now, entropy)
     with writing():
         order.confirm(lock_tenant(tenant))
-        LiveCallTable.delete().where(LiveCallTable.tenant_id == tenant).execute()
-        EndedCallTable.delete().where(EndedCallTable.tenant_id == tenant).execute()
-        LiveCommandTable.delete().where(LiveCommandTable.tenant_id == tenant).execute()
         bodies = LeafTable.select(LeafTable.body).where(
             (LeafTable.tenant == tenant) & (LeafTable.kind == CALLS_FORGOTTEN)
         )
@@ -176,8 +162,8 @@ def drop_calls(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, drop the users' names and extensions, the names
-    that they gave numbers, invitations, notifications and mail; returns how many users there were. Raises as
+    """Revoke a customer's users, tokens and mail recipients, drop the users' names, open questions and mail,
+    and the rows of each table that says so (``offboarding``); returns how many users there were. Raises as
     :meth:`ErasureOrder.confirm`."""
     tenant = order.tenant
     with writing():
@@ -190,45 +176,34 @@ def drop_users(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
             UserTable.update(login=row.id, name="", password_hash="", credential=None).where(
                 UserTable.id == row.id
             ).execute()
-        ExtensionTable.delete().where(ExtensionTable.tenant == tenant).execute()
-        ContactTable.delete().where(ContactTable.tenant == tenant).execute()
-        SavedFilterTable.delete().where(SavedFilterTable.tenant_id == tenant).execute()
-        NotificationTable.delete().where(NotificationTable.tenant == tenant).execute()
-        NotificationChoiceTable.delete().where(NotificationChoiceTable.tenant_id == tenant).execute()
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
-        SignInRuleTable.delete().where(SignInRuleTable.tenant_id == tenant).execute()
-        FactorResetTable.delete().where(FactorResetTable.tenant_id == tenant).execute()
-        DownloadPermissionTable.delete().where(DownloadPermissionTable.tenant_id == tenant).execute()
-        SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
         FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
-        ApiTokenTable.delete().where(ApiTokenTable.tenant_id == tenant).execute()
         for one in list(
             RecipientTable.select().where(
                 (RecipientTable.tenant_id == tenant) & RecipientTable.until.is_null()
             )
         ):
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
-        RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
-        InvitationTable.delete().where(InvitationTable.tenant_id == tenant).execute()
         drop_disputes(departed.disputes(dispute_ids(tenant), disputed_recordings(tenant)), now, entropy)
-        AccountLinkTable.delete().where(AccountLinkTable.tenant_id == tenant).execute()
         drop_mail(tenant)
+        for model in reversed(TABLES):  # what refers to others first
+            if model.offboarding == "deleted":
+                model.delete().where(model.tenant_id == tenant).execute()  # type: ignore[attr-defined]
     return len(rows)
 
 
 def drop_request_texts(order: ErasureOrder) -> None:
-    """Drop the numbers and texts of a customer's subject requests, and its calls with a code; the dates of
-    receipt and answer remain. Raises as :meth:`ErasureOrder.confirm`."""
+    """Drop the numbers and texts of a customer's subject requests; the dates of receipt and answer remain.
+    Raises as :meth:`ErasureOrder.confirm`."""
     tenant = order.tenant
     with writing():
         order.confirm(lock_tenant(tenant))
         condition = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
-        VerificationCallTable.delete().where(VerificationCallTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
         empty = {
             "number_salt": None,
