@@ -22,6 +22,7 @@ from recorder.seal import offboarding
 from recorder.seal.amendment import Amendment, By
 from recorder.seal.amendment_kinds import Data
 from recorder.seal.keyring import WrappedKey
+from recorder.seal.manifest import Parties
 from recorder.seal.sealing import open_manifest, seal
 from tests.recovery.many import small
 
@@ -74,8 +75,8 @@ def put_small(
     for upload in sealed.uploads:
         means.store.put(upload.key, upload.path, upload.sha256)
     version, limits = version_of(house.tenant), limits_of(house.tenant, house.trust)
-    parties = start.external_party, encoded.take.end.internal_party
-    row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
+    parties = Parties(start.external_party, encoded.take.end.internal_party, ())
+    row = recording_of(sealed.manifest, sealed.manifest_bytes, parties, sealed.key, limits=limits)
     recordings.add_recording(row, now=house.clock(), entropy=house.entropy, limits=version)
     return start.recording
 

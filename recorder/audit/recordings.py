@@ -138,12 +138,7 @@ class RecordingAudit:
                 key, parties = self._parties(row, manifest, self.keyring)
             except SealError as error:
                 yield self._found(error.error_id, row.id, error.message)
-        external_party, internal_party = (
-            (parties.external_party, parties.internal_party) if parties else (None, None)
-        )
-        sealed = recording_of(
-            manifest, content, external_party, internal_party, key, chain.amendments, self._limits()
-        )
+        sealed = recording_of(manifest, content, parties, key, chain.amendments, self._limits())
         tombstone = chain.erased
         if tombstone is not None and isinstance(tombstone.data, Erased):
             sealed = replace(sealed, erased_at=tombstone.at, erasure_reason=tombstone.data.reason)
@@ -291,8 +286,8 @@ def _further(row: RecordingRow, sealed: RecordingRow) -> dict[str, Any]:
         pairs["announcement_id"] = ((row.announcement, row.announcement_version), ("", 0))
     if row.erased_at is not None:
         pairs["external_value"] = (
-            (row.external_party, row.internal_party, row.wrapped_key),
-            (None, None, None),
+            (row.external_party, row.internal_party, row.colleagues, row.wrapped_key),
+            (None, None, None, None),
         )
     return {name: found for name, (found, expected) in pairs.items() if found != expected}
 

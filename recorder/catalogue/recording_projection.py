@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from datetime import date
 
 from recorder.catalogue.records import ObjectRow, RecordingRow
-from recorder.domain.parties import Party
 from recorder.seal.amendment import Amendment
+from recorder.seal.arrivals import our_side
 from recorder.seal.keep_agreement import keep_agreement
 from recorder.seal.keyring import WrappedKey
-from recorder.seal.manifest import Manifest
+from recorder.seal.manifest import Manifest, Parties
 from recorder.seal.usage_terms import RetentionLimit, Terms, terms
 
 
 def recording_of(
     manifest: Manifest,
     content: bytes,
-    external_party: Party | None,
-    internal_party: Party | None,
+    parties: Parties | None,
     key: WrappedKey | None,
     amendments: Sequence[Amendment] = (),
     limits: Sequence[RetentionLimit] = (),
@@ -29,13 +28,15 @@ def recording_of(
     erased; ``limits`` are the customer's retention limits."""
     announced = manifest.announced
     current = terms(manifest, amendments, limits)
+    internal_party = None if parties is None else parties.internal_party
+    ours = () if parties is None else our_side(manifest, parties)
     return RecordingRow(
         id=manifest.recording,
         tenant=manifest.tenant,
         line=manifest.line,
         number=manifest.number,
         direction=manifest.direction,
-        external_party=external_party,
+        external_party=None if parties is None else parties.external_party,
         internal_party=internal_party,
         started_at=manifest.started_at,
         duration_ms=manifest.duration_ms,
@@ -57,6 +58,7 @@ def recording_of(
         import_sha256=manifest.import_sha256,
         consented_until=consents_in(current),
         agreement=keep_agreement(manifest, amendments, current),
+        colleagues=ours if set(ours) - {internal_party} else None,
     )
 
 

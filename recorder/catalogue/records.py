@@ -218,7 +218,8 @@ class RecordingRow:
     purposes for which retention was agreed, during the call or later, each with its last day (UTC); both are
     for display, and decide nothing. ``erased_at`` is set on a tombstone, which has no parties.
     ``import_sha256`` is the SHA-256 (hex) of an imported file: nothing was announced, and only purposes
-    stated since apply.
+    stated since apply. ``colleagues`` are all parties of our side, in order, where a call had several:
+    ``internal_party`` is the one at its end.
     """
 
     id: str
@@ -248,6 +249,12 @@ class RecordingRow:
     import_sha256: str | None = None
     consented_until: tuple[tuple[str, date], ...] = ()
     agreement: str | None = None
+    colleagues: tuple[Party, ...] | None = None
+
+    @property
+    def our_side(self) -> tuple[Party | None, ...]:
+        """Who took part on our side, in order."""
+        return self.colleagues or (self.internal_party,)
 
     @property
     def usable(self) -> bool:

@@ -178,6 +178,7 @@ def make_tombstone(erased: ErasedRecording, *, now: datetime, entropy: Entropy) 
             external_value=None,
             internal_kind=None,
             internal_value=None,
+            colleagues=None,
             wrapped_key=None,
             erased_at=erased.at,
             erasure_reason=erased.reason,

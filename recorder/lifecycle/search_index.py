@@ -16,6 +16,7 @@ from recorder.auditlog.append import tenant_lock
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.tables.listed_call import (
     ListedCallTable,
+    ListedColleagueTable,
     ListedLineTable,
     ListedPartyTable,
     PartySuffixTable,
@@ -25,6 +26,8 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import from_iso
 
 BATCH = 500
+
+INDEX: Final = (ListedCallTable, ListedColleagueTable, ListedPartyTable, PartySuffixTable, ListedLineTable)
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -121,7 +124,7 @@ def _milliseconds(at: Any) -> int | None:
 
 def _drop(tenant: str) -> None:
     with tenant_lock(tenant):
-        for model in (ListedCallTable, ListedPartyTable, PartySuffixTable, ListedLineTable):
+        for model in INDEX:
             model.delete().where(model.tenant_id == tenant).execute()
 
 

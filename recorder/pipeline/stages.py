@@ -46,7 +46,7 @@ from recorder.pipeline.unrecorded_call import check_name, list_call, list_take, 
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
-from recorder.seal.manifest import IMPORTED
+from recorder.seal.manifest import IMPORTED, decrypt_parties
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
@@ -234,12 +234,13 @@ def _store(folder: Path, now: datetime, services: Services) -> bool:
 
 
 def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
-    take = layout.read_take(folder)
     sealed = read_sealed(folder, services.root)
     version = version_of(sealed.manifest.tenant)
     limits = limits_of(sealed.manifest.tenant, services.trust)
-    parties = take.start.external_party, take.end.internal_party
-    row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
+    tenant_key = _tenant_key(sealed.manifest.tenant)
+    data_key = open_data_key(services.store, services.keyring, tenant_key, sealed.key)
+    parties = decrypt_parties(sealed.manifest, data_key)
+    row = recording_of(sealed.manifest, sealed.manifest_bytes, parties, sealed.key, limits=limits)
     erased = erasure_check.find_new_erasure(sealed, services.store, services.root, now, services.revoked())
     if erased is not None:
         return _delete_erased(erased, services)

@@ -33,6 +33,7 @@ from recorder.lifecycle import amendments
 from recorder.lifecycle.erased_recording import recording_erased
 from recorder.seal.amendment import name as amendment_name
 from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
+from recorder.seal.arrivals import our_side
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path, wrapped_key
@@ -198,6 +199,7 @@ class RecordingVerifier:
             "where it comes from": (row.import_sha256, manifest.import_sha256),
             "external party": (row.external_party, parties.external_party),
             "internal party": (row.internal_party, parties.internal_party),
+            "colleagues": (row.our_side, our_side(manifest, parties) or (None,)),
         }
         if announcement is not None:
             pairs["announcement"] = (

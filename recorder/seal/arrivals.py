@@ -46,3 +46,9 @@ def colleagues(manifest: Manifest, parties: Parties) -> tuple[PartyArrival, ...]
         if takes_part and (not found or found[-1].party != each.party):
             found.append(each)
     return tuple(found)
+
+
+def our_side(manifest: Manifest, parties: Parties) -> tuple[Party, ...]:
+    """Who took part on our side, each once, in order; the last one known at the end is among them."""
+    last = () if parties.internal_party is None else (parties.internal_party,)
+    return tuple(dict.fromkeys((*(each.party for each in colleagues(manifest, parties)), *last)))

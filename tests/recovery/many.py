@@ -35,6 +35,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import HoldSet
 from recorder.seal.keyring import Keyring, WrappedKey, load_kek, tenant_key_path
+from recorder.seal.manifest import Parties
 from recorder.seal.sealing import SealedTake, seal
 from recorder.services import Services
 from recorder.spool.layout import CallEnd, CallStart, Take
@@ -152,7 +153,10 @@ class LargeInstallation:
         list(pool.map(self.upload, [sealed for sealed, _, _ in batch_of_takes]))
         rows = [
             recording_of(
-                sealed.manifest, sealed.manifest_bytes, start.external_party, end.internal_party, sealed.key
+                sealed.manifest,
+                sealed.manifest_bytes,
+                Parties(start.external_party, end.internal_party, ()),
+                sealed.key,
             )
             for sealed, start, end in batch_of_takes
         ]

@@ -36,7 +36,7 @@ def stream(query: CallQuery, lines: Mapping[str, LineRow], zone: ZoneInfo, fault
         yield BYTE_ORDER_MARK + csv_rows.row(_heading(zone))
         for entries in service.all_calls(query, faults):
             load_names(each.row.external_party for each in entries)
-            load_colleagues(each.recording.internal_party for each in entries if each.recording)
+            load_colleagues(one for each in entries if each.recording for one in each.recording.our_side)
             yield "".join(csv_rows.row(_values(each, lines, zone)) for each in entries)
             time.sleep(0)  # let other greenlets run
     except AccordError as error:
@@ -65,7 +65,7 @@ def _values(entry: CallEntry, lines: Mapping[str, LineRow], zone: ZoneInfo) -> t
         contact_name(row.external_party),
         row.number,
         line.label if line else "",
-        "" if call is None else _colleague(call.internal_party),
+        "" if call is None else "; ".join(map(_colleague, call.our_side)),
         "" if call is None else round(call.duration_ms / 1000),
         _yes_no(call is not None),
         "" if entry.missing is None else variant("not_recorded", entry.missing.reason, row.direction),

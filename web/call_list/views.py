@@ -225,7 +225,7 @@ def _show(
         faults=page_faults(),
     )
     load_names(each.row.external_party for each in page.calls)
-    load_colleagues(each.recording.internal_party for each in page.calls if each.recording)
+    load_colleagues(party for each in page.calls if each.recording for party in each.recording.our_side)
     admin = visitor.admin
     holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
     due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)

@@ -11,7 +11,7 @@ from recorder.domain.markers import SealedMarker
 from recorder.domain.parties import Party
 from recorder.features.notes.service import NoteRow
 from recorder.playback.interface import SOUNDS
-from recorder.seal.arrivals import arrivals, colleagues
+from recorder.seal.arrivals import arrivals, colleagues, our_side
 from recorder.seal.consent_record import Consent, KeepQuestion
 from recorder.seal.duration_check import unexplained_ms
 from recorder.seal.manifest import AnnouncedPurpose, Manifest, Parties
@@ -106,7 +106,6 @@ def from_manifest(manifest: Manifest, parties: Parties) -> RecordingView:
         for each in took_part
         if each.marker.kind == "bridged" and len(took_part) > 1
     )
-    last = () if parties.internal_party is None else (parties.internal_party,)
     return RecordingView(
         recording=manifest.recording,
         duration_ms=manifest.duration_ms,
@@ -124,7 +123,7 @@ def from_manifest(manifest: Manifest, parties: Parties) -> RecordingView:
         has_peaks=manifest.object("peaks") is not None,
         consented=None if manifest.consent.mode == NOTICE else manifest.consent,
         missing_ms=unexplained_ms(manifest),
-        colleagues=tuple(dict.fromkeys((*(each.party for each in took_part), *last))),
+        colleagues=our_side(manifest, parties),
     )
 
 

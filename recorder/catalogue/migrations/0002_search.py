@@ -65,12 +65,28 @@ INSERT INTO listed_call (id, tenant_id, started_ms, recorded, line, external, in
     ON CONFLICT DO NOTHING
 """
 
+LIST_COLLEAGUE_PARTY = """
+INSERT INTO listed_party (tenant_id, value)
+    SELECT DISTINCT {row}.tenant_id, {value} FROM {colleagues} {source} AND {value} <> ''
+    ON CONFLICT DO NOTHING
+"""
+
+LIST_COLLEAGUE = """
+INSERT INTO listed_colleague (tenant_id, call_id, party, started_ms)
+    SELECT DISTINCT {row}.tenant_id, {row}.id, p.id, {started} FROM {colleagues}, listed_party AS p
+        {source} AND p.tenant_id = {row}.tenant_id AND p.value = {value}
+"""
+
 UNLIST = "DELETE FROM listed_call WHERE id = {which}.id AND recorded = {recorded}"
 
 DROP_UNUSED = """
-DELETE FROM listed_party WHERE id IN (OLD.external, OLD.internal)
+DELETE FROM listed_party WHERE id IN ({parties})
     AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.external = listed_party.id)
-    AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.internal = listed_party.id);
+    AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.internal = listed_party.id)
+    AND NOT EXISTS (SELECT 1 FROM listed_colleague AS c WHERE c.party = listed_party.id)
+"""
+
+DROP_UNUSED_LINE = """
 DELETE FROM listed_line WHERE id = OLD.line
     AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.line = listed_line.id)
 """
@@ -91,8 +107,8 @@ DELETE FROM party_suffix WHERE tenant_id = OLD.tenant_id AND party = OLD.id
 """
 
 RECORDING_COLUMNS = (
-    "id, tenant_id, line_id, number, direction, external_value, internal_value, started_at, duration_ms, "
-    "announcement_id, announced, agreement, erased_at, import_sha256"
+    "id, tenant_id, line_id, number, direction, external_value, internal_value, colleagues, started_at, "
+    "duration_ms, announcement_id, announced, agreement, erased_at, import_sha256"
 )
 UNRECORDED_COLUMNS = "id, tenant_id, line_id, number, direction, external_value, started_at, reason"
 
@@ -108,6 +124,14 @@ class Dialect:
             if postgresql
             else f"(SELECT column1 AS n FROM (VALUES {numbers}))"
         )
+
+    def colleagues(self, row: str) -> tuple[str, str]:
+        """A table of a row's colleagues, and the value of each."""
+        if self.postgresql:
+            return f"json_array_elements({row}.colleagues::json) AS o(one)", "(o.one ->> 'value')"
+        # Of a row that was tampered with, nothing is listed.
+        content = f"CASE WHEN json_valid({row}.colleagues) THEN {row}.colleagues END"
+        return f"json_each({content}) AS o", f"json_extract({row}.colleagues, o.fullkey || '.value')"
 
     def started(self, row: str) -> str:
         if self.postgresql:
@@ -127,10 +151,16 @@ class Dialect:
         """Statements that list the rows of a source."""
         sides = ("external", "internal") if table == "recording" else ("external",)
         listed = LIST_RECORDING if table == "recording" else LIST_UNRECORDED
+        others, value = self.colleagues(row)
+        colleagues = (LIST_COLLEAGUE_PARTY, LIST_COLLEAGUE) if table == "recording" else ()
         return [
             LIST_LINE.format(row=row, source=source),
             *(LIST_PARTY.format(row=row, source=source, side=side) for side in sides),
             listed.format(row=row, source=source, started=self.started(row)),
+            *(
+                each.format(row=row, source=source, colleagues=others, value=value, started=self.started(row))
+                for each in colleagues
+            ),
         ]
 
     def suffixes(self, statement: str) -> str:
@@ -161,7 +191,18 @@ class Dialect:
                 f"{table}_relisted", f"UPDATE OF {columns}", table, [unlist, *replaced, *listing]
             )
             found += self.trigger(f"{table}_unlisted", "DELETE", table, [unlist])
-        found += self.trigger("listed_call_dropped", "DELETE", "listed_call", [DROP_UNUSED])
+        dropped = [
+            "DELETE FROM listed_colleague WHERE call_id = OLD.id",
+            DROP_UNUSED.format(parties="OLD.external, OLD.internal"),
+            DROP_UNUSED_LINE,
+        ]
+        found += self.trigger("listed_call_dropped", "DELETE", "listed_call", dropped)
+        found += self.trigger(
+            "listed_colleague_dropped",
+            "DELETE",
+            "listed_colleague",
+            [DROP_UNUSED.format(parties="OLD.party")],
+        )
         found += self.trigger("listed_party_added", "INSERT", "listed_party", [self.suffixes(ADD_SUFFIXES)])
         found += self.trigger(
             "listed_party_dropped", "DELETE", "listed_party", [self.suffixes(DROP_SUFFIXES)]

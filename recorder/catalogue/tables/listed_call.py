@@ -101,6 +101,23 @@ class ListedPartyTable(Table):
         indexes = ((("tenant_id", "value"), True),)
 
 
+class ListedColleagueTable(Table):
+    """A party of our side in a listed call that had several."""
+
+    not_copied = "triggers derive them"
+    not_compared = (("id tenant_id call_id party started_ms", DERIVED),)
+
+    id = AutoField()
+    tenant_id = TextField()
+    call_id = TextField()
+    party = IntegerField()
+    started_ms = BigIntegerField()
+
+    class Meta:
+        table_name = "listed_colleague"
+        indexes = ((("call_id", "party"), True), (("party", "started_ms"), False))
+
+
 class PartySuffixTable(Table):
     """Each end of a party's value in small letters, cut to 16 characters: a part of a number is the beginning
     of one of them, so that one range of this table's key finds it."""

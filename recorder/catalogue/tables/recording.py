@@ -14,6 +14,7 @@ class RecordingTable(Table):
     Line and announcement are not foreign keys: the manifest's statements about them also hold in a catalogue
     that was rebuilt from the bucket. ``consented_until`` has the last day of agreed retention, by purpose;
     ``agreement`` is what became of the agreement to keep it (:mod:`recorder.seal.keep_agreement`);
+    ``colleagues`` are the parties of our side, where a call had several;
     ``import_sha256`` is the SHA-256 of an imported recording's file.
     """
 
@@ -26,6 +27,7 @@ class RecordingTable(Table):
     external_value = TextField(null=True)
     internal_kind = TextField(null=True)
     internal_value = TextField(null=True)
+    colleagues = DataField(null=True)
     started_at = MomentField()
     duration_ms = IntegerField()
     announcement_id = TextField()

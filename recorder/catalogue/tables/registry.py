@@ -36,6 +36,7 @@ from recorder.catalogue.tables.line import (
 )
 from recorder.catalogue.tables.listed_call import (
     ListedCallTable,
+    ListedColleagueTable,
     ListedLineTable,
     ListedPartyTable,
     PartySuffixTable,
@@ -102,6 +103,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     ThrottleTable,
     HandoverFetchTable,
     ListedCallTable,
+    ListedColleagueTable,
     ListedLineTable,
     ListedPartyTable,
     PartySuffixTable,

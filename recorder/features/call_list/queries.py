@@ -161,8 +161,8 @@ def plan(query: CallQuery) -> Plan | None:
             annotated = annotated_calls(query.tenant, query.words) if query.words else ()
             if all_of_them and not parties and not line_ids and not annotated:
                 return None
-            columns = (("external", parties), ("internal", parties), ("line", line_ids))
-            either = [_among(f"c.{column}", ids) for column, ids in columns if ids]
+            columns = (("external", parties), ("internal", parties), ("party", parties), ("line", line_ids))
+            either = [_of(column, ids) for column, ids in columns if ids]
             if not all_of_them:
                 either = [_contains(query.tenant, text, sorted(others), line_ids)]
             arms = [arm for column, ids in columns if ids for arm in _by_ids(column, ids).arms]
@@ -253,11 +253,12 @@ class _Way:
         arms = self.plan.source.arms
         for index, where, column, ids in arms:
             share = max(SHARE, rows // len(ids)) if ids else rows
-            each = Condition(f"c.{column} = i.id") if ids else where
+            each = Condition(f"{_alias(column)}.{column} = i.id") if ids else where
+            start_ms = f"{_alias(column)}.started_ms"
             nth = (
-                f"SELECT c.started_ms FROM {_table(index)} WHERE {each.sql}"
-                f" AND c.started_ms {self.onwards}= ?"
-                f" ORDER BY c.started_ms {self.order} LIMIT 1 OFFSET {share}"
+                f"SELECT {start_ms} FROM {_table(index)} WHERE {each.sql}"
+                f" AND {start_ms} {self.onwards}= ?"
+                f" ORDER BY {start_ms} {self.order} LIMIT 1 OFFSET {share}"
             )
             values = (*each.values, start)
             if ids:
@@ -273,23 +274,25 @@ class _Way:
         """The next calls between a start and the window's edge, both inclusive."""
         end = self.end if edge is None else edge
         low, high = (start, end) if self.newer else (end, start)
-        bounds = [Condition("c.started_ms >= ? AND c.started_ms <= ?", (low, high))]
+        bounds = []
         if self.position is not None:
             at = _ms(self.position.started_at)
             bounds.append(Condition(f"(c.started_ms <> ? OR c.id {self.onwards} ?)", (at, self.position.id)))
-        order = f"ORDER BY started_ms {self.order}, id {self.order} LIMIT {limit}"
+        order = f"ORDER BY {{}}started_ms {self.order}, {{}}id {self.order} LIMIT {limit}"
         arms: list[str] = []
         values: list[Any] = []
-        for index, where, _, _ in self.plan.source.arms:
-            condition = _all((where, *bounds, *self.plan.conditions_for(self.plan.source)))
+        for index, where, column, _ in self.plan.source.arms:
+            window = Condition(f"{_alias(column)}.started_ms BETWEEN ? AND ?", (low, high))
+            condition = _all((where, window, *bounds, *self.plan.conditions_for(self.plan.source)))
             arms.append(
-                f"SELECT c.started_ms, c.id, c.recorded FROM {_table(index)} WHERE {condition.sql} {order}"
+                f"SELECT c.started_ms, c.id, c.recorded FROM {_table(index)} WHERE {condition.sql}"
+                f" {order.format(f'{_alias(column)}.', 'c.')}"
             )
             values += condition.values
         text = (
             arms[0]
             if len(arms) == 1
-            else (" UNION ".join(f"SELECT * FROM ({arm}) AS a" for arm in arms) + f" {order}")
+            else (" UNION ".join(f"SELECT * FROM ({arm}) AS a" for arm in arms) + f" {order.format('', '')}")
         )
         return [(int(ms), str(identity), int(recorded)) for ms, identity, recorded in _rows(text, values)]
 
@@ -301,11 +304,11 @@ def _counted(plan: Plan, source: Source) -> int:
     condition = _all((within, *plan.conditions_for(source)))
     arms: list[str] = []
     values: list[Any] = []
-    for index, where, _, _ in source.arms:
-        ranged = _all((where, *_range(index, low, high)))
+    for index, where, column, _ in source.arms:
+        ranged = _all((where, *_range(index, column, low, high)))
         arms.append(
             f"SELECT * FROM (SELECT c.id FROM"
-            f" (SELECT * FROM {_table(index)} WHERE {ranged.sql} LIMIT {WINDOW}) AS c"
+            f" (SELECT c.* FROM {_table(index)} WHERE {ranged.sql} LIMIT {WINDOW}) AS c"
             f" WHERE {condition.sql} LIMIT {COUNTED + 1}) AS a"
         )
         values += [*ranged.values, *condition.values]
@@ -320,8 +323,8 @@ def _size(source: Source, query: CallQuery) -> int:
         return int(_rows(text, source.rows.values)[0][0])
     low, high = _bounds(query)
     total = 0
-    for index, where, _, _ in source.arms:
-        ranged = _all((where, *_range(index, low, high)))
+    for index, where, column, _ in source.arms:
+        ranged = _all((where, *_range(index, column, low, high)))
         text = (
             f"SELECT count(*) FROM (SELECT 1 FROM {_table(index)} WHERE {ranged.sql} LIMIT {WINDOW + 1}) AS n"
         )
@@ -329,18 +332,19 @@ def _size(source: Source, query: CallQuery) -> int:
     return min(total, WINDOW + 1)
 
 
-def _range(index: str, low: int, high: int) -> tuple[Condition, ...]:
+def _range(index: str, column: str, low: int, high: int) -> tuple[Condition, ...]:
     """The query's time, for indexes by time."""
     return (
         ()
         if index in (_DURATION, _PRIMARY)
-        else (Condition("c.started_ms >= ? AND c.started_ms <= ?", (low, high)),)
+        else (Condition(f"{_alias(column)}.started_ms BETWEEN ? AND ?", (low, high)),)
     )
 
 
 _MAIN = "listed_call_tenant_id_started_ms"
 _DURATION = "listed_call_tenant_id_duration_ms"
 _PRIMARY = "sqlite_autoindex_listed_call_1"
+_COLLEAGUE = "listed_colleague_party_started_ms"
 
 
 def _everything(query: CallQuery) -> Source:
@@ -350,7 +354,24 @@ def _everything(query: CallQuery) -> Source:
 def _by_ids(column: str, ids: Iterable[int]) -> Source:
     """The calls of some parties or lines."""
     known = tuple(sorted(ids))
-    return Source(((f"listed_call_{column}_started_ms", _among(f"c.{column}", known), column, known),))
+    index = _COLLEAGUE if column == "party" else f"listed_call_{column}_started_ms"
+    return Source(((index, _among(f"{_alias(column)}.{column}", known), column, known),))
+
+
+def _alias(column: str) -> str:
+    """The table that has a column: one of several parties on our side is in a row of its own."""
+    return "k" if column == "party" else "c"
+
+
+def _of(column: str, ids: Sequence[int]) -> Condition:
+    """Whether a call is one of some parties or lines."""
+    if column != "party":
+        return _among(f"c.{column}", ids)
+    among = _among("k.party", ids)
+    # A scalar subquery, which is evaluated call by call.
+    return Condition(
+        f"(SELECT 1 FROM listed_colleague AS k WHERE k.call_id = c.id AND {among.sql} LIMIT 1) = 1"
+    )
 
 
 def _property_conditions(query: CallQuery) -> list[Condition]:
@@ -532,17 +553,21 @@ def _contains(tenant: str, text: str, others: Sequence[int], lines: Sequence[int
     range_ = (tenant, begin, begin + _LAST)
     ends = "party_suffix WHERE tenant_id = ? AND suffix >= ? AND suffix < ?"
     known = f"SELECT count(*) FROM (SELECT 1 FROM {ends} LIMIT {LISTED + 1}) AS n"
-    columns = (("c.line", lines), ("c.external", others), ("c.internal", others))
-    either = [_among(column, ids).sql for column, ids in columns if ids]
+    columns = (("line", lines), ("external", others), ("internal", others), ("party", others))
+    either = [_of(column, ids).sql for column, ids in columns if ids]
+    among_colleagues = "(SELECT 1 FROM listed_colleague AS k WHERE k.call_id = c.id AND {} LIMIT 1) = 1"
     if len(text) <= SUFFIX and _rows(known, range_)[0][0] <= LISTED:
         either += [f"c.{side} IN (SELECT party FROM {ends})" for side in ("external", "internal")]
-        return Condition(f"({' OR '.join(either)})", range_ * 2)
+        either.append(among_colleagues.format(f"k.party IN (SELECT party FROM {ends})"))
+        return Condition(f"({' OR '.join(either)})", range_ * 3)
     # Scalar subqueries, which are evaluated call by call: PostgreSQL would join the whole dictionary.
     value = "p.value" if is_number(text) else "lower(p.value)"
     for side in ("external", "internal"):
         found = f"SELECT {value} FROM listed_party AS p WHERE p.id = c.{side}"
         either.append(f"({found}) LIKE ? ESCAPE '\\'")
-    return Condition(f"({' OR '.join(either)})", (_like(text),) * 2)
+    found = f"SELECT {value} FROM listed_party AS p WHERE p.id = k.party"
+    either.append(among_colleagues.format(f"({found}) LIKE ? ESCAPE '\\'"))
+    return Condition(f"({' OR '.join(either)})", (_like(text),) * 3)
 
 
 def _like(text: str) -> str:
@@ -589,7 +614,12 @@ def time_of(ms: int) -> datetime:
 def _table(index: str) -> str:
     """The index, as SQLite has it: without statistics it would often choose another one."""
     sqlite = isinstance(database.obj, SqliteDatabase)
-    return f"listed_call AS c INDEXED BY {index}" if sqlite and index else "listed_call AS c"
+    forced = f" INDEXED BY {index}" if sqlite and index else ""
+    if index != _COLLEAGUE:
+        return f"listed_call AS c{forced}"
+    # CROSS, so that SQLite keeps the order.
+    join = "CROSS JOIN" if sqlite else "JOIN"
+    return f"listed_colleague AS k{forced} {join} listed_call AS c ON c.id = k.call_id"
 
 
 def _rows(text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -33,8 +33,10 @@ from recorder.lifecycle import hold_review
 TABLES: Final = tuple(each for each in registry.TABLES if not each.not_copied)
 
 OMITTED: Mapping[type[Table], tuple[str, ...]] = {
-    RecordingTable: ("external_kind", "external_value", "internal_kind", "internal_value", "wrapped_key")
-}
+    RecordingTable: (
+        "external_kind", "external_value", "internal_kind", "internal_value", "colleagues", "wrapped_key",
+    )
+}  # fmt: skip
 """Columns that stay empty in a copy until ``accord rebuild`` has read the bucket."""
 
 BACKED_UP = "catalogue.backed_up"

@@ -168,18 +168,13 @@ class PrefixReader:
         if chain.erased is not None and isinstance(chain.erased.data, Erased):
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased but exists"))
-            row = recording_of(manifest, content, None, None, None, *self._later_facts(chain))
+            row = recording_of(manifest, content, None, None, *self._later_facts(chain))
             erased = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.reason)
             return erased, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)
-        external_party, internal_party = (
-            (parties.external_party, parties.internal_party) if parties else (None, None)
-        )
-        return recording_of(
-            manifest, content, external_party, internal_party, key, *self._later_facts(chain)
-        ), chain
+        return recording_of(manifest, content, parties, key, *self._later_facts(chain)), chain
 
     def _later_facts(self, chain: Chain) -> tuple[tuple[Amendment, ...], tuple[RetentionLimit, ...]]:
         """Amendments, and the customer's retention limits."""

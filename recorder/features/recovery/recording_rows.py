@@ -222,7 +222,12 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     if row.wrapped_key is None or old.wrapped_key is not None:
         allowed = replace(allowed, wrapped_key=old.wrapped_key)
     if row.wrapped_key is None:
-        allowed = replace(allowed, external_party=old.external_party, internal_party=old.internal_party)
+        allowed = replace(
+            allowed,
+            external_party=old.external_party,
+            internal_party=old.internal_party,
+            colleagues=old.colleagues,
+        )
     before, after = recording_columns(old), recording_columns(allowed)
     differences = {name: value for name, value in after.items() if value != before[name]}
     absent = {name for name in differences if before[name] is None}

@@ -14,13 +14,14 @@ from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.listed_call import (
     ListedCallTable,
+    ListedColleagueTable,
     ListedLineTable,
     ListedPartyTable,
     PartySuffixTable,
 )
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
-from recorder.features.call_list import service
+from recorder.features.call_list import queries, service
 from recorder.features.call_list.rules import CallQuery
 from recorder.lifecycle import search_index
 from tests.tombstones import bury_row
@@ -29,7 +30,7 @@ from tests.unit.catalogue.conftest import OTHER, TENANT
 pytestmark = pytest.mark.postgresql
 
 SECRET = Party("e164", "+32468135792")
-INDEX = (ListedCallTable, ListedLineTable, ListedPartyTable, PartySuffixTable)
+INDEX = search_index.INDEX
 
 
 def found(text: str, tenant: str = TENANT) -> list[str]:
@@ -58,6 +59,9 @@ def indexed() -> dict[str, list[tuple]]:
         "ends": sorted(ends),
         "parties": sorted(others),
         "lines": sorted(all_lines),
+        "colleagues": sorted(
+            (c.tenant_id, c.call_id, parties[c.party], c.started_ms) for c in ListedColleagueTable.select()
+        ),
     }
 
 
@@ -82,6 +86,53 @@ def test_erased_number_leaves_with_the_last_call_that_has_it(stored, unrecorded,
         assert [row.suffix for row in PartySuffixTable.select() if "813579" in row.suffix] == []
 
 
+def test_call_is_found_by_each_colleague_until_it_is_erased(stored, erase, clock) -> None:
+    anna, luc, marie = (Party("extension", each) for each in ("70101", "70102", "70103"))
+    first = stored(internal_party=marie, colleagues=(anna, luc, marie))
+    second = stored(internal_party=luc)
+    for person, calls in ((anna, [first.id]), (luc, sorted((first.id, second.id))), (marie, [first.id])):
+        assert found(person.value) == calls
+    (_, row) = service.list_calls(CallQuery(TENANT), limit=9).calls
+    assert row.recording.colleagues == (anna, luc, marie)
+    assert (row.recording.our_side, second.our_side) == ((anna, luc, marie), (luc,))
+    with writing():
+        RecordingTable.update(colleagues=[]).where(RecordingTable.id == first.id).execute()
+    assert found(anna.value) == []
+    with writing():
+        value = [{"kind": each.kind, "value": each.value} for each in (anna, luc, marie)]
+        RecordingTable.update(colleagues=value).where(RecordingTable.id == first.id).execute()
+    assert found(anna.value) == [first.id]
+    erase(first)
+    assert (found(anna.value), found(luc.value)) == ([], [second.id])
+    with connected():
+        assert [row.value for row in ListedPartyTable.select() if row.value.startswith("7010")] == [luc.value]
+        assert ListedColleagueTable.select().count() == 0
+        assert RecordingTable.get_by_id(first.id).colleagues is None
+
+
+def test_many_calls_of_one_who_hands_over_are_read_by_windows(stored, clock, monkeypatch) -> None:
+    """Somebody at a switchboard is in each call, and never its last colleague."""
+    for name, value in (("WINDOW", 6), ("QUICK", 6), ("SHARE", 2), ("COUNTED", 5)):
+        monkeypatch.setattr(queries, name, value)
+    desk, others = Party("extension", "70100"), [Party("extension", f"{n}") for n in range(70200, 70206)]
+    rows = []
+    for n in range(30):
+        last = others[n % 6]
+        stored(started_at=clock() - timedelta(minutes=2 * n + 1))
+        at = clock() - timedelta(minutes=2 * n)
+        rows.append(stored(started_at=at, internal_party=last, colleagues=(desk, last)))
+    for text, expected in (("70100", rows), ("7020", rows), ("70203", rows[3::6])):
+        ids, after = [], None
+        for _ in range(40):
+            page = service.list_calls(CallQuery(TENANT, text=text), after=after, limit=4)
+            ids += [each.row.id for each in page.calls]
+            after = page.older
+            if after is None:
+                break
+        assert ids == [row.id for row in expected]
+        assert page.count.number <= len(expected)
+
+
 def test_number_leaves_nothing_when_all_calls_are_erased(stored, unrecorded, erase) -> None:
     rows = [stored(external_party=SECRET), stored(external_party=Party("sip", "sip:Anna@example.be"))]
     missed = unrecorded(external_party=SECRET)
@@ -90,7 +141,7 @@ def test_number_leaves_nothing_when_all_calls_are_erased(stored, unrecorded, era
     with writing():
         NotRecordedTable.delete().where(NotRecordedTable.id == missed.id).execute()
     with connected():
-        assert [model.select().count() for model in INDEX] == [0, 0, 0, 0]
+        assert [model.select().count() for model in INDEX] == [0] * len(INDEX)
 
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -181,13 +232,14 @@ def test_agreement_entered_after_the_call_is_not_the_other_sides(stored, answer:
 def test_call_without_a_customer_is_not_listed(unrecorded) -> None:
     unrecorded(None, external_party=SECRET)
     with connected():
-        assert [model.select().count() for model in INDEX] == [0, 0, 0, 0]
+        assert [model.select().count() for model in INDEX] == [0] * len(INDEX)
 
 
 def test_rebuild_lists_what_the_triggers_list(catalogue: str, clock) -> None:
     count = add_calls(clock())
     before = indexed()
     assert len(before["calls"]) == count
+    assert len(before["colleagues"]) > 20
     search_index.rebuild()
     assert indexed() == before
 
@@ -208,6 +260,7 @@ def add_calls(now) -> int:
                 id=f"r{n:03}", tenant=tenant, line_id=f"line-{n % 3}", number="+3225550100",
                 direction="inbound", external_kind="e164", external_value=f"+3247{n % 20:07}",
                 internal_kind="extension", internal_value="101", started_at=at, duration_ms=1000,
+                colleagues=[{"kind": "extension", "value": f"{n % 4}01"}] if n % 3 else None,
                 announcement_id="a", announcement_version=1, announced=n % 2, purposes=[], restricted=[],
                 keep_answer=("yes", "no", "none", None)[n % 4],
                 agreement=("agreed", "entered", None)[n % 3], keep_until=at,

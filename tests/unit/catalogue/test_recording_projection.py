@@ -11,6 +11,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.recording_projection import consents_in, recording_of
 from recorder.seal.keyring import WrappedKey
+from recorder.seal.manifest import Parties
 from recorder.seal.sealing import open_manifest
 from recorder.seal.usage_terms import terms
 from tests.stored_recordings import put_small
@@ -22,7 +23,7 @@ def test_row_matches_the_manifest(house, announced: bool) -> None:
     content = house.store.read(row.prefix + "manifest.json")
     manifest = open_manifest(content, house.root_public)
     key = WrappedKey.from_bytes(row.wrapped_key.encode())
-    projected = recording_of(manifest, content, row.external_party, row.internal_party, key)
+    projected = recording_of(manifest, content, Parties(row.external_party, row.internal_party, ()), key)
     assert projected == row
     assert (row.id, row.tenant, row.line) == (manifest.recording, manifest.tenant, manifest.line)
     assert row.manifest_sha256 == hashlib.sha256(content).hexdigest()
@@ -32,7 +33,7 @@ def test_row_matches_the_manifest(house, announced: bool) -> None:
     assert row.stored_bytes == len(content) + sum(each.stored_length for each in manifest.objects)
     assert [each.name for each in row.objects] == [each.name for each in manifest.objects]
     assert (row.erased_at, row.restricted) == (None, ())
-    without_parties = recording_of(manifest, content, None, None, None)
+    without_parties = recording_of(manifest, content, None, None)
     assert (without_parties.external_party, without_parties.internal_party, without_parties.wrapped_key) == (
         None,
         None,

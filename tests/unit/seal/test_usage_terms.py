@@ -477,7 +477,7 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
     until, why = model.over()
     assert (result.until, result.why in why) == (until, True), (result, why)
     assert result.due(now) == model.due(now)
-    row = recording_of(case.sealed, b"", None, None, None, chain(*case.amendments), case.limits)
+    row = recording_of(case.sealed, b"", None, None, chain(*case.amendments), case.limits)
     longest_days = {code: pack.rule(code).longest_keep_days for code in CODES}
     choices = PurposePolicy(role, now, ROLES).choices(result, row)
     assert {each.code: each.allowed for each in choices} == {

@@ -59,8 +59,13 @@ def test_each_colleague_of_a_transferred_call_is_on_its_page_in_order(house, bro
         arrival(36_000, "bridged", "2001"),
     ]
     call = house.call(bakery, times=3, events=events)
-    page = browser("claire").get(f"/recordings/{call}").text
-    assert "avec Claire Martin, puis le poste 2002, puis Zoé &lt;Lambert&gt;" in page
+    names = "avec Claire Martin, puis le poste 2002, puis Zoé &lt;Lambert&gt;"
+    claire = browser("claire")
+    page = claire.get(f"/recordings/{call}").text
+    assert names in page
+    assert names in claire.get("/recordings").text
+    for searched, is_found in (("claire martin", True), ("lambert", True), ("2002", True), ("paul", False)):
+        assert (call in claire.get(f"/recordings?q={searched}").text) is is_found
     assert timeline(page) == [
         (12, "À partir d’ici avec Claire Martin."),
         (20, "Quelqu’un s’est mis à écouter l’appel."),
