@@ -112,6 +112,10 @@ class DisputeError(AccordError):
     """A step of a dispute is not possible: it is closed, the guest has ended, or the link is not valid."""
 
 
+class OwnCallError(AccordError):
+    """A person's own call is not opened, or no code is given for it."""
+
+
 class RoomError(AccordError):
     """A command in a room is not carried out: somebody else leads, or another command came first."""
 

@@ -30,6 +30,7 @@ from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.offboarding import service as departures
+from recorder.features.own_call.admissions import OwnCallAdmissions
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.identity.second_factors import SecondFactorService
@@ -38,6 +39,7 @@ from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.erasure_order import ErasureOrder, erasure_order
 from recorder.pipeline import stages
+from recorder.processes.admissions import PanelAdmissions
 from recorder.processes.gate import PanelGate
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.seal import signing
@@ -126,7 +128,7 @@ class House:
         )
         self.gate = PanelGate(
             self.store, self.keyring, self.root_public, now=clock, entropy=entropy,
-            admissions=DisputeAdmissions(self.trust),
+            admissions=PanelAdmissions(DisputeAdmissions(self.trust), OwnCallAdmissions(self.trust, clock)),
         )  # fmt: skip
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
         self.changes = Changes(self.store, self.root_public, panel, clock, entropy)

@@ -30,6 +30,7 @@ from web import (
     notifications,
     numbers,
     offboarding,
+    own_call,
     playback,
     provider,
     registration,
@@ -111,7 +112,7 @@ def create_app(panel: state.PanelState) -> Flask:
         account, first_day, call_list, company, live, api, api_tokens, numbers, playback, retention,
         offboarding, subject_requests, compliance, access_log, team, usage, health, language, design,
         notes, contacts, notifications, brand, help, provider, disputes, rooms,
-        branding, registration,
+        branding, registration, own_call,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

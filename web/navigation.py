@@ -56,7 +56,12 @@ PAGES = (
         "shield-check",
         (ADMIN,),
         ("compliance", "subject_requests", "offboarding", "access_log"),
-        ("retention.show_limits", "retention.preview_limit", "retention.change_limit"),
+        (
+            "retention.show_limits",
+            "retention.preview_limit",
+            "retention.change_limit",
+            "own_call.edit_setting",
+        ),
     ),
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
     NavigationEntry(

@@ -1,7 +1,7 @@
-"""Audits rows that carry a signed statement: users, second factors, permissions to download, invitations, API
-tokens, the provider's branding, live commands and disclosures. Each must agree with its statement
-(:mod:`recorder.seal.credential`, ``second_factor``, ``download_permission``, ``invitation``, ``branding``,
-``command``, ``disclosure``), or it has no effect."""
+"""Audits rows that carry a signed statement: users, second factors, permissions to download, codes for own
+calls, invitations, API tokens, the provider's branding, live commands and disclosures. Each must agree with
+its statement (:mod:`recorder.seal.credential`, ``second_factor``, ``download_permission``, ``own_call``,
+``invitation``, ``branding``, ``command``, ``disclosure``), or it has no effect."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.errors import SealError
 from recorder.features.branding import service as branding
 from recorder.features.live import queries, rules
+from recorder.features.own_call import codes as own_calls
 from recorder.features.subject_requests import reviews
 from recorder.features.team.invitations import check_invitation
 from recorder.identity import (
@@ -35,8 +37,8 @@ from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Check a tenant's users, second factors, permissions to download, invitations, API tokens, branding,
-    live commands and disclosures."""
+    """Check a tenant's users, second factors, permissions to download, codes for own calls, invitations, API
+    tokens, branding, live commands and disclosures."""
     key_trust = trust.root, trust.revoked()
     checks: dict[Any, Callable[[Any], object]] = {
         ReviewTable: lambda row: reviews.check_disclosure(row, tenant, trust),
@@ -46,6 +48,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         DownloadPermissionTable: lambda row: download_permission.check(
             row, download_permission.changes(tenant, row.id), trust
         ),
+        OwnCallTable: lambda row: own_calls.check(row, own_calls.changes(tenant, row.id), trust),
         BrandingTable: lambda row: branding.check(row, trust),
         FactorResetTable: lambda row: factor_reset.check_request(row, trust),
         InvitationTable: lambda row: check_invitation(row, trust),

@@ -26,6 +26,7 @@ from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, S
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
@@ -36,6 +37,7 @@ from recorder.clock import to_iso
 from recorder.features.branding import service as branding
 from recorder.features.contacts.service import NAMED
 from recorder.features.notes.service import ADDED, DELETED, EDITED
+from recorder.features.own_call import codes as own_calls
 from recorder.features.subject_requests import reviews, rules
 from recorder.features.team import extensions, invitations
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
@@ -241,9 +243,12 @@ _KEY: Final = _digests(wrapped_key="key_sha256")
 def _verification_calls(use: str) -> dict[str, RowStatement]:
     """The statements about calls with a code for a use."""
     order = _all(
-        _set(use=use, request_id=None, dispute_id=None, guest_id=None, ordered_at=LEAF_TIME, tries=0,
-             outcome=None, node=None, taken_at=None, valid_until=None, code_hash=None),
-        _same("language", request_id="request", dispute_id="dispute", guest_id="guest"),
+        _set(use=use, request_id=None, dispute_id=None, guest_id=None, recording_id=None,
+             ordered_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
+             code_hash=None),
+        _same(
+            "language", request_id="request", dispute_id="dispute", guest_id="guest", recording_id="recording"
+        ),
         _number,
         _times(until="until"),
     )  # fmt: skip
@@ -294,6 +299,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     **_about(SignInRuleTable, _own, {RULE_CHANGED: _SIGNED_SETTING}),
     **_about(BrandingTable, _own, {branding.CHANGED: _SIGNED_SETTING}),
     **_about(DownloadPermissionTable, "user", {download_permission.CHANGED: _SIGNED_SETTING}),
+    **_about(OwnCallTable, "recording", dict.fromkeys(
+        (own_calls.GIVEN, own_calls.WITHDRAWN), _all(_SIGNED_SETTING, _same("code_mac", guest_id="guest"))
+    )),
     **_about(FactorResetTable, "request", {
         REQUESTED: _all(
             _same(user_id="user", requested_by="actor"),

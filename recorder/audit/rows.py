@@ -17,6 +17,7 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
@@ -40,7 +41,7 @@ REVIEWED: Final = (
 
 ABOUT: Final[Mapping[type[Table], str]] = {
     GrantTable: "recording_id", ReviewTable: "recording_id", LiveCommandTable: "call_id",
-    NoteTable: "recording_id",
+    NoteTable: "recording_id", OwnCallTable: "id", VerificationCallTable: "recording_id",
 }  # fmt: skip
 """Tables about a recording or call, which may have been erased, and the column that names it."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
-from recorder.auditlog.append import append, sha256_of
+from recorder.auditlog.append import append, owning_recording, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.clock import truncate
 from recorder.errors import SealError
@@ -56,7 +56,10 @@ class SignedSetting(Generic[Value]):
         insert.on_conflict(conflict_target=[self.table.id], update=row).execute()
         signed = {"number": number, "statement_sha256": sha256_of(statement)}
         author = {"by": by.kind, "actor": by.id or ""}
-        append(tenant, self.leaf_kind, {**signed, **author, **body}, now, entropy)
+        stated = {**signed, **author, **body}
+        append(
+            tenant, self.leaf_kind, stated, now, entropy, recording=owning_recording(self.leaf_kind, stated)
+        )
 
     def check(self, row: Any, leaves: Sequence[LoggedLeaf], trust: Trust) -> Verified[Value]:
         """The setting in a row of the table, given all leaves about its owner's. Raises

@@ -22,7 +22,9 @@ from recorder.catalogue.tables.dispute import DisputeTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationTable
+from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
@@ -193,6 +195,8 @@ def make_tombstone(erased: ErasedRecording, *, now: datetime, entropy: Entropy) 
     ).execute()
     NoteTable.delete().where(NoteTable.recording == recording).execute()
     NotificationTable.delete().where(NotificationTable.recording_id == recording).execute()
+    OwnCallTable.delete().where(OwnCallTable.id == recording).execute()
+    VerificationCallTable.delete().where(VerificationCallTable.recording_id == recording).execute()
     # The copies of a dispute's statements went with the recording's key.
     DisputeTable.update(copied_beside=None).where(DisputeTable.copied_beside == recording).execute()
     body = {"recording": recording, "reason": erased.reason, "leaves": drop_bodies(erased)}

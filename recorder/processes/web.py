@@ -14,6 +14,7 @@ from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.logo import read_logo
 from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.admissions import DisputeAdmissions
+from recorder.features.own_call.admissions import OwnCallAdmissions
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
@@ -23,6 +24,7 @@ from recorder.identity.tenants import rename_provider
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import find_plan
 from recorder.processes import object_store
+from recorder.processes.admissions import PanelAdmissions
 from recorder.processes.gate import PanelGate
 from recorder.processes.readiness import CatalogueChecks, SecretCheck, check_keyring, check_signing_key
 from recorder.processes.services import Context
@@ -73,7 +75,9 @@ def run(context: Context) -> None:
             context.keyring(),
             context.root(),
             revoked=context.revoked(),
-            admissions=DisputeAdmissions(context.trust()),
+            admissions=PanelAdmissions(
+                DisputeAdmissions(context.trust()), OwnCallAdmissions(context.trust(), utc_now)
+            ),
         ),
         factors=SecondFactorService(
             store, context.keyring(), context.trust(), signer, now=utc_now, entropy=os.urandom

@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, tenant_lock
+from recorder.auditlog.append import Body, Leaf, append, owning_recording, tenant_lock
 from recorder.catalogue.database import connected
 from recorder.catalogue.row_values import read_value
 from recorder.catalogue.tables.verification_call import VerificationCallTable as Calls
@@ -31,8 +31,14 @@ from recorder.verification_calls.policy import CallPolicy
 NUMBER: Final = "number"
 SUBJECT_REQUEST: Final = "subject_request"
 DISPUTE: Final = "dispute"
+OWN_CALL: Final = "own_call"
 
-OPENINGS: Final = {NUMBER: "number-proof", SUBJECT_REQUEST: "somebody-asked", DISPUTE: "somebody-listens"}
+OPENINGS: Final = {
+    NUMBER: "number-proof",
+    SUBJECT_REQUEST: "somebody-asked",
+    DISPUTE: "somebody-listens",
+    OWN_CALL: "own-call",
+}
 """What calls are for, which is the first word of their leaves' kinds; and what is said before the code
 (``[spoken-together]`` in ``prompts/sentences.toml``)."""
 
@@ -42,7 +48,7 @@ CALLED: Final = "called"
 TRIED: Final = "code_tried"
 """The second word."""
 
-ABOUT: Final = ("request", "dispute", "guest")
+ABOUT: Final = ("request", "dispute", "guest", "recording")
 """The fields of leaves that name what a call is about: the columns of the same name, with ``_id``."""
 
 SALT_BYTES: Final = 32
@@ -108,7 +114,7 @@ def order(
     call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
     body = {**about, "call": call, "actor": who, "language": language}
     body |= {"until": to_iso(until), "number_sha256": commit_text(number, salt)}
-    leaf = append(tenant, f"{use}.{ORDERED}", body, now, entropy)
+    leaf = _log(tenant, f"{use}.{ORDERED}", body, now, entropy)
     row = Calls.create(
         id=call, tenant_id=tenant, use=use, number=number, number_salt=salt, language=language,
         ordered_at=now, until=until, tries=0, leaves=[leaf.number],
@@ -235,7 +241,11 @@ def _settle(call: str, condition: Any, outcome: str, now: datetime, entropy: Ent
 def _append(row: Any, kind: str, now: datetime, entropy: Entropy, **fields: object) -> int:
     """Append a leaf about a call; returns its number."""
     body = {**_about(row), "call": row.id, **fields}
-    return append(row.tenant_id, f"{row.use}.{kind}", body, now, entropy).number
+    return _log(row.tenant_id, f"{row.use}.{kind}", body, now, entropy).number
+
+
+def _log(tenant: str, kind: str, body: Body, now: datetime, entropy: Entropy) -> Leaf:
+    return append(tenant, kind, body, now, entropy, recording=owning_recording(kind, body))
 
 
 def _about(row: Any) -> dict[str, str]:

@@ -20,6 +20,7 @@ from recorder.errors import AccessError, SealError
 from recorder.features.call_list import service as calls
 from recorder.features.contacts import service as contacts
 from recorder.features.offboarding import service
+from recorder.features.own_call import codes as own_calls
 from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, contact_erasure, reviews
@@ -46,7 +47,7 @@ from tests.house import Bakery
 from tests.identity_proof import vouch
 from tests.stored_recordings import put_small
 from tests.unit.auditlog.conftest import FIRST_DAY, World, make_world
-from tests.unit.auditlog.filled import fill, invitations_of, time_and_entropy
+from tests.unit.auditlog.filled import fill, invitations_of, own_calls_of, time_and_entropy
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
@@ -130,6 +131,9 @@ def _settings(world: World) -> None:
     _plan(world)
     _provider(world)
     _difference(world)
+    by, _mac = own_calls_of(world)
+    withdraw = {"signer": signer, "trust": world.house.trust, **time_and_entropy(world)}
+    assert own_calls.withdraw_code(world.tenant, world.live_recording, by, **withdraw)
 
 
 def _plan(world: World) -> None:

@@ -36,6 +36,7 @@ from recorder.seal import (
     download_permission,
     invitation,
     offboarding,
+    own_call,
     retention_limit,
     revocation,
     second_factor,
@@ -78,6 +79,7 @@ from recorder.seal.download_permission import DownloadPermission
 from recorder.seal.invitation import Invitation
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.offboarding import HandedOver, StatementBody
+from recorder.seal.own_call import OwnCallCode
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
 from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
@@ -272,6 +274,16 @@ def _documents(folder: Path) -> dict[str, str]:
         ),
         "permission to download": download_permission.KIND.write(
             DownloadPermission(TENANT, ID, 1, True), signer, NOW
+        ).decode(),
+        "own call": own_call.KIND.write(
+            OwnCallCode(TENANT, RECORDING, 1, ID, "+32470123456", "0" * 64, NOW + timedelta(days=14), False),
+            signer,
+            NOW,
+        ).decode(),
+        "own call withdrawn": own_call.KIND.write(
+            OwnCallCode(TENANT, RECORDING, 2, ID, "+32470123456", None, NOW + timedelta(days=14), False),
+            signer,
+            NOW,
         ).decode(),
         "branding": BRANDING.write(
             Branding(

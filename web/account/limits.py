@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response
 from recorder.domain import names
 from recorder.errors import AccordError, VerificationCallError
 from recorder.identity import throttle
-from recorder.identity.throttle import RateLimit
+from recorder.identity.throttle import Bucket, RateLimit
 from web.cookies import YEAR, cookie_name
 from web.proxies import network
 from web.state import current_visitor, now, panel_state, visitor
@@ -94,6 +94,29 @@ def count_call() -> Iterator[None]:
     except AccordError:
         throttle.give_back(buckets)
         raise
+
+
+OWN_CALLS_AN_ADDRESS: Final = RateLimit(10, 3600)
+OWN_CALLS: Final = RateLimit(500, 86_400)
+"""Codes for people's own calls that are typed in at one address, and at all: right ones count as well, or
+the limit would tell them from the others."""
+
+
+def count_own_call_code(*, is_first: bool = False) -> list[Bucket]:
+    """Count a code for somebody's own call before it is checked; the first of the two orders a call. Returns
+    what to give back once the call is open. Raises :class:`TooManyFailures`."""
+    buckets = [(_key("own-call-address", client_network()), OWN_CALLS_AN_ADDRESS)]
+    if is_first:
+        buckets.append((_key("call-address", client_network()), CALLS_AN_ADDRESS))
+    buckets.append((_key("own-call"), OWN_CALLS))
+    if wait := throttle.take(buckets, now()):
+        raise TooManyFailures(wait)
+    return buckets
+
+
+def give_back(buckets: list[Bucket]) -> None:
+    """Take back what :func:`count_own_call_code` counted."""
+    throttle.give_back(buckets)
 
 
 class TooManyFailures(Exception):

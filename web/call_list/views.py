@@ -30,6 +30,7 @@ from recorder.features.call_list.rules import CallQuery
 from recorder.features.call_list.service import CallEntry
 from recorder.features.live.queries import LiveRow, ended_calls
 from recorder.features.notes import service as note_service
+from recorder.features.own_call.codes import find_of_guest
 from recorder.identity import users
 from recorder.lifecycle import amendments
 from recorder.lifecycle.plans import EXPORT
@@ -62,7 +63,9 @@ blueprint = Blueprint("call_list", __name__, template_folder="templates")
 @login_required
 def home() -> Redirect:
     if current_visitor().is_guest:
-        return redirect(url_for("disputes.welcome"))
+        user = current_visitor().user
+        is_own = find_of_guest(user.tenant, user.id) is not None
+        return redirect(url_for("own_call.show_call" if is_own else "disputes.welcome"))
     return redirect(start_page())
 
 

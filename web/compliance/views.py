@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from recorder.catalogue import subject_request_queries
+from recorder.features.own_call.tenant_rule import rule_of
 from recorder.features.subject_requests import rules
 from recorder.lifecycle import amendments, limits
 from web.decorators import admins_only
@@ -33,5 +34,6 @@ def show() -> str:
         limits=len(limits.in_force(tenant.id, changes.trust)) if changes is not None else 0,
         holds=len(holds),
         due=[each for each in holds if each.review_at <= now()][:MAX_REVIEWS],
+        own_call=rule_of(tenant.id).on,
         leaving=gate().leaver(who()) is not None,
     )

@@ -25,12 +25,15 @@ from recorder.features.live import queries as live
 from recorder.features.notes import rules as note_rules
 from recorder.features.notes import service as notes
 from recorder.features.notes.service import NoteRow
+from recorder.features.own_call import codes as own_calls
+from recorder.features.own_call.tenant_rule import rule_of
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.playback import call_history
 from recorder.playback.interface import CallFacts, Grant
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keep_agreement import WITHDRAWN, keep_agreement, longest_consent, rests_on_both
+from recorder.seal.own_call import OwnCallCode
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
 from web.playback import view_model
@@ -58,6 +61,15 @@ class Agreement:
     until: datetime
     later: tuple[tuple[Any, str], ...]
     by_both: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCall:
+    """Whether the person who was recorded can open the call: the valid ``code`` that they have, or why none
+    can be given (``why_not``, an error id)."""
+
+    code: OwnCallCode | None
+    why_not: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         line=queries.line(visitor.tenant.id, status.row.line, page_faults()),
         grant=facts.grant,
         player=player_data(facts.grant, view.sounds, has_peaks=view.has_peaks) if facts.grant else None,
-        agreement=_agreement(facts),
+        agreement=agreement_of(facts),
         is_withdrawn=_is_withdrawn(facts),
         place=call_history.log_place(visitor.tenant.id, status.row.id),
         history=call_history.history(
@@ -129,10 +141,20 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         why_no_download=gate().why_no_download(who()),
         disputes=dispute_queries.disputes_about(visitor.tenant.id, status.row.id),
         handles=visitor.user.role in HANDLERS,
+        own_call=_own_call(facts),
         now=at,
         **retention_context(status),
     )
     return page, form.code if form else 200
+
+
+def _own_call(facts: CallFacts) -> OwnCall | None:
+    """The code for the person who was recorded; ``None`` where the visitor gives none, or nobody does."""
+    service, row = panel_state().changes, facts.status.row
+    if service is None or current_visitor().user.role not in own_calls.GIVERS or not rule_of(row.tenant).on:
+        return None
+    valid = own_calls.find_valid(row.tenant, row.id, service.trust, now())
+    return OwnCall(None if valid is None else valid.code, own_calls.why_not(facts, panel_state().call_policy))
 
 
 def _contact(row: RecordingRow) -> Contact | None:
@@ -212,7 +234,7 @@ def _why_withheld(facts: CallFacts) -> str:
     return roles if roles in reasons else reasons[0]
 
 
-def _agreement(facts: CallFacts) -> Agreement | None:
+def agreement_of(facts: CallFacts) -> Agreement | None:
     """The agreement to keep the recording, made in the call or later, unless it was withdrawn."""
     terms, chain = facts.status.terms, facts.status.chain
     consent = longest_consent(terms)

@@ -158,10 +158,11 @@ LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, nam
 IS_PERMISSION = SQL(
     "kind IN ('tenant.created', 'tenant.changed', 'tenant.plan_changed', 'tenant.country_changed', "
     "'tenant.country_decided', 'user.download_changed', 'tenant.suspended', 'tenant.resumed', "
-    "'line.suspended', 'line.resumed')"
+    "'line.suspended', 'line.resumed', 'own_call.set_up')"
 )
 """Kinds of leaves that say what a customer's name and plan are, which countries' rules apply, who may
-download, and what the provider has suspended; the condition of their index."""
+download, what the provider has suspended, and whether people open their own calls; the condition of their
+index."""
 
 
 LeafTable.add_index(

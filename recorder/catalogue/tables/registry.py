@@ -47,6 +47,7 @@ from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
@@ -123,6 +124,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,
+    OwnCallTable,
     DisputeStatementTable,
     DisputeTable,
     DisputeRecordingTable,

@@ -8,10 +8,11 @@ from recorder.catalogue.database import LEAF_NUMBER, DataField, MaybeMomentField
 
 
 class VerificationCallTable(Table):
-    """A call with a code for a ``use``, about a request or a dispute's guest, not to be made after ``until``.
-    ``taken_at`` is when the worker of ``node`` took the order and created the code, whose hash
-    (``verification_calls/code.py``) is stored until somebody enters the code. The log has a commitment to the
-    number under ``number_salt``; ``leaves`` are the numbers of its leaves about the order and the code."""
+    """A call with a code for a ``use``, about a request, a dispute's guest or a recording, not to be made
+    after ``until``. ``taken_at`` is when the worker of ``node`` took the order and created the code, whose
+    hash (``verification_calls/code.py``) is stored until somebody enters the code. The log has a commitment
+    to the number under ``number_salt``; ``leaves`` are the numbers of its leaves about the order and the
+    code. A row about a recording is deleted when that is erased."""
 
     offboarding = "deleted"
 
@@ -24,6 +25,7 @@ class VerificationCallTable(Table):
     request_id = TextField(null=True)
     dispute_id = TextField(null=True)
     guest_id = TextField(null=True)
+    recording_id = TextField(null=True, index=True)
     number = TextField(index=True)
     number_salt = TextField()
     language = TextField()

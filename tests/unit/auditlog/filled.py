@@ -33,6 +33,10 @@ from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
 from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, ON_PAGE
+from recorder.features.own_call import codes as own_calls
+from recorder.features.own_call.opening import OwnCalls
+from recorder.features.own_call.rules import code_mac
+from recorder.features.own_call.tenant_rule import change_rule
 from recorder.features.recovery import rebuild_queue
 from recorder.features.rooms.rules import RoomCommand
 from recorder.features.rooms.service import Rooms
@@ -58,6 +62,7 @@ from recorder.lifecycle import amendments, line_history, recordings, suspension
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
+from recorder.playback.interface import Actor
 from recorder.processes.node_report import measure_node
 from recorder.seal import signing
 from recorder.seal.amendment import By
@@ -133,6 +138,7 @@ def fill(world: World) -> World:
     _number(world)
     _dispute(world)
     _person(world)
+    _own_call(world)
     _passing_rows(world)
     _usage(world)
     with connected():
@@ -333,6 +339,30 @@ def _dispute(world: World) -> None:
     rooms.note_presence(world.tenant, dispute.id, guest.id, ready=True)
     room = rooms.find(world.tenant, dispute.id, world.live_recording)
     rooms.command(room, RoomCommand("play"), guest.id, seq=0, durations={world.live_recording: 1000})
+
+
+def own_calls_of(world: World) -> tuple[By, str]:
+    """Lets the world's people open their calls: who does, and the MAC of a new code for the recording."""
+    person = users.user(world.tenant, world.user)
+    assert person is not None
+    by, actor = By("user", person.id), Actor(person.id, person.tenant, person.role, person.language)
+    change_rule(world.tenant, on=True, days=14, names=True, by=by, **time_and_entropy(world))
+    code = own_calls.give_code(
+        world.house.gate.facts(actor, world.live_recording), by, secret=b"s" * 32, policy=CallPolicy(),
+        signer=world.house.changes.signer, **time_and_entropy(world),
+    )  # fmt: skip
+    return by, code_mac(b"s" * 32, code)
+
+
+def _own_call(world: World) -> None:
+    """A call that its person opened with both codes."""
+    _by, mac = own_calls_of(world)
+    calls = OwnCalls(world.house.changes, CallPolicy(calls_a_number=9))
+    calls.order_call(mac, "fr")
+    claim = register.take(NODE, **time_and_entropy(world))
+    assert claim is not None
+    register.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    assert calls.open(mac, claim[1], name="Jan", language="fr")
 
 
 def _manifest_sha256(world: World) -> str:

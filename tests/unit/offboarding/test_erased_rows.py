@@ -33,6 +33,7 @@ from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, L
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import (
@@ -56,7 +57,7 @@ from tests.house import Customer
 CALLS: tuple[type[Table], ...] = (NotRecordedTable, LiveCallTable, EndedCallTable, LiveCommandTable)
 PEOPLE: tuple[type[Table], ...] = (
     SavedFilterTable, NotificationTable, NotificationChoiceTable, SignInRuleTable, FactorResetTable,
-    DownloadPermissionTable, SecondFactorTable, FactorUseTable, ApiTokenTable, RecipientTable,
+    DownloadPermissionTable, OwnCallTable, SecondFactorTable, FactorUseTable, ApiTokenTable, RecipientTable,
     InvitationTable, AccountLinkTable, OutgoingMailTable,
 )  # fmt: skip
 DISPUTES: tuple[type[Table], ...] = (

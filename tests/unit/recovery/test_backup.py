@@ -35,6 +35,8 @@ from recorder.features.contacts import service as contacts
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
+from recorder.features.own_call import codes as own_calls
+from recorder.features.own_call.tenant_rule import change_rule
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.team import extensions
@@ -46,12 +48,14 @@ from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
+from recorder.playback.interface import Actor
 from recorder.prompts.composer import Greeting
 from recorder.seal import call_erasure as call_notes
 from recorder.seal.amendment import By
 from recorder.seal.branding import Branding
 from recorder.seal.keyring import Keyring, make_secret
 from recorder.spool.snapshot import read_snapshot
+from recorder.verification_calls.policy import CallPolicy
 from tests.announcements import announcement_in
 from tests.conftest import KINDS
 from tests.expected_errors import expect_error
@@ -98,6 +102,12 @@ def full(house: Bakery, recorded) -> Bakery:
     contacts.write_names(house.tenant, user.id, {"+32470000011": "Jan Peeters"}, **time_and_entropy)
     extensions.set_extensions(house.tenant, user.id, ["2001"], by=By("operator"), **time_and_entropy)
     notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
+    change_rule(house.tenant, on=True, days=14, names=False, by=By("user", user.id), **time_and_entropy)
+    facts = house.gate.facts(Actor(user.id, user.tenant, user.role, user.language), recording)
+    own_calls.give_code(
+        facts, By("user", user.id), secret=b"s" * 32, policy=CallPolicy(), signer=house.changes.signer,
+        **time_and_entropy,
+    )  # fmt: skip
     disputes = Disputes(house.changes)
     day = (house.clock() + timedelta(days=9)).date()
     dispute = disputes.open(user, [recording], subject="The price", settle_by=day)

@@ -48,6 +48,7 @@ from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, NOT_AT_ALL
 from recorder.features.offboarding import service as offboarding
 from recorder.features.offboarding.plan import prepare_handover
+from recorder.features.own_call.tenant_rule import change_rule
 from recorder.features.subject_requests import reviews
 from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
@@ -451,6 +452,8 @@ class World:
         """Add a call that was erased and one that was imported, further requests, and links."""
         house, tenant, ids = self.house, company.id, company.ids
         caller = CALLERS[company.customer.line.number]
+        who = By("user", company.people["admin"].id)
+        change_rule(tenant, on=True, days=14, names=False, by=who, now=self.clock(), entropy=house.entropy)
         erased_call = house.call(company.customer, external_party=Party("e164", "+32470999999"))
         row = queries.recording(tenant, erased_call)
         assert row is not None
@@ -668,6 +671,9 @@ FORMS: Mapping[str, Form | FormOf] = {
     "contacts.save_contact": {"number": "+32470135792", "name": "Jan Peeters"},
     "contacts.import_contacts": {"lines": "Jan Peeters; +32470135793"},
     "contacts.name_caller": {"name": "Jan Peeters"},
+    "own_call.check_code": {"code": "123 456 789"},
+    "own_call.check_spoken": {"code": "123456"},
+    "own_call.edit_setting": {"on": "yes", "days": "7"},
     "notes.add_label": {"label": "Ordered"},
     "notes.add_note": {"text": "Ordered"},
     "notes.edit_note": {"text": "Ordered"},

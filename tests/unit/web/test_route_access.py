@@ -31,6 +31,7 @@ from tests.unit.web.access_world import (
     without_ids,
 )
 from web.account.limits import limiter
+from web.own_call import guest_views
 
 TABLE = Path(__file__).with_name("route_access.txt")
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
@@ -128,6 +129,7 @@ LINES = read_table(TABLE.read_text("utf-8"))
 def world(tmp_path_factory: pytest.TempPathFactory, real_hasher: object) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limiter, "enabled", False)
+        patch.setattr(guest_views, "RESPONSE_S", 0.0)
         new_world = World(tmp_path_factory.mktemp("access"))
         yield new_world
         new_world.close()

@@ -1,0 +1,185 @@
+"""People open their own call with the customer's code and one that is spoken to their number; nothing else
+opens it, whatever the rows say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.auditlog.append import append
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.own_call import OwnCallTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
+from recorder.errors import AccessError, AuditLogError, OwnCallError, VerificationCallError
+from recorder.features.own_call import codes, tenant_rule
+from recorder.identity import users
+from recorder.lifecycle import expiry
+from recorder.seal.own_call import KIND
+from recorder.verification_calls.policy import CallPolicy
+from tests.expected_errors import expect_error
+
+PHONE = "+32470999999"
+
+
+def refusal(scene, user, recording: str | None = None, **changes) -> str | None:
+    who = replace(scene.actor(user), **changes)
+    try:
+        scene.house.gate.facts(who, recording or scene.call)
+    except AccessError as error:
+        return error.error_id
+    return None
+
+
+def test_it_is_off_until_the_customer_switches_it_on(scene) -> None:
+    assert not tenant_rule.rule_of(scene.customer.id).on
+    with expect_error(OwnCallError, "own_call.off"):
+        scene.give()
+    assert scene.switch()
+    assert not scene.switch(), "nothing changes"
+    mac = scene.give()
+    scene.switch(False)
+    with expect_error(OwnCallError, "own_call.closed"):
+        scene.calls.order_call(mac, "fr")
+
+
+@pytest.mark.parametrize("days", [0, 91])
+def test_a_code_works_for_a_bounded_time(scene, days: int) -> None:
+    with expect_error(OwnCallError, "own_call.days"):
+        scene.switch(days=days)
+
+
+def test_both_codes_open_one_recording_through_the_gate(scene) -> None:
+    other = scene.house.call(scene.customer)
+    scene.switch()
+    mac = scene.give()
+    assert scene.hear(mac)[0] == scene.facts().parties.external_party.value
+    scene.house.clock.forward(minutes=1)
+    guest = scene.open(mac)
+    assert (guest.role, guest.name) == (EXTERNAL_PARTY, "Personne enregistrée")
+    assert refusal(scene, guest) is None
+    assert refusal(scene, guest, other) == "access.not_admitted", "one recording per code"
+    assert refusal(scene, guest, role=NEUTRAL) == "access.not_admitted"
+    assert scene.open(mac).id == guest.id, "from another browser, too"
+    kinds = [leaf.kind for leaf in _leaves(scene)]
+    assert kinds.count("own_call.opened") == 2
+
+
+def _leaves(scene) -> list[LeafTable]:
+    return list(LeafTable.select().where(LeafTable.tenant == scene.customer.id).order_by(LeafTable.number))
+
+
+def test_a_wrong_spoken_code_opens_nothing_and_counts(scene) -> None:
+    scene.switch()
+    mac = scene.give()
+    _number, digits = scene.hear(mac)
+    wrong = f"{(int(digits) + 1) % 10**6:06}"
+    for _ in range(5):
+        with expect_error(VerificationCallError, "call.wrong_code"):
+            scene.calls.open(mac, wrong, name="x", language="fr")
+    with expect_error(VerificationCallError, "call.tries_exhausted"):
+        scene.calls.open(mac, digits, name="x", language="fr")
+
+
+@pytest.mark.parametrize("ended", ["withdrawn", "replaced", "over", "off"])
+def test_it_closes_with_the_code(scene, ended: str) -> None:
+    scene.switch(days=3)
+    mac = scene.give()
+    guest = scene.open(mac)
+    match ended:
+        case "withdrawn":
+            assert scene.withdraw()
+            assert not scene.withdraw()
+        case "replaced":
+            assert scene.give() != mac
+        case "over":
+            scene.house.clock.forward(days=3)
+        case "off":
+            scene.switch(False)
+    assert refusal(scene, guest) in ("access.not_admitted", "access.revoked")
+    with expect_error(OwnCallError, "own_call.closed"):
+        scene.calls.order_call(mac, "fr")
+
+
+def test_only_a_number_that_is_called_gets_a_code(scene) -> None:
+    facts = scene.facts()
+    assert codes.why_not(facts, CallPolicy()) is None
+    nameless = replace(facts, parties=replace(facts.parties, external_party=None))
+    assert codes.why_not(nameless, CallPolicy()) == "own_call.no_number"
+
+
+@pytest.mark.parametrize("change", [{"guest_id": "another"}, {"number": 7}, {"statement": "{}"}])
+def test_a_row_opens_nothing(scene, change) -> None:
+    """Nor does one that was put back, once the log names a later one."""
+    scene.switch()
+    mac = scene.give()
+    guest = scene.open(mac)
+    with writing():
+        OwnCallTable.update(change).execute()
+    assert refusal(scene, guest) == "access.not_admitted"
+
+
+def test_a_withdrawn_code_is_not_put_back(scene) -> None:
+    scene.switch()
+    mac = scene.give()
+    before = OwnCallTable.get().__data__.copy()
+    scene.withdraw()
+    with writing():
+        OwnCallTable.update(before).execute()
+    with expect_error(OwnCallError, "own_call.closed"):
+        scene.calls.order_call(mac, "fr")
+
+
+def test_the_number_that_is_called_is_the_sealed_one(scene) -> None:
+    """A row that names another telephone redirects no call."""
+    scene.switch()
+    mac = scene.give()
+    with writing():
+        RecordingTable.update(external_value=PHONE).execute()
+    assert scene.hear(mac)[0] != PHONE
+    row = OwnCallTable.get()
+    code = KIND.read(row.statement.encode(), scene.house.root_public).value
+    forged = KIND.write(replace(code, phone=PHONE), scene.house.changes.signer, scene.house.clock())
+    with writing():
+        OwnCallTable.update(statement=forged.decode()).execute()
+    with expect_error(OwnCallError, "own_call.closed"):
+        scene.calls.order_call(mac, "fr")
+
+
+def test_a_shortened_log_opens_nothing(scene) -> None:
+    scene.switch()
+    mac = scene.give()
+    _number, digits = scene.hear(mac)
+    with writing():
+        LeafTable.delete().where(LeafTable.number == 1).execute()
+    with expect_error(AuditLogError, "audit_log.incomplete"):
+        scene.calls.open(mac, digits, name="x", language="fr")
+
+
+def test_an_erased_recording_takes_its_code_and_calls_along(scene) -> None:
+    scene.switch(days=90)
+    guest = scene.open(scene.give())
+    scene.house.clock.forward(days=60)
+    scene.house.confirm_holds()
+    assert expiry.destroy_due(scene.house.services, scene.house.clock()) == 1
+    assert not OwnCallTable.select().exists()
+    assert not VerificationCallTable.select().exists()
+    assert refusal(scene, guest) is not None
+    assert users.user(scene.customer.id, guest.id) is not None
+    bodies = [leaf.body for leaf in _leaves(scene) if leaf.kind.startswith("own_call.")]
+    assert [each is None for each in bodies] == [False, *[True] * (len(bodies) - 1)]
+
+
+def test_who_switches_it_on_is_in_the_log(scene) -> None:
+    scene.switch(names=True)
+    found = tenant_rule.rule_of(scene.customer.id)
+    assert (found.by, found.names) == (scene.by.id, True)
+    with writing():
+        append(scene.customer.id, "own_call.set_up", {
+            "own_call": False, "own_call_days": 3, "own_call_names": False, "by": "user", "actor": "x",
+        }, scene.house.clock() + timedelta(seconds=1), scene.house.entropy)  # fmt: skip
+    assert tenant_rule.rule_of(scene.customer.id).days == 3

@@ -1,0 +1,177 @@
+"""People open their own call on a public page, which never tells whether there is a call."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.own_call import OwnCallTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
+from recorder.features.own_call import rules
+from recorder.features.own_call.tenant_rule import rule_of
+from recorder.playback import call_history
+from recorder.verification_calls import register
+from web.own_call import guest_views
+
+PHONE = "+32470123456"
+CODE = re.compile(r'id="own-call-code">([0-9 ]+)<')
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(guest_views, "RESPONSE_S", 0.0)
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+def switch_on(admin, **form: str) -> None:
+    answer = admin.send("/settings/my-call", on="yes", days="14", **form)
+    assert answer.status_code == 303, answer.text
+
+
+def give(colleague, call: str) -> str:
+    answer = colleague.send(f"/recordings/{call}/my-call")
+    assert answer.status_code == 200
+    found = CODE.search(answer.text)
+    assert found is not None
+    return found.group(1)
+
+
+def hear(house) -> str:
+    claim = register.take("node1", house.clock(), house.entropy)
+    assert claim is not None
+    register.answer("node1", claim[0], "done", house.clock(), house.entropy)
+    assert claim[0].number == PHONE
+    return claim[1]
+
+
+def open_call(person, house, code: str):
+    assert person.send("/my-call", code=code).location == "/my-call/code"
+    answer = person.send("/my-call/code", code=hear(house))
+    assert (answer.status_code, answer.location) == (303, "/my-call/opened")
+    return person.get("/my-call/opened")
+
+
+def test_an_admin_hears_it_and_switches_it_on(browser, bakery, call) -> None:
+    paul = browser("paul")
+    assert f"/recordings/{call}/my-call" not in paul.get(f"/recordings/{call}").text, "it is off at first"
+    page = paul.get("/settings/my-call")
+    sample = re.search(r'src="(/settings/my-call/sample\.wav[^"]*)"', page.text)
+    assert sample is not None
+    sound = paul.get(sample.group(1))
+    assert (sound.status_code, sound.mimetype, sound.data[:4]) == (200, "audio/wav", b"RIFF")
+    wrong = paul.send("/settings/my-call", on="yes", days="91")
+    assert (wrong.status_code, rule_of(bakery.id).on) == (422, False)
+    assert 'value="91"' in wrong.text
+    switch_on(paul)
+    assert (rule_of(bakery.id).on, rule_of(bakery.id).names) == (True, False)
+    assert f"/recordings/{call}/my-call" in browser("claire").get(f"/recordings/{call}").text
+    assert f"/recordings/{call}/my-call" not in browser("audit").get(f"/recordings/{call}").text
+
+
+def test_a_person_opens_their_call_and_hears_it(browser, house, bakery, call) -> None:
+    paul, claire, jan = browser("paul"), browser("claire"), browser(address="198.51.100.9")
+    switch_on(paul)
+    claire.listen_to(call)
+    code = give(claire, call)
+    assert code not in claire.get(f"/recordings/{call}").text, "it is shown once"
+    page = open_call(jan, house, code)
+    assert page.status_code == 200
+    assert "Boulangerie Martin" in page.text
+    assert "conservé" in page.text
+    assert "Claire Martin" not in page.text, "roles, no names"
+    assert jan.get("/").location == "/my-call/opened"
+    assert jan.get("/recordings").status_code == 403
+    assert jan.get(f"/recordings/{call}").status_code == 403
+    played = jan.send("/my-call/opened/play", purpose="agreement")
+    assert played.location == "/my-call/opened#listen"
+    sound = re.search(r'<source src="([^"]+)"', jan.get("/my-call/opened").text)
+    assert sound is not None
+    answer = jan.get(sound.group(1).replace("&amp;", "&"))
+    assert answer.status_code == 200
+    assert answer.data[:4] in (b"OggS", b"RIFF")
+    listened = [each.role for each in call_history.history(bakery.id, call) if each.how == "listened"]
+    assert listened == ["external_party"]
+    assert jan.send("/my-call/leave").location == "/my-call?left=yes"
+    assert jan.get("/my-call/opened").location == "/my-call"
+
+
+def test_names_are_shown_where_the_customer_says_so(browser, house, call) -> None:
+    paul, claire, jan = browser("paul"), browser("claire"), browser(address="198.51.100.9")
+    switch_on(paul, names="yes")
+    grant = claire.grant_for(call)
+    assert claire.get(f"{grant}/audio.opus?play={'p' * 22}").status_code == 200
+    assert "Claire Martin" in open_call(jan, house, give(claire, call)).text
+
+
+def bodies(person, code: str, digits: str) -> list[tuple[int, str, str]]:
+    """The answers to two codes, without what is random in them."""
+    answers = [person.send("/my-call", code=code), person.get("/my-call/code")]
+    answers.append(person.send("/my-call/code", code=digits))
+    token = re.compile(r'name="csrf_token"[^>]* value="[^"]+"')
+    return [(each.status_code, each.location or "", token.sub("", each.text)) for each in answers]
+
+
+def test_no_answer_tells_whether_there_is_a_call(browser, house, call) -> None:
+    switch_on(browser("paul"))
+    code = give(browser("claire"), call)
+    digits = code.replace(" ", "")
+    wrong = f"{(int(digits) + 1) % 10**9:09}"
+    first = bodies(browser(address="198.51.100.1"), code, "000000")
+    assert first == bodies(browser(address="198.51.100.2"), wrong, "000000")
+    with writing():
+        OwnCallTable.update(statement="{}").execute()
+    assert first == bodies(browser(address="198.51.100.3"), code, "000000"), "nor one that is damaged"
+    with connected():
+        numbers = [row.number for row in VerificationCallTable.select()]
+    assert numbers == [PHONE], "nothing else is dialled"
+
+
+@pytest.mark.parametrize("code", ["", "12345678", "1234567890", "abc"])
+def test_what_cannot_be_a_code_is_said_so(browser, code: str) -> None:
+    answer = browser().send("/my-call", code=code)
+    assert answer.status_code == 422
+    assert "9 digits" in answer.text
+
+
+def test_right_and_wrong_codes_use_up_the_same_budget(browser, house, call) -> None:
+    switch_on(browser("paul"))
+    code = give(browser("claire"), call)
+    jan, other = browser(address="198.51.100.1"), browser(address="198.51.100.2")
+    for person, typed in ((jan, code), (other, "111111111")):
+        statuses = [person.send("/my-call", code=typed).status_code for _ in range(11)]
+        assert statuses == [303] * 10 + [429]
+        assert person.send("/my-call/code", code="000000").status_code == 429
+    house.clock.forward(minutes=7)
+    assert jan.send("/my-call", code=code).status_code == 303
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "switched off", "damaged"])
+def test_the_page_ends_with_the_code(browser, house, call, how: str) -> None:
+    paul, jan = browser("paul"), browser(address="198.51.100.9")
+    switch_on(paul)
+    assert open_call(jan, house, give(paul, call)).status_code == 200
+    match how:
+        case "withdrawn":
+            assert paul.send(f"/recordings/{call}/my-call/withdraw").status_code == 303
+            assert jan.get("/my-call/opened").location == "/my-call", "the session has ended, too"
+            return
+        case "switched off":
+            assert paul.send("/settings/my-call", days="14").status_code == 303
+        case "damaged":
+            with writing():
+                OwnCallTable.update(statement="{}").execute()
+    assert jan.get("/my-call/opened").status_code == 410
+
+
+def test_a_code_has_nine_digits_in_groups() -> None:
+    assert rules.grouped("123456789") == "123 456 789"
+    assert rules.code_mac(b"k", "123 456-789") == rules.code_mac(b"k", "123456789")
+    assert rules.code_mac(b"k", "123456789") != rules.code_mac(b"l", "123456789")
+    assert timedelta(days=rules.USUAL_DAYS) < timedelta(days=rules.LONGEST_DAYS)
