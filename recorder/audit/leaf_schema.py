@@ -345,6 +345,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
             _same("wants", "received_on", "due_on", "language", entered_kind="by"),
             _or_none(entered_by="actor"),
             _number,
+            lambda body: {"recording_id": body.get("recording")},
             _set(
                 entered_at=LEAF_TIME, extended_at=None, extension_reason=None, vouched_at=None,
                 vouched_by=None, vouched_statement=None, verified_at=None, verified_how=None,

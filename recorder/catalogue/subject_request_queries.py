@@ -26,7 +26,8 @@ class RequestRow:
     """A subject request. ``received_on`` and ``due_on`` are days in the customer's time zone;
     ``extension_reason`` is the reason for an extension; ``proved_…`` is set once the number was shown to be
     the person's; ``closed_how`` is set with ``closed_at``; ``exported_at`` is the time of the last copy. If
-    two users vouch for the person, ``vouched_…`` is the first and ``proved_…`` the second."""
+    two users vouch for the person, ``vouched_…`` is the first and ``proved_…`` the second. ``recording``: it
+    is about that one alone, as the person asked on the page of their own call."""
 
     id: str
     tenant: str
@@ -49,6 +50,7 @@ class RequestRow:
     vouched_at: datetime | None = None
     vouched_by: str | None = None
     vouched_statement: str | None = None
+    recording: str | None = None
 
     def overdue(self, today: date) -> bool:
         """Whether it is open after its due day."""
@@ -79,6 +81,14 @@ def requests(tenant: str | None = None) -> tuple[RequestRow, ...]:
         ]
     closed = [row for row in rows if not row.open]
     return (*(row for row in rows if row.open), *sorted(closed, key=lambda row: row.id, reverse=True))
+
+
+def own_requests(tenant: str, recording: str) -> tuple[RequestRow, ...]:
+    """What was asked about a recording on the page of its person's own call, latest first."""
+    mine = (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.recording_id == recording)
+    with connected():
+        query = SubjectRequestTable.select().where(mine).order_by(SubjectRequestTable.id.desc())
+        return tuple(request_row(row) for row in query)
 
 
 def request_row(row: SubjectRequestTable) -> RequestRow:

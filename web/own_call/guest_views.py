@@ -6,6 +6,7 @@ Until both codes are right, every answer and its time are the same, whether ther
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -13,12 +14,16 @@ from flask import abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from recorder.catalogue.subject_request_queries import own_requests
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import AccessError, AccordError
+from recorder.errors import AccessError, AccordError, OwnCallError, SubjectRequestError
 from recorder.features.own_call import codes, rules
+from recorder.features.own_call.admissions import verify_number
 from recorder.features.own_call.opening import REFUSALS, OwnCalls
+from recorder.features.subject_requests import service as requests
 from recorder.playback import call_history
 from recorder.playback.call_history import WAS_REFUSED
+from recorder.verification_calls.verified_number import VerifiedNumber
 from web.account.limits import count_own_call_code, give_back, limit_grants
 from web.account.sessions import close_session, open_session
 from web.gate import gate, who
@@ -135,6 +140,7 @@ def show_call() -> ResponseReturnValue:
         player=player_data(facts.grant, view.sounds) if facts.grant else None,
         history=[each for each in call_history.history(customer.id, row.id) if each.how != WAS_REFUSED],
         code=valid.code,
+        requests=[(each, requests.waits_until(each)) for each in own_requests(customer.id, row.id)],
         me=current_visitor().user.id,
         now=now(),
     )
@@ -149,6 +155,48 @@ def play_call() -> ResponseReturnValue:
         return redirect(url_for(".enter_code"), 303)
     gate().grant(who(), recording, request.form.get("purpose", "")[:100])
     return redirect(url_for(".show_call", _anchor="listen"), 303)
+
+
+@blueprint.post("/my-call/opened/requests")
+@limit_grants
+def request_answer() -> ResponseReturnValue:
+    """Ask the customer for a copy of the recording, or for its erasure."""
+
+    def enter(person: VerifiedNumber) -> None:
+        wants = request.form.get("wants", "")[:20]
+        requests.enter_own(
+            person, wants=wants, language=current_language(), now=now(), entropy=panel_state().entropy
+        )
+
+    return _request(enter)
+
+
+@blueprint.post("/my-call/opened/requests/<request_id>/take-back")
+@limit_grants
+def take_back(request_id: str) -> ResponseReturnValue:
+    """Take a request back before it is answered."""
+    return _request(
+        lambda person: requests.take_back(person, request_id, now=now(), entropy=panel_state().entropy)
+    )
+
+
+def _request(act: Callable[[VerifiedNumber], None]) -> ResponseReturnValue:
+    """Do something in the name of the person who opened the call. What they asked for before, or took back,
+    is shown as it is."""
+    recording = None if visitor() is None else _own()
+    if recording is None:
+        return redirect(url_for(".enter_code"), 303)
+    try:
+        act(verify_number(who(), recording, changes().trust, now()))
+    except SubjectRequestError as error:
+        if error.error_id == "subject_request.wants":
+            abort(400)
+        if error.error_id == "subject_request.not_found":
+            abort(404)
+        log.info("own_call.refused", error_id=error.error_id, error=error.message)
+    except OwnCallError as error:
+        log.info("own_call.refused", error_id=error.error_id, error=error.message)
+    return redirect(url_for(".show_call", _anchor="requests"), 303)
 
 
 @blueprint.post("/my-call/leave")

@@ -150,10 +150,10 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
     """The page of a request; ``failed`` names the form that was refused, and ``problem`` says why."""
     tenant = current_visitor().tenant
     row = service.find_request(tenant.id, request_id)
-    found = reviews.find_recordings(tenant.id, row.number) if row.verified_at else ()
+    found = reviews.recordings_of(row) if row.verified_at else ()
     review_rows = reviews.reviews_of(tenant.id, row.id)
     left = _not_erased(found, review_rows)
-    missed = reviews.find_unrecorded_calls(tenant.id, row.number) if row.verified_at else ()
+    missed = reviews.unrecorded_calls_of(row) if row.verified_at else ()
     with force_locale(LOCALES.get(row.language, row.language)):
         letter = [
             f"{formats.moment(each.started_at)} – {_erasure_result(review_rows[each.id])}"
@@ -177,7 +177,8 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
         done=review_rows,
         given=reviews.DECISIONS,
         missed=missed,
-        contact=find_contact(tenant.id, row.number) if row.verified_at else None,
+        contact=find_contact(tenant.id, row.number) if row.verified_at and not row.recording else None,
+        waits=service.waits_until(row),
         erasable=len(missed) - undecided,
         announced=[each for each in left if each.usable],
         unannounced=[each for each in left if not each.usable],
@@ -266,7 +267,7 @@ def vouch(request_id: str) -> ResponseReturnValue:
 def review_recordings(request_id: str) -> ResponseReturnValue:
     row = service.find_request(_tenant_id(), request_id)
     review_rows = reviews.reviews_of(_tenant_id(), row.id)
-    for each in reviews.find_recordings(_tenant_id(), row.number):
+    for each in reviews.recordings_of(row):
         if not each.usable and request.form.get(f"given-{each.id}"):
             raise SubjectRequestError(
                 "subject_request.unannounced",
@@ -309,7 +310,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     row = verified.row
     zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
     review_rows = reviews.reviews_of(tenant.id, row.id)
-    found = _not_erased(reviews.find_recordings(tenant.id, row.number), review_rows)
+    found = _not_erased(reviews.recordings_of(row), review_rows)
     if not _all_reviewed(found, review_rows):
         raise SubjectRequestError(
             "subject_request.not_reviewed",
@@ -319,8 +320,8 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     collected = [
         _collect_facts(verified, each, review_rows.get(each.id, ReviewRow(each.id)), zone) for each in found
     ]
-    missed = reviews.find_unrecorded_calls(tenant.id, row.number)
-    contact = find_contact(tenant.id, row.number)
+    missed = reviews.unrecorded_calls_of(row)
+    contact = None if row.recording else find_contact(tenant.id, row.number)
     known_as = contact.name if contact else ""
     document = facts.document(tenant, row, collected, missed, now(), names, known_as)
     with force_locale(LOCALES.get(row.language, row.language)):
@@ -350,10 +351,10 @@ def download_copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    verified = service.find_erasure_request(_tenant_id(), request_id)
+    verified = service.find_erasure_request(_tenant_id(), request_id, panel_state().now)
     row = verified.row
     found, review_rows = (
-        reviews.find_recordings(_tenant_id(), row.number),
+        reviews.recordings_of(row),
         reviews.reviews_of(_tenant_id(), row.id),
     )
     copied = all(

@@ -16,7 +16,8 @@ class SubjectRequestTable(Table):
 
     ``leaves`` are the numbers of the log's leaves about it: a row that differs from them decides nothing.
     They contain a commitment to the number under ``number_salt``, not the number
-    (``features/subject_requests/queries.py``)."""
+    (``features/subject_requests/queries.py``). ``recording_id`` is the only recording that it is about, where
+    the person asked on the page of their own call."""
 
     offboarding = "emptied"
 
@@ -25,6 +26,7 @@ class SubjectRequestTable(Table):
     id = TextField(primary_key=True)
     tenant_id = TextField()
     number = TextField()
+    recording_id = TextField(null=True)
     wants = TextField()
     language = TextField()
     received_on = TextField()

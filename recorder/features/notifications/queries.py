@@ -350,6 +350,7 @@ def _hold_reviews(tenant: str, now: datetime) -> list[Occasion]:
 
 
 def _requests_due(tenant: str, now: datetime) -> list[Occasion]:
+    """Requests that must be answered soon; and at once those that people made by themselves."""
     soon = (now + REQUEST_NOTICE).date()
     return [
         Occasion(
@@ -360,7 +361,7 @@ def _requests_due(tenant: str, now: datetime) -> list[Occasion]:
             data={"request": each.id, "due_on": each.due_on.isoformat()},
         )
         for each in subject_request_queries.requests(tenant)
-        if each.open and each.due_on <= soon
+        if each.open and (each.due_on <= soon or each.recording is not None)
     ]
 
 

@@ -47,7 +47,7 @@ def erase_calls(changes: Changes, request: ErasureRequest, who: str) -> CallEras
     :class:`SealError` (the signing key is no longer endorsed), :class:`StoreError`,
     :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``), and
     :class:`recorder.errors.SubjectRequestError` if the request was closed meanwhile."""
-    found = reviews.find_unrecorded_calls(request.tenant, request.number)
+    found = reviews.unrecorded_calls_of(request.row)
     recorded = recorded_among([row.id for row in found])
     erasable = [row.id for row in found if not row.undecided and row.id not in recorded]
     erased, length = 0, signed_length(request.tenant, changes.store, changes.root)

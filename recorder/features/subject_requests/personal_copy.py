@@ -127,7 +127,8 @@ def _theirs(
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if request.tenant != row.tenant or row.external_party != Party(E164, request.number):
+    is_theirs = row.external_party == Party(E164, request.number)
+    if request.tenant != row.tenant or not is_theirs or request.row.recording not in (None, row.id):
         guard.refuse(
             who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
         )

@@ -114,7 +114,8 @@ def tenant_of(tenant: str) -> Any:
 
 _LOGGED: Final = (
     "wants", "language", "received_on", "due_on", "entered_kind", "extended_at", "vouched_at", "vouched_by",
-    "verified_at", "verified_how", "verified_by", "closed_at", "closed_how", "exported_at",
+    "verified_at", "verified_how", "verified_by", "closed_at", "closed_how", "exported_at", "entered_at",
+    "recording_id",
 )  # fmt: skip
 
 
@@ -131,7 +132,8 @@ def _logged(row: SubjectRequestTable) -> dict[str, Any]:
 
 def _request_columns(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     names = ("wants", "language", "received_on", "due_on", "number_sha256")
-    return {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
+    found = {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
+    return found | {"entered_at": leaf.at, "recording_id": leaf.body.get("recording")}
 
 
 def _vouched(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:

@@ -111,8 +111,21 @@ def find_unrecorded_calls(tenant: str, number: str) -> tuple[NotRecordedRow, ...
         return tuple(not_recorded_row(row) for row in query.order_by(NotRecordedTable.started_at))
 
 
+def recordings_of(request: subject_request_queries.RequestRow) -> tuple[RecordingRow, ...]:
+    """The recordings that a request is about."""
+    found = find_recordings(request.tenant, request.number)
+    return tuple(each for each in found if request.recording in (None, each.id))
+
+
+def unrecorded_calls_of(request: subject_request_queries.RequestRow) -> tuple[NotRecordedRow, ...]:
+    """The unrecorded calls that a request is about: none if it is about one recording."""
+    return () if request.recording else find_unrecorded_calls(request.tenant, request.number)
+
+
 def all_calls_disclosed(request: subject_request_queries.RequestRow) -> bool:
     """Whether a copy that was sent lists every unrecorded call."""
+    if request.recording is not None:
+        return True
     with connected():
         query = NotRecordedTable.select().where(_theirs(NotRecordedTable, request.tenant, request.number))
         if request.exported_at is not None:
@@ -291,7 +304,8 @@ def _about(
         _check_logged(tenant, [row])
         return row
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
-    if not RecordingTable.select().where(theirs).exists():
+    is_asked = request.recording_id in (None, recording)
+    if not is_asked or not RecordingTable.select().where(theirs).exists():
         raise SubjectRequestError(
             "subject_request.not_theirs",
             "the recording is not of a call with this number",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import hashlib
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from recorder.domain import phone_numbers, time_zones
@@ -18,7 +18,9 @@ PEOPLE: Final = "people"
 VOUCHERS: Final = (ADMIN, CUSTOMER)
 """Roles that may vouch for a person: an auditor only reviews others."""
 
-CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
+TAKEN_BACK: Final = "taken_back"
+
+CLOSED_HOW: Final = ("answered", "not_proved", TAKEN_BACK)
 """How a request ends: it was answered, its number was not verified, or it was withdrawn."""
 
 RECEIVED: Final = "subject_request.received"
@@ -38,6 +40,9 @@ MONTHS: Final = 1
 
 EXTENDED_MONTHS: Final = 3
 """From receipt: one month, and two further ones."""
+
+WAIT: Final = timedelta(days=3)
+"""How long an erasure waits that a person asked for by themselves: until then they can take it back."""
 
 MAX_STATEMENT: Final = 500
 

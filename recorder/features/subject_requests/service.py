@@ -17,9 +17,17 @@ from datetime import date, datetime
 
 from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.subject_request_queries import COPIES, ERASES, WANTS, RequestRow, request_row
+from recorder.catalogue.subject_request_queries import (
+    COPIES,
+    ERASES,
+    WANTS,
+    RequestRow,
+    own_requests,
+    request_row,
+)
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.clock import Now, to_iso, utc_now
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests.queries import (
     change_row,
@@ -34,6 +42,7 @@ from recorder.features.subject_requests.queries import (
 from recorder.features.subject_requests.rules import (
     CLOSED,
     CLOSED_HOW,
+    CODE,
     EXPORTED,
     EXTENDED,
     EXTENDED_MONTHS,
@@ -42,8 +51,10 @@ from recorder.features.subject_requests.rules import (
     PROVED,
     RECEIVED,
     SALT_BYTES,
+    TAKEN_BACK,
     VOUCHED,
     VOUCHERS,
+    WAIT,
     check_sentence,
     digest,
     local_day,
@@ -52,6 +63,8 @@ from recorder.features.subject_requests.rules import (
 )
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import LANGUAGES
+from recorder.seal.amendment import By
+from recorder.verification_calls.verified_number import VerifiedNumber
 from recorder.verified_state import VerifiedState
 
 
@@ -111,39 +124,85 @@ def enter(
         )
     with writing():
         row = tenant_of(tenant)
+        e164 = normalise_number(number, row.country)
         if not 0 <= (local_day(row.time_zone, now) - received_on).days <= 366:
             raise SubjectRequestError(
                 "subject_request.day",
                 f"{received_on} is not a possible day of receipt",
                 "use a day within the last year",
             )
-        request = SubjectRequestTable.create(
-            id=str(uuid7(now, entropy)),
-            tenant_id=tenant,
-            number=normalise_number(number, row.country),
-            wants=wants,
-            language=language,
-            received_on=received_on.isoformat(),
-            due_on=months_later(received_on, MONTHS).isoformat(),
-            entered_at=now,
-            entered_kind=by_kind,
-            entered_by=by,
-            number_salt=entropy(SALT_BYTES).hex(),
-        )
-        body = {
-            "request": request.id,
-            "wants": wants,
-            "received_on": request.received_on,
-            "due_on": request.due_on,
-        }
-        body |= {
-            "language": language,
-            "number_sha256": number_commitment(request),
-            "by": by_kind,
-            "actor": by or "",
-        }
-        change_row(request, append(tenant, RECEIVED, body, now, entropy))
+        request = _create(tenant, e164, wants, language, received_on, By(by_kind, by), now, entropy)
     return request_row(request)
+
+
+def _create(
+    tenant: str, number: str, wants: str, language: str, received_on: date, by: By, now: datetime,
+    entropy: Entropy, recording: str | None = None,
+) -> SubjectRequestTable:  # fmt: skip
+    """Inside the caller's transaction: the row of a new request, with its leaf."""
+    request = SubjectRequestTable.create(
+        id=str(uuid7(now, entropy)),
+        tenant_id=tenant,
+        number=number,
+        recording_id=recording,
+        wants=wants,
+        language=language,
+        received_on=received_on.isoformat(),
+        due_on=months_later(received_on, MONTHS).isoformat(),
+        entered_at=now,
+        entered_kind=by.kind,
+        entered_by=by.id,
+        number_salt=entropy(SALT_BYTES).hex(),
+    )
+    body = {
+        "request": request.id,
+        "wants": wants,
+        "received_on": request.received_on,
+        "due_on": request.due_on,
+    }
+    body |= {
+        "language": language,
+        "number_sha256": number_commitment(request),
+        "by": by.kind,
+        "actor": by.id or "",
+    }
+    body |= {} if recording is None else {"recording": recording}
+    change_row(request, append(tenant, RECEIVED, body, now, entropy))
+    return request
+
+
+def enter_own(
+    person: VerifiedNumber, *, wants: str, language: str, now: datetime, entropy: Entropy
+) -> RequestRow:
+    """Register what a person asks for about their own call, which they have opened: the number is verified,
+    the request is about that recording alone, and an erasure waits (:data:`rules.WAIT`). Raises
+    :class:`SubjectRequestError`: ``subject_request.wants``, ``subject_request.asked`` (they asked for it
+    before)."""
+    if wants not in WANTS:
+        raise SubjectRequestError(
+            "subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(WANTS)}"
+        )
+    with tenant_lock(person.tenant):
+        if any(each.open and each.wants == wants for each in own_requests(person.tenant, person.recording)):
+            raise SubjectRequestError(
+                "subject_request.asked", "the person asked for it before", "wait for the answer"
+            )
+        day, by = local_day(tenant_of(person.tenant).time_zone, now), By("user", person.guest)
+        request = _create(
+            person.tenant, person.number, wants, language, day, by, now, entropy, person.recording
+        )
+        record_verification(request, CODE, person.guest, None, now, entropy)
+        return request_row(find_row(person.tenant, request.id))
+
+
+def take_back(person: VerifiedNumber, request_id: str, *, now: datetime, entropy: Entropy) -> None:
+    """Close a request that a person made about their own call, before it is answered. Raises
+    :class:`SubjectRequestError`: ``subject_request.not_found``, ``subject_request.closed``."""
+    with connected():
+        row = find_row(person.tenant, request_id)
+    if row.recording_id != person.recording:
+        raise SubjectRequestError("subject_request.not_found", "there is no such request", "reload the page")
+    close(person.tenant, request_id, how=TAKEN_BACK, who=person.guest, now=now, entropy=entropy)
 
 
 def find_request(tenant: str, request_id: str) -> RequestRow:
@@ -159,9 +218,22 @@ def find_copy_request(tenant: str, request_id: str) -> CopyRequest:
     return CopyRequest(_verified_row(tenant, request_id, COPIES))
 
 
-def find_erasure_request(tenant: str, request_id: str) -> ErasureRequest:
-    """The same for a request that asks for erasure."""
-    return ErasureRequest(_verified_row(tenant, request_id, ERASES))
+def find_erasure_request(tenant: str, request_id: str, now: Now = utc_now) -> ErasureRequest:
+    """The same for a request that asks for erasure. Raises ``subject_request.waits`` too: the person can
+    still take it back."""
+    row = _verified_row(tenant, request_id, ERASES)
+    if (until := waits_until(row)) is not None and now() < until:
+        raise SubjectRequestError(
+            "subject_request.waits",
+            f"the person can take it back until {to_iso(until)}",
+            "erase it after that",
+        )
+    return ErasureRequest(row)
+
+
+def waits_until(row: RequestRow) -> datetime | None:
+    """Until when an erasure waits; ``None`` if it does not."""
+    return None if row.recording is None or not row.wants_erasure else row.entered_at + WAIT
 
 
 def _verified_row(tenant: str, request_id: str, wants: tuple[str, ...]) -> RequestRow:

@@ -49,6 +49,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "LockedTenant": "recorder.auditlog.append",
     "OffboardingReceipt": "recorder.seal.offboarding",
     "OwnCallAdmission": "recorder.features.own_call.admissions",
+    "OwnCallNumber": "recorder.features.own_call.admissions",
     "PermittedUse": "recorder.playback.grants",
     "QuarantinedTake": "recorder.lifecycle.quarantined_take",
     "RecordingErasure": "recorder.auditlog.leaf_erasure",
@@ -66,6 +67,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "ValidCode": "recorder.features.own_call.codes",
     "Verified": "recorder.seal.signed_document",
     "VerifiedLimit": "recorder.lifecycle.limits",
+    "VerifiedNumber": "recorder.verification_calls.verified_number",
     "VerifiedRecording": "recorder.playback.verified_recording",
     "VerifiedRequest": "recorder.features.subject_requests.service",
 }

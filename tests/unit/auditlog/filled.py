@@ -34,6 +34,7 @@ from recorder.features.notes import service as notes
 from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, ON_PAGE
 from recorder.features.own_call import codes as own_calls
+from recorder.features.own_call.admissions import verify_number
 from recorder.features.own_call.opening import OwnCalls
 from recorder.features.own_call.rules import code_mac
 from recorder.features.own_call.tenant_rule import change_rule
@@ -362,7 +363,10 @@ def _own_call(world: World) -> None:
     claim = register.take(NODE, **time_and_entropy(world))
     assert claim is not None
     register.answer(NODE, claim[0], "done", **time_and_entropy(world))
-    assert calls.open(mac, claim[1], name="Jan", language="fr")
+    guest = calls.open(mac, claim[1], name="Jan", language="fr")
+    actor = Actor(guest.id, guest.tenant, guest.role, guest.language)
+    person = verify_number(actor, world.live_recording, world.house.trust, world.house.clock())
+    request_register.enter_own(person, wants="erasure", language="fr", **time_and_entropy(world))
 
 
 def _manifest_sha256(world: World) -> str:

@@ -13,10 +13,20 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
-from recorder.errors import AccessError, AuditLogError, OwnCallError, VerificationCallError
+from recorder.errors import (
+    AccessError,
+    AuditLogError,
+    OwnCallError,
+    SubjectRequestError,
+    VerificationCallError,
+)
 from recorder.features.own_call import codes, tenant_rule
+from recorder.features.own_call.admissions import verify_number
+from recorder.features.subject_requests import erasure, reviews
+from recorder.features.subject_requests import service as requests
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.seal.own_call import KIND
@@ -183,3 +193,65 @@ def test_who_switches_it_on_is_in_the_log(scene) -> None:
             "own_call": False, "own_call_days": 3, "own_call_names": False, "by": "user", "actor": "x",
         }, scene.house.clock() + timedelta(seconds=1), scene.house.entropy)  # fmt: skip
     assert tenant_rule.rule_of(scene.customer.id).days == 3
+
+
+def test_a_person_asks_about_their_call_alone(scene) -> None:
+    """An erasure waits three days, can be taken back meanwhile, and concerns no other call of theirs."""
+    other = scene.house.call(scene.customer)
+    scene.switch()
+    guest = scene.open(scene.give())
+    person = verify_number(scene.actor(guest), scene.call, scene.house.trust, scene.house.clock())
+    entry = requests.enter_own(person, wants="erasure", language="fr", **scene.when)
+    assert (entry.recording, entry.verified_how, entry.number) == (scene.call, "code", person.number)
+    with expect_error(SubjectRequestError, "subject_request.asked"):
+        requests.enter_own(person, wants="erasure", language="fr", **scene.when)
+    tenant, clock = scene.customer.id, scene.house.clock
+    with expect_error(SubjectRequestError, "subject_request.waits"):
+        requests.find_erasure_request(tenant, entry.id, clock)
+    requests.take_back(person, entry.id, **scene.when)
+    with expect_error(SubjectRequestError, "subject_request.closed"):
+        requests.take_back(person, entry.id, **scene.when)
+    again = requests.enter_own(person, wants="erasure", language="fr", **scene.when)
+    clock.forward(days=3)
+    verified = requests.find_erasure_request(tenant, again.id, clock)
+    assert [each.id for each in reviews.recordings_of(verified.row)] == [scene.call]
+    assert reviews.unrecorded_calls_of(verified.row) == ()
+    with expect_error(SubjectRequestError, "subject_request.not_theirs"):
+        erasure.erase_recording(scene.house.changes, verified, other, scene.by.id)
+    assert erasure.erase_recording(scene.house.changes, verified, scene.call, scene.by.id) is None
+
+
+@pytest.mark.parametrize("change", [{"recording_id": None}, {"entered_at": None}])
+def test_a_row_neither_widens_nor_hastens_a_request(scene, change) -> None:
+    scene.switch()
+    guest = scene.open(scene.give())
+    person = verify_number(scene.actor(guest), scene.call, scene.house.trust, scene.house.clock())
+    entry = requests.enter_own(person, wants="erasure", language="fr", **scene.when)
+    if "entered_at" in change:
+        change = {"entered_at": scene.house.clock() - timedelta(days=9)}
+    with writing():
+        SubjectRequestTable.update(change).execute()
+    with expect_error(SubjectRequestError, "subject_request.not_logged"):
+        requests.find_erasure_request(scene.customer.id, entry.id, scene.house.clock)
+
+
+def test_only_who_opened_a_call_asks_about_it(scene) -> None:
+    scene.switch()
+    guest = scene.open(scene.give())
+    claire = scene.actor(scene.customer.people["claire"])
+    when = (scene.house.trust, scene.house.clock())
+    with expect_error(OwnCallError, "own_call.closed"):
+        verify_number(claire, scene.call, *when)
+    other = scene.house.call(scene.customer)
+    with expect_error(OwnCallError, "own_call.closed"):
+        verify_number(scene.actor(guest), other, *when)
+    person = verify_number(scene.actor(guest), scene.call, *when)
+    other_request = requests.enter(
+        scene.customer.id, number=person.number, wants="copy", language="fr",
+        received_on=scene.house.clock().date(), by_kind="operator", by=None, **scene.when,
+    )  # fmt: skip
+    with expect_error(SubjectRequestError, "subject_request.not_found"):
+        requests.take_back(person, other_request.id, **scene.when)
+    scene.withdraw()
+    with expect_error(OwnCallError, "own_call.closed"):
+        verify_number(scene.actor(guest), scene.call, *when)

@@ -8,10 +8,13 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.subject_request_queries import own_requests
 from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
+from recorder.features.notifications import service as notifications
 from recorder.features.own_call import rules
 from recorder.features.own_call.tenant_rule import rule_of
+from recorder.features.subject_requests import reviews
 from recorder.playback import call_history
 from recorder.verification_calls import register
 from web.own_call import guest_views
@@ -175,3 +178,44 @@ def test_a_code_has_nine_digits_in_groups() -> None:
     assert rules.code_mac(b"k", "123 456-789") == rules.code_mac(b"k", "123456789")
     assert rules.code_mac(b"k", "123456789") != rules.code_mac(b"l", "123456789")
     assert timedelta(days=rules.USUAL_DAYS) < timedelta(days=rules.LONGEST_DAYS)
+
+
+def test_a_person_asks_for_deletion_and_takes_it_back(browser, house, bakery, call) -> None:
+    paul, jan = browser("paul"), browser(address="198.51.100.9")
+    switch_on(paul)
+    open_call(jan, house, give(paul, call))
+    for wants in ("copy", "erasure", "erasure"):
+        answer = jan.send("/my-call/opened/requests", wants=wants)
+        assert answer.location == "/my-call/opened#requests"
+    assert jan.send("/my-call/opened/requests", wants="both of them").status_code == 400
+    entry = {each.wants: each for each in own_requests(bakery.id, call)}
+    assert len(own_requests(bakery.id, call)) == 2
+    page = paul.get(f"/subject-requests/{entry['erasure'].id}")
+    assert page.status_code == 200
+    assert f"/recordings/{call}" in page.text
+    refused = paul.send(f"/subject-requests/{entry['erasure'].id}/erase", sure="yes")
+    assert refused.status_code == 403
+    notifications.update(bakery.id, house.clock(), house.entropy)
+    notices = notifications.list_notifications(bakery.id, bakery.people["paul"].id, admin=True)
+    assert {each.data["request"] for each in notices} == {each.id for each in entry.values()}
+    answer = jan.send(f"/my-call/opened/requests/{entry['erasure'].id}/take-back")
+    assert answer.location == "/my-call/opened#requests"
+    (old,) = [each for each in own_requests(bakery.id, call) if each.wants == "erasure"]
+    assert old.closed_how == "taken_back"
+    assert jan.get("/my-call/opened").text.count("/take-back") == 1
+    assert jan.send(f"/my-call/opened/requests/{call}/take-back").status_code == 404
+
+
+def test_an_admin_erases_the_call_after_three_days(browser, house, bakery, call) -> None:
+    other = house.call(bakery)
+    paul, jan = browser("paul"), browser(address="198.51.100.9")
+    switch_on(paul)
+    open_call(jan, house, give(paul, call))
+    jan.send("/my-call/opened/requests", wants="erasure")
+    (entry,) = own_requests(bakery.id, call)
+    house.clock.forward(days=3)
+    paul = browser("paul")
+    assert paul.send(f"/subject-requests/{entry.id}/erase", sure="yes").status_code == 303
+    rows = reviews.reviews_of(bakery.id, entry.id)
+    assert [each.recording for each in rows.values() if each.erased_at] == [call]
+    assert browser("claire").get(f"/recordings/{other}").status_code == 200
