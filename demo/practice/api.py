@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,8 @@ _NO_REPLY = "-ERR no reply\n"
 
 MODULES = frozenset(
     {
-        "mod_commands", "mod_console", "mod_dialplan_xml", "mod_dptools", "mod_event_socket", "mod_sndfile",
-        "mod_sofia",
+        "mod_commands", "mod_conference", "mod_console", "mod_dialplan_xml", "mod_dptools",
+        "mod_event_socket", "mod_sndfile", "mod_sofia",
     }
 )  # fmt: skip
 """Modules for which ``module_exists`` says yes: those whose work the practice switch does."""
@@ -54,6 +55,7 @@ class Api:
             "sched_api": self._schedule,
             "sched_del": lambda what: self._deleted(what),
             "originate": self._originate,
+            "conference": self._conference,
         }
 
     def add(self, name: str, command: Callable[[str], str]) -> None:
@@ -90,6 +92,21 @@ class Api:
             return "-ERR CHAN_NOT_IMPLEMENTED\n"
         self._switch.call_outside(where, Path(words[1][len("&playback(") : -1]))
         return f"+OK {self._switch.new_uuid()}\n"
+
+    def _conference(self, rest: str) -> str:
+        words = shlex.split(rest)
+        conferences = self._switch.conferences
+        if words in (["json_list"], ["list"]):
+            if not conferences:
+                return "No active conferences.\n"
+            return json.dumps([each.listing() for each in conferences.values()])
+        name, *command = words or [""]
+        conference = conferences.get(name)
+        if conference is None:
+            return f"-ERR Conference {name} not found\n"
+        if command == ["json_list"]:
+            return json.dumps([conference.listing()])
+        return str(conference.command(command))
 
     def _set_global(self, rest: str) -> str:
         name, _, value = rest.partition("=")

@@ -12,6 +12,7 @@ import structlog
 from gevent import socket as gsocket
 
 from demo.practice import hangup, playback, recordings
+from demo.practice.conference import PracticeConference
 from demo.practice.conversation import CALL_TIMEOUT, talk
 from demo.practice.leg import outbound_leg
 from demo.practice.listener import PracticeListener
@@ -235,6 +236,21 @@ def _bridge(session: PracticeCall, data: str) -> None:
         session.hang_up()
 
 
+def _conference(session: PracticeCall, data: str) -> None:
+    """``<name>@<profile>``: stay until the leg hangs up, is kicked or called away."""
+    session.answer()
+    name, _, profile = data.partition("@")
+    conferences = session.switch.conferences
+    if name not in conferences:
+        conferences[name] = PracticeConference(session.switch, name, profile or "default")
+    conference = conferences[name]
+    member = conference.join(session)
+    session.conference, session.media.member = conference, member
+    session.until(lambda: member.kicked)
+    session.conference, session.media.member = None, None
+    conference.leave(member)
+
+
 def _rings(session: PracticeCall) -> bool:
     """Whether the callee answers."""
     limit = float(session.leg.variables.get("call_timeout", CALL_TIMEOUT))
@@ -265,6 +281,7 @@ APPLICATIONS: Mapping[str, Application] = {
     "bind_digit_action": _bind,
     "bridge": _bridge,
     "clear_digit_action": _unbind,
+    "conference": _conference,
     "execute_extension": _execute_extension,
     "export": _export,
     "flush_dtmf": _flush_keys,

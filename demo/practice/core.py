@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import gevent
@@ -106,6 +106,8 @@ class SwitchCore(ABC, Generic[CallT]):
         self.sessions: dict[str, CallT] = {}
         self.called_out: list[tuple[str, Path]] = []
         self.hear: Callable[[str, Path], object] = lambda _where, _sound: None
+        self.conferences: dict[str, Any] = {}
+        """By name (:mod:`demo.practice.conference`)."""
         self.calls_so_far = 0
         self.started_at = pace.seconds()
         self._sequence = 0
@@ -217,6 +219,11 @@ class SwitchCore(ABC, Generic[CallT]):
         """Send the event that the application ``event`` makes: its name is not its first header."""
         name, *rest = self.lead("CUSTOM", "mod_dptools.c", "event_function")
         headers = [("Event-Subclass", subclass), *rest, name, *more, *leg.headers(variables=True)]
+        self._tell("CUSTOM", subclass, leg, headers)
+
+    def emit_conference(self, subclass: str, leg: Leg | None, more: list[Header]) -> None:
+        """Send an event about a conference, and a member's leg in it."""
+        headers = [*self.lead("CUSTOM", "conference_event.c", "conference_event_add_data", subclass), *more]
         self._tell("CUSTOM", subclass, leg, headers)
 
     def _tell(self, name: str, subclass: str, leg: Leg | None, headers: list[Header]) -> None:

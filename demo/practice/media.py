@@ -10,6 +10,7 @@ import gevent
 import structlog
 from gevent.event import Event
 
+from demo.practice.conference import PracticeMember
 from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg
 from demo.practice.party import PracticeParty
@@ -46,6 +47,10 @@ class Media:
         """What is playing to the external party, and …"""
         self.prompt_inside: Player | None = None
         """… to the internal one."""
+        self.member: PracticeMember | None = None
+        """The external party's place in a conference."""
+        self.ear: Callable[[Samples], object] = lambda _frame: None
+        """Gets every 20 ms that the external party hears."""
         self._caller: Player | None = None
         self._callee: Player | None = None
         self._bridged = False
@@ -119,6 +124,8 @@ class Media:
         prompt = self.prompt.frame() if self.prompt else None
         answered = self._callee.frame() if self._callee else SILENCE
         external, b = self._legs()
+        if self.member is not None:
+            answered = self.member.exchange(left)
         if self.prompt_inside is not None or (b is not None and b.on_hold):
             answered = SILENCE  # while a prompt plays to the internal party, nobody hears them
         if self.prompt_inside is not None:
@@ -132,6 +139,7 @@ class Media:
         if external.on_hold:
             return
         right = prompt if prompt is not None else answered
+        self.ear(right)
         for tape in list(self.tapes.values()):
             try:
                 tape.write(left, right)

@@ -11,6 +11,7 @@ from gevent.event import Event
 
 from demo.practice import hangup, holds, playback
 from demo.practice.call import CallLegs
+from demo.practice.conference import PracticeConference
 from demo.practice.core import SwitchCore
 from demo.practice.dialplan import DialplanStep
 from demo.practice.digits import Digits
@@ -43,6 +44,7 @@ class PracticeCall(CallLegs):
         self.inside = InternalLeg(self, lambda digit: self.digits.pressed(digit))
         self.digits = Digits(self.inside, switch.later)
         self.played: list[str] = []
+        self.conference: PracticeConference | None = None
         self.exports: dict[str, str] = {}
         self.keys = ""
         """Keys that were pressed and that nothing has taken yet."""
@@ -71,7 +73,9 @@ class PracticeCall(CallLegs):
                 continue
             last = [("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")]
             self.emit("DTMF", variables=False, last=last)
-            if self.media.prompt is None:
+            if self.conference is not None and self.media.member is not None:
+                self.conference.press(self.media.member, digit)
+            elif self.media.prompt is None:
                 self.digits.heard_internal += digit if self.media.connected else ""
             elif playback.ends(self.leg, digit):
                 self.media.cut_prompt_of(self.leg)

@@ -92,6 +92,8 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         for session in list(self.sessions.values()):
             session.abandon()
         self.sessions.clear()
+        for conference in list(self.conferences.values()):
+            conference.end()
         for listener in list(self._listeners):
             listener.cut()
         self._end()
