@@ -42,10 +42,10 @@ STEPS: Final[Sequence[tuple[str, str, tuple[str, ...]]]] = (
 IGNORED: Final = ("floor-change", "start-talking", "stop-talking")
 
 
-def write_sound(folder: Path) -> Path:
+def write_sound(folder: Path, seconds: int = SECONDS) -> Path:
     """A tone to play."""
     path = folder / "tone.wav"
-    samples = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE * SECONDS) / RATE)
+    samples = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE * seconds) / RATE)
     soundfile.write(path, samples, RATE, subtype="PCM_16")
     return path
 

@@ -37,6 +37,8 @@ class Api:
             "uuid_buglist": self._bugs,
             "uuid_broadcast": lambda rest: broadcast.order(self._switch, rest),
             "uuid_break": self._break,
+            "uuid_transfer": self._transfer,
+            "uuid_kill": self._kill,
             "uuid_exists": lambda uuid: "true" if self._leg(uuid) else "false",
             "uuid_dump": self._dump,
             "uuid_getvar": self._get,
@@ -146,6 +148,22 @@ class Api:
         if session is None:
             return "-ERR No Such Channel!\n"
         session.media.cut_prompt_of(self._leg(uuid))
+        return "+OK\n"
+
+    def _transfer(self, rest: str) -> str:
+        uuid, extension, _dialplan, context = [*rest.split(), "", "", ""][:4]
+        session = self._session(uuid)
+        if session is None:
+            return _NO_CHANNEL
+        session.transfer(extension, context or session.leg.context)
+        return "+OK\n"
+
+    def _kill(self, rest: str) -> str:
+        uuid, _, cause = rest.partition(" ")
+        session = self._session(uuid)
+        if session is None:
+            return _NO_CHANNEL
+        session.hang_up(cause or "NORMAL_CLEARING")
         return "+OK\n"
 
     def _bugs(self, uuid: str) -> str:

@@ -104,6 +104,53 @@ def _read(session: PracticeCall, data: str) -> None:
     session.read(variable, int(milliseconds) / 1000)
 
 
+def _ask_for_digits(session: PracticeCall, data: str) -> None:
+    """``<least> <most> <tries> <milliseconds> <terminators> <sound> <sound if invalid> <variable> <regex>``,
+    with one try: any key ends the sound, whatever ``playback_terminators`` says, and counts. Too few digits
+    are in the variable, too, and a digit that does not match is a success without one (observed)."""
+    least, most, tries, milliseconds, terminators, sound, _, variable, regex = data.split()
+    if (least, tries, terminators) != (most, "1", "none"):
+        raise SwitchError(
+            "practice.application",
+            f"the practice switch does not know play_and_get_digits {data!r}",
+            "teach demo/practice/applications.py what the real switch does with it",
+        )
+    for name in (variable, "read_result"):
+        session.leg.variables.pop(name, None)
+    player = playback.prepare(session.leg, sound)
+    with session.collect_keys():
+        if player is not None:
+            session.media.prompt = player
+            playback.report_start(session, session.leg, sound)
+            session.played.append(sound)
+            session.until(lambda: session.media.prompt is not player)
+            session.media.prompt = None
+            playback.report_end(session, session.leg, sound, player, away=not session.ready)
+            session.leg.variables.pop(playback.RESPONSE, None)
+        digits = ""
+        while len(digits) < int(most) and session.until(lambda: bool(session.keys), int(milliseconds) / 1000):
+            digits, session.keys = digits + session.keys[0], session.keys[1:]
+    is_complete = len(digits) >= int(least)
+    if digits and (re.fullmatch(regex, digits) or not is_complete):
+        session.leg.variables[variable] = digits
+    session.leg.variables["read_result"] = "success" if is_complete else "failure"
+
+
+def _park(session: PracticeCall, _: str) -> None:
+    """Stay until the call is sent elsewhere, or ends."""
+    session.emit("CHANNEL_PARK")
+    while session.until(lambda: bool(session.tasks)):
+        session.run_tasks()
+    session.emit("CHANNEL_UNPARK")
+
+
+def _event(session: PracticeCall, data: str) -> None:
+    pairs = dict(pair.split("=", 1) for pair in data.split(","))
+    subclass = pairs.pop("Event-Subclass")
+    del pairs["Event-Name"]
+    session.switch.custom(session.leg, subclass, [pair for pair in pairs.items() if pair[1]])
+
+
 def _sleep(session: PracticeCall, data: str) -> None:
     session.until(lambda: False, int(data) / 1000)
 
@@ -282,6 +329,7 @@ APPLICATIONS: Mapping[str, Application] = {
     "bridge": _bridge,
     "clear_digit_action": _unbind,
     "conference": _conference,
+    "event": _event,
     "execute_extension": _execute_extension,
     "export": _export,
     "flush_dtmf": _flush_keys,
@@ -289,6 +337,8 @@ APPLICATIONS: Mapping[str, Application] = {
     "info": _nothing,
     "log": _nothing,
     "multiset": _multiset,
+    "park": _park,
+    "play_and_get_digits": _ask_for_digits,
     "playback": _play,
     "read": _read,
     "record_session": _record,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import gevent
@@ -48,6 +49,7 @@ class PracticeCall(CallLegs):
         self.exports: dict[str, str] = {}
         self.keys = ""
         """Keys that were pressed and that nothing has taken yet."""
+        self._collects_keys = False
         self.phase_events: dict[str, Event] = {phase: Event() for phase in PHASES}
         self._greenlet: gevent.Greenlet[..., None] = gevent.Greenlet(self._run)
 
@@ -73,12 +75,24 @@ class PracticeCall(CallLegs):
                 continue
             last = [("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")]
             self.emit("DTMF", variables=False, last=last)
-            if self.conference is not None and self.media.member is not None:
+            if self._collects_keys:
+                self.keys += digit
+                self.media.cut_prompt_of(self.leg)
+            elif self.conference is not None and self.media.member is not None:
                 self.conference.press(self.media.member, digit)
             elif self.media.prompt is None:
                 self.digits.heard_internal += digit if self.media.connected else ""
             elif playback.ends(self.leg, digit):
                 self.media.cut_prompt_of(self.leg)
+
+    @contextmanager
+    def collect_keys(self) -> Iterator[None]:
+        """While an application collects the external party's keys."""
+        self.keys, self._collects_keys = "", True
+        try:
+            yield
+        finally:
+            self._collects_keys = False
 
     @property
     def _rings(self) -> bool:

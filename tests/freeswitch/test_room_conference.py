@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.conference_steps import ROOM, actions_of, check_steps
+from tests.conference_steps import ROOM, actions_of, check_steps, write_sound
+from tests.entry_steps import (
+    ANSWERED,
+    CODE,
+    ENTERED,
+    EVENTS,
+    INCOMPLETE,
+    SILENT,
+    WRONG_KEY,
+    steps_of,
+    write_extensions,
+)
 from tests.freeswitch.process import Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.switches import CONF, PASSWORD
 
@@ -27,7 +38,8 @@ EXTENSION = f"""<include>
 def switch(tmp_path: Path) -> Iterator[Switch]:
     conf = tmp_path / "conf"
     shutil.copytree(CONF, conf)
-    (conf / "dialplan" / "public" / "00_a.xml").write_text(EXTENSION)
+    write_extensions(conf, write_sound(tmp_path, seconds=2))
+    (conf / "dialplan" / "public" / "00_b.xml").write_text(EXTENSION)
     sip, esl, outbound = free_ports(3)
     first = rtp_ports()
     environment = {
@@ -61,3 +73,42 @@ def test_conference_answers_and_reports_what_rooms_rely_on(switch: Switch, tmp_p
     (key,) = [each for each in events(1) if each.get("Action") == "dtmf"]
     assert (key["DTMF-Key"], key["Member-ID"]) == ("5", "1")
     check_steps(esl.api, events, tmp_path)
+
+
+def test_caller_is_asked_for_digits_and_waits(switch: Switch) -> None:
+    esl, port = switch.esl, switch.environment["ACCORD_SIP_PORT"]
+    assert esl.command(f"event plain {' '.join(EVENTS)} CUSTOM a::test").startswith("+OK")
+
+    def call() -> tuple[str, str]:
+        """The caller's leg, and the one that is asked."""
+        where = f"sofia/accord/778@127.0.0.1:{port} &playback(silence_stream://-1)"
+        caller = esl.api(f"originate {where}").removeprefix("+OK ")
+        until("the sound", lambda: any(each.get("Playback-File-Path", "").endswith("tone.wav")
+                                       for each in esl.drain(0.05)))  # fmt: skip
+        (own,) = {each["Unique-ID"] for each in esl.events
+                  if each.get("Playback-File-Path", "").endswith("tone.wav")}  # fmt: skip
+        return caller, own
+
+    def check(leg: str, expected: Sequence[str]) -> None:
+        until("events", lambda: len(steps_of(esl.drain(0.05), leg)) >= len(expected))
+        assert steps_of(esl.events, leg) == expected
+        esl.events.clear()
+
+    def press(caller: str, keys: str) -> None:
+        for key in keys:
+            esl.api(f"uuid_send_dtmf {caller} {key}")
+
+    caller, own = call()
+    press(caller, CODE)
+    check(own, ENTERED)
+    for key, expected in (("1", ANSWERED), ("3", WRONG_KEY), ("", SILENT)):
+        assert esl.api(f"uuid_transfer {own} question XML public") == "+OK"
+        until("the question", lambda: len(steps_of(esl.drain(0.05), own)) == 2)
+        press(caller, key)
+        check(own, expected)
+    other, second = call()
+    press(other, CODE[:2])
+    check(second, INCOMPLETE)
+    assert esl.api(f"uuid_kill {own}") == "+OK"
+    check(own, ("CHANNEL_HANGUP", "CHANNEL_UNPARK"))
+    assert esl.api(f"uuid_kill {own}") == "-ERR No such channel!"

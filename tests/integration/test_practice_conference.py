@@ -16,6 +16,17 @@ from demo.practice.sound import Samples
 from demo.practice.switch import CONF, PracticeSwitch
 from recorder.switch.esl_events import EslEvent
 from tests.conference_steps import MAINTENANCE, RATE, ROOM, actions_of, check_steps, write_sound
+from tests.entry_steps import (
+    ANSWERED,
+    CODE,
+    CUT,
+    ENTERED,
+    INCOMPLETE,
+    SILENT,
+    WRONG_KEY,
+    steps_of,
+    write_extensions,
+)
 
 EXTENSION = f"""<include>
   <extension name="to_room"><condition field="destination_number" expression="^777$">
@@ -35,6 +46,9 @@ class Listener:
 
     def offer(self, event: object) -> None:
         self.new.append(dict(event.headers))  # type: ignore[attr-defined]  # a SwitchEvent
+
+    def say_goodbye(self) -> None:
+        """It has no connection."""
 
 
 @pytest.fixture
@@ -122,6 +136,49 @@ def test_leg_is_known_while_it_is_in_a_conference(switch: PracticeSwitch) -> Non
     assert event.variable("current_application") == "conference"
     call.hang_up()
     wait(lambda: not switch.conferences)
+
+
+def test_caller_is_asked_for_digits_and_waits_as_on_the_real_switch(tmp_path: Path) -> None:
+    conf, listener = tmp_path / "conf", Listener()
+    shutil.copytree(CONF, conf)
+    write_extensions(conf, write_sound(tmp_path, seconds=2))
+    with PracticeSwitch(password="x", daemon="127.0.0.1:1", environment={}, conf=conf) as switch:
+        switch._listeners.append(listener)  # type: ignore[arg-type]
+
+        def call() -> PracticeCall:
+            session = switch.call("778")
+            wait(lambda: len(steps_of(listener.new, session.leg.uuid)) == 1)
+            return session
+
+        def check(session: PracticeCall, expected: Sequence[str]) -> None:
+            wait(lambda: len(steps_of(listener.new, session.leg.uuid)) >= len(expected))
+            assert steps_of(listener.new, session.leg.uuid) == expected
+            listener.new.clear()
+
+        def ask(session: PracticeCall) -> None:
+            assert switch.api(f"uuid_transfer {session.leg.uuid} question XML public") == "+OK\n"
+            wait(lambda: len(steps_of(listener.new, session.leg.uuid)) == 2)
+
+        def press(session: PracticeCall, keys: str) -> None:
+            for key in keys:
+                session.press(key)
+                wait(lambda: session.media.prompt is None and CUT in steps_of(listener.new, session.leg.uuid))
+
+        first = call()
+        press(first, CODE)
+        check(first, ENTERED)
+        for key, expected in (("1", ANSWERED), ("3", WRONG_KEY), ("", SILENT)):
+            ask(first)
+            press(first, key)
+            check(first, expected)
+        second = call()
+        press(second, CODE[:2])
+        check(second, INCOMPLETE)
+        assert switch.api(f"uuid_kill {first.leg.uuid}") == "+OK\n"
+        assert first.wait("ended", 10)
+        assert "CHANNEL_HANGUP" in steps_of(listener.new, first.leg.uuid)
+        assert switch.api(f"uuid_kill {first.leg.uuid}") == "-ERR No such channel!\n"
+        switch._listeners.remove(listener)  # type: ignore[arg-type]
 
 
 def loud(frame: Samples) -> bool:
