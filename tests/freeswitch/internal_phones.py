@@ -87,9 +87,6 @@ def configuration(folder: Path) -> Path:
     route = conf / "dialplan" / "public" / "90_route.xml"
     route.write_text(route.read_text().replace("hangup_after_bridge=true", "hangup_after_bridge=false")
                      .replace("  </condition>", PARK))  # fmt: skip
-    modules = conf / "autoload_configs" / "modules.conf.xml"
-    more = '  <load module="mod_conference"/>\n  </modules>'
-    modules.write_text(modules.read_text().replace("  </modules>", more))
     return conf
 
 
