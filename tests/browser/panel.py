@@ -327,11 +327,11 @@ def keep_talking(line: LineRow) -> None:
     row = LiveRow(
         id=str(uuid7(start, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
         number=line.number, direction="inbound", external_party=CALLER, started_at=start,
-        announced=True,
-        paused_until=None, deletable=True,
+        announced=True, paused_until=None, deletable=True,
+        keep_asked_at=start + timedelta(minutes=1), keep_answer="yes",
     )  # fmt: skip
     announcing_call = replace(
-        row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now()
+        row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now(), keep_asked_at=None
     )
     silent = replace(
         row, id=str(uuid7(start, os.urandom)), node="node2", external_party=Party("withheld", ""),

@@ -33,7 +33,7 @@ class LiveCallTable(_NodeCall):
     not_compared = (
         (
             "id tenant_id node line_id number direction external_kind external_value started_at announced "
-            "paused_until deletable seen_at",
+            "paused_until deletable keep_asked_at keep_answer seen_at",
             "the node's worker rewrites the rows of its calls every few seconds, and carries out a live "
             "command only for the customer that the take names",
         ),
@@ -41,6 +41,8 @@ class LiveCallTable(_NodeCall):
 
     paused_until = MaybeMomentField(null=True)
     deletable = IntegerField()
+    keep_asked_at = MaybeMomentField(null=True)
+    keep_answer = TextField(null=True)
 
     class Meta:
         table_name = "live_call"

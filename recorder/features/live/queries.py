@@ -48,7 +48,8 @@ _TABLES: Final = (LiveCallTable, EndedCallTable)
 class LiveRow:
     """A call that is being recorded, or, with ``ended_at``, that is over and whose recording is being stored.
     ``announced``: its announcement has finished; ``paused_until``: when a pause ends by itself at the latest;
-    ``deletable``: it may be erased during the call."""
+    ``deletable``: it may be erased during the call; ``keep_asked_at``: when the keep question was last asked,
+    with ``keep_answer`` (yes, no, none) once it is over."""
 
     id: str
     tenant: str
@@ -62,6 +63,8 @@ class LiveRow:
     paused_until: datetime | None
     deletable: bool
     ended_at: datetime | None = None
+    keep_asked_at: datetime | None = None
+    keep_answer: str | None = None
 
     def paused(self, now: datetime) -> bool:
         return self.paused_until is not None and now < self.paused_until
@@ -85,7 +88,7 @@ class CommandRow:
 
 _ABSENT: Final[Mapping[type[Table], Mapping[str, Any]]] = {
     LiveCallTable: {"ended_at": None},
-    EndedCallTable: {"paused_until": None, "deletable": False},
+    EndedCallTable: {"paused_until": None, "deletable": False, "keep_asked_at": None, "keep_answer": None},
 }
 """What the rows of each table do not have."""
 

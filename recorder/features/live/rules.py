@@ -37,9 +37,27 @@ def live_row(start: CallStart, markers: tuple[Marker, ...], now: datetime) -> Li
         return None
     open_pauses = [pause for pause in read_pauses(markers, start.started_at + _LONG) if now < pause.latest]
     paused_until = open_pauses[-1].latest if open_pauses else None
+    asked_at, answer = _keep_question(markers)
     return replace(
-        _row(start, markers, start.tenant), paused_until=paused_until, deletable=start.delete is not None
+        _row(start, markers, start.tenant),
+        paused_until=paused_until,
+        deletable=start.delete is not None,
+        keep_asked_at=asked_at,
+        keep_answer=answer,
     )
+
+
+def _keep_question(markers: tuple[Marker, ...]) -> tuple[datetime | None, str | None]:
+    """When the keep question was last asked, and its answer (yes, no, none), if it is over."""
+    asked_at, answer = None, None
+    for marker in markers:
+        if marker.kind == "keep_question_asked":
+            asked_at, answer = marker.at, None
+        elif marker.kind == "keep_question_interrupted":
+            answer = "none"
+        elif marker.kind == "keep_question_answered":
+            answer = marker.data.get("answer")
+    return asked_at, answer
 
 
 def hung_up_take(folder: Path, start: CallStart, markers: tuple[Marker, ...]) -> Take | None:

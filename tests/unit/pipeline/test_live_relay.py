@@ -287,6 +287,31 @@ def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:
     assert queries.live_calls(house.tenant, clock()) == ()
 
 
+def test_keep_question_is_in_the_row_with_its_answer(house, relay, call, clock) -> None:
+    def question() -> tuple[object, str | None]:
+        relay.look()
+        (row,) = queries.live_calls(house.tenant, clock())
+        return row.keep_asked_at, row.keep_answer
+
+    def happens(kind: str, **data: str) -> None:
+        layout.append_marker(call, Marker(clock(), kind, data))
+
+    assert question() == (None, None)
+    first = clock()
+    happens("keep_question_asked", how="question")
+    assert question() == (first, None)
+    happens("keep_question_heard")
+    assert question() == (first, None)
+    happens("keep_question_interrupted")
+    assert question() == (first, "none")
+    clock.forward(seconds=9)
+    again = clock()
+    happens("keep_question_asked", how="question")
+    assert question() == (again, None)
+    happens("keep_question_answered", answer="yes", by="external", how="key")
+    assert question() == (again, "yes")
+
+
 def ended(house) -> list[str]:
     """The ids of the customer's calls that are being stored."""
     return [row.id for row in queries.ended_calls(house.tenant, house.clock())]

@@ -77,6 +77,17 @@ def test_pause_is_shown_with_its_end_and_a_resume_button(browser, call, clock) -
     assert f'id="pause-{call.id}"' not in page
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [(None, ", pas encore de réponse"), ("yes", " : oui"), ("no", " : non"), ("none", " : sans réponse")],
+)
+def test_keep_question_is_shown_with_its_answer(browser, call, clock, answer, text) -> None:
+    person = browser("claire")
+    assert "Conserver l’appel" not in person.get("/live").text
+    queries.put("node1", [replace(call, keep_asked_at=clock(), keep_answer=answer)], clock())
+    assert f"Demandé à 10:00{text}" in person.get("/live").text.replace("\u00a0:", " :")
+
+
 def test_ended_pause_is_no_longer_shown(browser, call, clock, entropy) -> None:
     person = browser("claire")
     command_answer = person.send(f"/live/{call.id}/pause")
