@@ -130,6 +130,12 @@ def _reserve_numbers(tenant: str, count: int) -> int:
     return first
 
 
+def log_size(locked: LockedTenant) -> int:
+    """How many leaves a locked tenant has, with those that a batch has still to count."""
+    locked.check()
+    return _reserve_numbers(locked.tenant, 0)
+
+
 def _add_to_size(tenant: str, count: int) -> int:
     """How many leaves a tenant has afterwards. Its row is locked."""
     param = database.param

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import checkpoint, signed_note
-from recorder.auditlog.append import LockedTenant
+from recorder.auditlog.append import LockedTenant, log_size
 from recorder.auditlog.inclusion_proof import endorsement_of, verify_checkpoint
 from recorder.auditlog.signed_note import Head
 from recorder.auditlog.tree_cache import CachedTree
@@ -70,19 +70,29 @@ def _verified(
 def complete_log(locked: LockedTenant, signed: SignedLength) -> CompleteLog:
     """The locked customer's log, compared with its newest checkpoint (:func:`signed_length`). Raises
     :class:`AuditLogError` (``audit_log.incomplete``)."""
-    locked.check()
+    check_gapless(locked)
     tenant, head = locked.tenant, signed.head
-    row = TenantTable.get_by_id(tenant)
-    has_gap = LeafTable.select().where(LeafTable.tenant == tenant).count() != row.log_size
-    continues = head is None or (row.log_epoch, _root(tenant, head.size)) == (head.epoch, head.root)
-    if has_gap or not continues or signed.tenant != tenant:
-        what = "has a gap" if head is None or continues else f"does not continue checkpoint {head.number}"
-        raise AuditLogError(
-            "audit_log.incomplete",
-            f"the log of customer {tenant} {what}: nothing of the customer's is erased",
-            "run `accord audit run` to list the changes; after a restore, run `accord audit reopen`",
-        )
+    epoch = TenantTable.get_by_id(tenant).log_epoch
+    continues = head is None or (epoch, _root(tenant, head.size)) == (head.epoch, head.root)
+    if not continues or signed.tenant != tenant:
+        raise _incomplete(tenant, f"does not continue checkpoint {head.number if head else 0}")
     return CompleteLog(locked)
+
+
+def check_gapless(locked: LockedTenant) -> None:
+    """Check that a locked customer's log has as many leaves as were appended: for what can be taken back,
+    where no store is at hand. Raises :class:`AuditLogError` (``audit_log.incomplete``)."""
+    size = log_size(locked)
+    if LeafTable.select().where(LeafTable.tenant == locked.tenant).count() != size:
+        raise _incomplete(locked.tenant, "has a gap")
+
+
+def _incomplete(tenant: str, what: str) -> AuditLogError:
+    return AuditLogError(
+        "audit_log.incomplete",
+        f"the log of customer {tenant} {what}: nothing of the customer's is erased or widened",
+        "run `accord audit run` to list the changes; after a restore, run `accord audit reopen`",
+    )
 
 
 def _root(tenant: str, size: int) -> bytes | None:

@@ -76,13 +76,21 @@ def whole_leaves_about(tenant: str, recording: str, kind: str) -> list[LoggedLea
     (``leaf.damaged``) if one is not intact, or lost its body."""
     with connected():
         rows = list(_leaves_about(tenant, recording, kind))
-    leaves = []
-    for row in rows:
-        if (leaf := _verified(row)) is None:
-            what = f"leaf {row.number} about recording {recording} is not as it was written"
-            raise SealError("leaf.damaged", what, hints.COMPARE)
-        leaves.append(leaf)
-    return leaves
+    return [_require_whole(row, f" about recording {recording}") for row in rows]
+
+
+def whole_leaves(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
+    """All of a tenant's leaves of some kinds, in order. Raises :class:`SealError` (``leaf.damaged``) if one
+    is not intact, or lost its body."""
+    mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_([*kinds])
+    with connected():
+        return [_require_whole(row) for row in LeafTable.select().where(mine).order_by(LeafTable.number)]
+
+
+def _require_whole(row: LeafTable, about: str = "") -> LoggedLeaf:
+    if (leaf := _verified(row)) is None:
+        raise SealError("leaf.damaged", f"leaf {row.number}{about} is not as it was written", hints.COMPARE)
+    return leaf
 
 
 @prepared(LeafTable)

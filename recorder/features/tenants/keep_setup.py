@@ -20,7 +20,8 @@ from recorder.catalogue.tables.line import LineKeepOptionTable
 from recorder.domain.sentences import SpokenSentence
 from recorder.features.tenants import keep_options, setup
 from recorder.features.tenants.announcements import check_purposes, read_sound
-from recorder.features.tenants.line_change import OPERATOR, LineChange, change_line
+from recorder.features.tenants.change_permission import OPERATOR
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.setup import Part, PreviewedPrompt
 from recorder.ids import Entropy
 from recorder.lifecycle import line_rules

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
-from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.auditlog.append import LockedTenant, append, sha256_of, tenant_lock
 from recorder.catalogue import queries
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected
@@ -25,6 +25,12 @@ from recorder.domain.line_policy import BEEPS, OFF, OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import keep_options, lines, rules, transfer_options
 from recorder.features.tenants.announcements import check_purposes, read_sound
+from recorder.features.tenants.change_permission import (
+    OPERATOR,
+    PROMISED,
+    ChangePermission,
+    permit_change,
+)
 from recorder.features.tenants.composition import Draft, announcement_id, in_languages
 from recorder.features.tenants.keep_options import DELETES, KEEPS, Sentences, prompts_sha256
 from recorder.features.tenants.transfer_options import NoticeChoice, TransferSentences
@@ -33,9 +39,6 @@ from recorder.lifecycle import line_rules, plans
 from recorder.lifecycle.line_history import CHANGED, active_line
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
-
-OPERATOR: Final = "operator"
-"""Who changes a line, where it is not one of the customer's users."""
 
 Announcement = AnnouncementRow | Draft
 
@@ -114,7 +117,8 @@ def change_line(
     Raises :class:`CatalogueError` (``line.settings``, ``line.timing``, ``line.languages``, ``line.menu``,
     ``line.label``, ``announcement.unknown``, ``announcement.own``, ``announcement.sound``,
     ``announcement.purposes``, ``announcement.keep_days``, ``country.mode``, ``country.keep_days``,
-    ``plan.keep_days``, ``plan.format``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    ``plan.keep_days``, ``plan.format``, ``line.beyond_consent``), :class:`ConfigError` (``prompt.*``,
+    ``speech.*``), :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``)."""
     change.check()
     if isinstance(change.keep, KeepOptions):
         check_purposes(tenant, [change.keep.purpose], change.keep.keep_days)
@@ -123,9 +127,9 @@ def change_line(
         if line is None or line.until is not None:
             return False
         sound = _make_sound(line, change, sources)
-        with tenant_lock(tenant):
+        with tenant_lock(tenant) as locked:
             if queries.line(tenant, line_id) == line:
-                _write(line, change, sound, who, now, entropy)
+                _write(locked, line, change, sound, who, now, entropy)
                 return True
             # It was changed meanwhile.
 
@@ -203,12 +207,20 @@ def _known(announcement: str, rows: Mapping[str, AnnouncementRow]) -> Announceme
 
 
 def _write(
-    line: LineRow, change: LineChange, sound: _Sound, who: str, now: datetime, entropy: Entropy
+    locked: LockedTenant,
+    line: LineRow,
+    change: LineChange,
+    sound: _Sound,
+    who: str,
+    now: datetime,
+    entropy: Entropy,
 ) -> None:
     """Inside the caller's transaction, under the customer's lock."""
     before = _settings(LineTable.get(active_line(line.tenant, line.id)))
     columns = _columns(line, change, sound, now, entropy)
-    if columns:
+    if columns.keys() & PROMISED:
+        _write_promise(permit_change(locked, line.id, who), line, columns)
+    elif columns:
         LineTable.update(columns).where(active_line(line.tenant, line.id)).execute()
     if sound.keep is not None:
         keep_options.write_sentences(LineKeepOptionTable, line.id, sound.keep, now, entropy)
@@ -225,6 +237,15 @@ def _write(
         body |= {name: after[name], f"{name}_was": before[name]}
     append(line.tenant, CHANGED, body, now, entropy)
     increment(LINES, line.tenant)
+
+
+def _write_promise(permission: ChangePermission, line: LineRow, columns: Mapping[str, Any]) -> None:
+    """Inside the caller's transaction: write columns of which some change what callers are promised. Raises
+    :class:`CatalogueError` (``line.beyond_consent``)."""
+    where = active_line(line.tenant, line.id)
+    LineTable.update(columns).where(where).execute()
+    row = LineTable.get(where)
+    permission.check((row.announcement_id, *row.others), row.keep, row.mode)
 
 
 def _columns(

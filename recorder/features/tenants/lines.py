@@ -33,6 +33,7 @@ from recorder.domain.line_policy import (
 from recorder.errors import CatalogueError
 from recorder.features.tenants import rules
 from recorder.features.tenants.announcements import store_sound
+from recorder.features.tenants.change_permission import permit_line
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import line_rules, plans
 from recorder.lifecycle.line_history import CREATED, active_line, end_line
@@ -64,7 +65,8 @@ def create_line(
     ``line.number``, ``line.taken`` (in use now, in any spelling), ``line.label``,
     ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
     ``tenant.offboarding_announced``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
-    ``country.keep_days``, ``plan.format``, ``plan.keep_days``."""
+    ``country.keep_days``, ``plan.format``, ``plan.keep_days``, ``line.beyond_consent`` (a number that the
+    customer had before)."""
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
             "line.number", f"{number!r} is not a number", "use 2 to 15 digits, with or without a leading +"
@@ -79,7 +81,7 @@ def create_line(
     label = check_label(label)
     identity = str(uuid7(now, entropy))
     try:
-        with tenant_lock(tenant):
+        with tenant_lock(tenant) as locked:
             check_not_leaving(tenant)
             if known_numbers is None:
                 _check_unused(tenant, number)
@@ -90,6 +92,9 @@ def create_line(
             rules.check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
                 columns["mode"] = OFF
+            elif _had(tenant, number):
+                # What the customer agreed to does not end and begin again wider.
+                permit_line(locked, number).check([announcement, *others], None, columns["mode"])
             row = LineTable(
                 id=identity,
                 tenant=tenant,
@@ -128,6 +133,14 @@ def create_line(
             "use `accord line move` to give it to another customer",
         ) from error
     return line_row(row)
+
+
+def _had(tenant: str, number: str) -> bool:
+    """Whether the tenant had a number before, in any spelling."""
+    country = country_check.country_of(tenant)
+    ended = (LineTable.tenant == tenant) & LineTable.until.is_null(False)
+    same = LineTable.select(LineTable.number).where(ended & LineTable.digits.endswith(number[-4:]))
+    return any(_canonical(row.number, country) == _canonical(number, country) for row in same)
 
 
 def check_label(label: str) -> str:

@@ -20,7 +20,7 @@ from recorder.catalogue.erased_call_queries import LISTED
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names, time_zones
 from recorder.errors import CatalogueError
-from recorder.features.tenants.line_change import OPERATOR
+from recorder.features.tenants.change_permission import OPERATOR
 from recorder.identity.tenants import check_name
 from recorder.ids import Entropy
 from recorder.lifecycle import line_rules

@@ -11,7 +11,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.leaf_lookup import LoggedLeaf, line_leaves
 from recorder.catalogue.records import AnnouncementRow, LineRow
 from recorder.domain.call_plan import MODES
-from recorder.features.tenants.line_change import OPERATOR
+from recorder.features.tenants.change_permission import OPERATOR
 from recorder.features.tenants.setup import LineVersion
 from recorder.lifecycle import line_rules
 from recorder.lifecycle.limits import LimitRow

@@ -24,9 +24,10 @@ from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants import drafts, rules
 from recorder.features.tenants.announcements import check_purposes, read_sound
+from recorder.features.tenants.change_permission import OPERATOR
 from recorder.features.tenants.composition import Draft, Recipe
 from recorder.features.tenants.drafts import LineDraft, LineSettings
-from recorder.features.tenants.line_change import OPERATOR, LineChange, change_line
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.lines import announcement_unknown
 from recorder.ids import Entropy
 from recorder.lifecycle import line_history, line_rules

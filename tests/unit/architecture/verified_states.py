@@ -18,6 +18,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "SoundAdmission": "recorder.playback.audio_reader",
     "CallErasure": "recorder.auditlog.leaf_erasure",
     "Cancellation": "recorder.seal.offboarding",
+    "ChangePermission": "recorder.features.tenants.change_permission",
     "Chain": "recorder.seal.amendment_chain",
     "CheckedAdmission": "recorder.playback.authorization",
     "CheckedUse": "recorder.playback.gate",

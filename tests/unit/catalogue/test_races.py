@@ -293,6 +293,8 @@ def test_concurrent_writers_do_not_deadlock(
     announcement = composition.compose(mine, name="told", **options, **when).id
     line = lines.create_line(mine, number="555", announcement=announcement, **when)
     ada = users.user_by_login("ada@example.be")
+    account = {"login": "eve@example.be", "name": "Eve", "language": "fr", "password_hash": "$argon2id$"}
+    admin = users.create_user(tenants[0], role="customer_admin", now=clock(), entropy=entropy, **account)
     listen_grants = [grant() for _ in range(4)]
     counted = itertools.count(1000)
     tokens = itertools.count()
@@ -323,7 +325,7 @@ def test_concurrent_writers_do_not_deadlock(
         elif what == 4:
             listen_to(1), listen_to(0)
         elif what == 5:
-            change_line(mine, line.id, LineChange(announcements=[announcement]), **when)
+            change_line(mine, line.id, LineChange(announcements=[announcement]), who=admin.id, **when)
             lines.create_line(mine, number=str(next(counted)), announcement=announcement, **when)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
