@@ -70,12 +70,14 @@ def _verified(
 def complete_log(locked: LockedTenant, signed: SignedLength) -> CompleteLog:
     """The locked customer's log, compared with its newest checkpoint (:func:`signed_length`). Raises
     :class:`AuditLogError` (``audit_log.incomplete``)."""
-    check_gapless(locked)
+    locked.check()
     tenant, head = locked.tenant, signed.head
+    if signed.tenant != tenant:
+        raise _incomplete(tenant, "was compared with another one's checkpoint")
     epoch = TenantTable.get_by_id(tenant).log_epoch
-    continues = head is None or (epoch, _root(tenant, head.size)) == (head.epoch, head.root)
-    if not continues or signed.tenant != tenant:
-        raise _incomplete(tenant, f"does not continue checkpoint {head.number if head else 0}")
+    if head is not None and (epoch, _root(tenant, head.size)) != (head.epoch, head.root):
+        raise _incomplete(tenant, f"does not continue checkpoint {head.number}")
+    check_gapless(locked)
     return CompleteLog(locked)
 
 

@@ -120,8 +120,9 @@ def _settings(world: World) -> None:
     assert setup.switch_off(world.tenant, line, who=world.user, **time_and_entropy(world))
     row = queries.line(world.tenant, line)
     assert row is not None
+    admin = world.house.user(world.tenant, "ines", "customer_admin").id
     assert setup.switch_on(
-        world.tenant, line, setup.preview(world.tenant, row).digest, **time_and_entropy(world)
+        world.tenant, line, setup.preview(world.tenant, row).digest, who=admin, **time_and_entropy(world)
     )
     change = LineChange(formats=["wav"], label="Comptoir")
     assert change_line(world.tenant, line, change, who=world.user, **time_and_entropy(world))
