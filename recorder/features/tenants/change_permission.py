@@ -172,5 +172,5 @@ def _promise(
     if keep is None:
         return Promise(purposes, days, 0, mode)
     # Without a yes, a question that destroys leaves nothing.
-    kept = 0 if keep["destroy"] else days
-    return Promise(purposes | {str(keep["purpose"])}, kept, int(keep["keep_days"]), mode)
+    unanswered_days = 0 if keep["destroy"] else days
+    return Promise(purposes | {str(keep["purpose"])}, unanswered_days, int(keep["keep_days"]), mode)

@@ -127,12 +127,12 @@ def test_customer_without_people_agrees_elsewhere(tenants, stored, announce, clo
     assert change_line(tenants[0], line.id, LineChange(keep=KeepOptions(365)), **at)
 
 
-@pytest.mark.parametrize("spelling", [NUMBER, "003225550101", "3225550101"])
-def test_number_does_not_end_and_begin_wider(world, spelling) -> None:
+@pytest.mark.parametrize("number", [NUMBER, "003225550101", "3225550101"])
+def test_number_does_not_end_and_begin_wider(world, number) -> None:
     wider = world.say(**WIDER["a longer retention"])
     end_line(world.tenant, world.line.id, **world.at)
     again = lambda announcement, **more: lines.create_line(  # noqa: E731
-        world.tenant, number=spelling, announcement=announcement, **more, **world.at
+        world.tenant, number=number, announcement=announcement, **more, **world.at
     )
     assert refused(lambda: again(wider))
     line = again(wider, recorded=False)
