@@ -16,6 +16,8 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 COPY: Final = "copy"
 ERASURE: Final = "erasure"
 BOTH: Final = "both"
+WITHDRAWAL: Final = "withdrawal"
+"""That a consent ends, which only the person of a call asks for, on the page of that call."""
 WANTS: Final = (COPY, ERASURE, BOTH)
 COPIES: Final = (COPY, BOTH)
 ERASES: Final = (ERASURE, BOTH)
@@ -89,6 +91,14 @@ def own_requests(tenant: str, recording: str) -> tuple[RequestRow, ...]:
     with connected():
         query = SubjectRequestTable.select().where(mine).order_by(SubjectRequestTable.id.desc())
         return tuple(request_row(row) for row in query)
+
+
+def open_withdrawals(until: datetime) -> tuple[RequestRow, ...]:
+    """All customers' open requests to withdraw consent that were entered up to a time."""
+    is_open = (SubjectRequestTable.wants == WITHDRAWAL) & SubjectRequestTable.closed_at.is_null()
+    with connected():
+        query = SubjectRequestTable.select().where(is_open & (SubjectRequestTable.entered_at <= until))
+        return tuple(request_row(row) for row in query.order_by(SubjectRequestTable.id))
 
 
 def request_row(row: SubjectRequestTable) -> RequestRow:

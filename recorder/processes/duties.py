@@ -16,6 +16,7 @@ from recorder.features.fleet.service import report_node
 from recorder.features.notifications.duty import Notifier
 from recorder.features.offboarding.duty import erase_due
 from recorder.features.rooms.service import drop_rooms, milliseconds
+from recorder.features.subject_requests.withdrawals import WithdrawalDuty
 from recorder.features.team import account_links
 from recorder.features.usage.duty import UsageCounter
 from recorder.identity import throttle, users
@@ -82,6 +83,7 @@ _EACH_TURN: Final[Mapping[str, Callable[[Duties, Services, datetime], object]]] 
     "holds": lambda its, own, _: its.reminders.remind(own.now(), own.faults),
     # What both sides agreed on is sealed before anything is erased.
     "outcomes": lambda its, own, _: OutcomeDuty(own, its.outbox).record_due(its.timekeeper.check()),
+    "withdrawals": lambda its, own, _: WithdrawalDuty(own).record_due(its.timekeeper.check()),
     "recordings": lambda its, own, _: expiry.destroy_due(own, its.timekeeper.check()),
     "leaving": lambda its, own, _: erase_due(own, its.timekeeper.check()),
     "quarantine": lambda its, own, _: expiry.empty_quarantine(own, its.timekeeper.check()),

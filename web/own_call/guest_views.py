@@ -140,6 +140,7 @@ def show_call() -> ResponseReturnValue:
         player=player_data(facts.grant, view.sounds) if facts.grant else None,
         history=[each for each in call_history.history(customer.id, row.id) if each.how != WAS_REFUSED],
         code=valid.code,
+        withdraws=bool(facts.status.may_withdraw()),
         requests=[(each, requests.waits_until(each)) for each in own_requests(customer.id, row.id)],
         me=current_visitor().user.id,
         now=now(),

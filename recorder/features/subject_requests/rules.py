@@ -42,7 +42,8 @@ EXTENDED_MONTHS: Final = 3
 """From receipt: one month, and two further ones."""
 
 WAIT: Final = timedelta(days=3)
-"""How long an erasure waits that a person asked for by themselves: until then they can take it back."""
+"""How long what cannot be undone waits, if a person asked for it on the page of their own call: until then
+they can take it back."""
 
 MAX_STATEMENT: Final = 500
 

@@ -14,13 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.subject_request_queries import (
     COPIES,
+    COPY,
     ERASES,
+    ERASURE,
     WANTS,
+    WITHDRAWAL,
     RequestRow,
     own_requests,
     request_row,
@@ -96,6 +100,15 @@ class CopyRequest(VerifiedRequest):
 @dataclass(frozen=True, slots=True)
 class ErasureRequest(VerifiedRequest):
     """A verified request to erase the person's recordings and calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRequest(VerifiedRequest):
+    """A verified request to withdraw consent to one recording, which has waited."""
+
+
+OWN_WANTS: Final = (COPY, ERASURE, WITHDRAWAL)
+"""What a person can ask for on the page of their own call."""
 
 
 def enter(
@@ -175,12 +188,12 @@ def enter_own(
     person: VerifiedNumber, *, wants: str, language: str, now: datetime, entropy: Entropy
 ) -> RequestRow:
     """Register what a person asks for about their own call, which they have opened: the number is verified,
-    the request is about that recording alone, and an erasure waits (:data:`rules.WAIT`). Raises
+    the request is about that recording alone, and an erasure or withdrawal waits (:data:`rules.WAIT`). Raises
     :class:`SubjectRequestError`: ``subject_request.wants``, ``subject_request.asked`` (they asked for it
     before)."""
-    if wants not in WANTS:
+    if wants not in OWN_WANTS:
         raise SubjectRequestError(
-            "subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(WANTS)}"
+            "subject_request.wants", f"a request cannot ask for {wants!r}", f"one of {', '.join(OWN_WANTS)}"
         )
     with tenant_lock(person.tenant):
         if any(each.open and each.wants == wants for each in own_requests(person.tenant, person.recording)):
@@ -222,18 +235,30 @@ def find_erasure_request(tenant: str, request_id: str, now: Now = utc_now) -> Er
     """The same for a request that asks for erasure. Raises ``subject_request.waits`` too: the person can
     still take it back."""
     row = _verified_row(tenant, request_id, ERASES)
-    if (until := waits_until(row)) is not None and now() < until:
-        raise SubjectRequestError(
-            "subject_request.waits",
-            f"the person can take it back until {to_iso(until)}",
-            "erase it after that",
-        )
+    _check_waited(row, now())
     return ErasureRequest(row)
 
 
 def waits_until(row: RequestRow) -> datetime | None:
     """Until when an erasure waits; ``None`` if it does not."""
-    return None if row.recording is None or not row.wants_erasure else row.entered_at + WAIT
+    is_final = row.wants_erasure or row.wants == WITHDRAWAL
+    return None if row.recording is None or not is_final else row.entered_at + WAIT
+
+
+def find_withdrawal_request(tenant: str, request_id: str, now: datetime) -> WithdrawalRequest:
+    """The same for a request that withdraws consent. Raises ``subject_request.waits`` too."""
+    row = _verified_row(tenant, request_id, (WITHDRAWAL,))
+    _check_waited(row, now)
+    return WithdrawalRequest(row)
+
+
+def _check_waited(row: RequestRow, now: datetime) -> None:
+    if (until := waits_until(row)) is not None and now < until:
+        raise SubjectRequestError(
+            "subject_request.waits",
+            f"the person can take it back until {to_iso(until)}",
+            "act on it after that",
+        )
 
 
 def _verified_row(tenant: str, request_id: str, wants: tuple[str, ...]) -> RequestRow:

@@ -71,6 +71,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "VerifiedNumber": "recorder.verification_calls.verified_number",
     "VerifiedRecording": "recorder.playback.verified_recording",
     "VerifiedRequest": "recorder.features.subject_requests.service",
+    "WithdrawalRequest": "recorder.features.subject_requests.service",
 }
 """The verified states, each with the module that verifies it. A new one is a decision: it is added here."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from recorder.auditlog.append import append
 from recorder.catalogue.database import writing
+from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.own_call import OwnCallTable
 from recorder.catalogue.tables.recording import RecordingTable
@@ -27,10 +28,12 @@ from recorder.features.own_call import codes, tenant_rule
 from recorder.features.own_call.admissions import verify_number
 from recorder.features.subject_requests import erasure, reviews
 from recorder.features.subject_requests import service as requests
+from recorder.features.subject_requests.withdrawals import WithdrawalDuty
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.seal.own_call import KIND
 from recorder.verification_calls.policy import CallPolicy
+from recorder.verification_calls.verified_number import VerifiedNumber
 from tests.expected_errors import expect_error
 
 PHONE = "+32470999999"
@@ -255,3 +258,58 @@ def test_only_who_opened_a_call_asks_about_it(scene) -> None:
     scene.withdraw()
     with expect_error(OwnCallError, "own_call.closed"):
         verify_number(scene.actor(guest), scene.call, *when)
+
+
+def withdrawal(scene) -> tuple[VerifiedNumber, RequestRow]:
+    """A call that was agreed to, whose person withdraws their consent."""
+    scene.call = scene.house.call(scene.customer, mode="opt-in")
+    scene.switch()
+    guest = scene.open(scene.give())
+    person = verify_number(scene.actor(guest), scene.call, scene.house.trust, scene.house.clock())
+    return person, requests.enter_own(person, wants="withdrawal", language="fr", **scene.when)
+
+
+def test_a_withdrawal_takes_effect_after_three_days(scene) -> None:
+    person, entry = withdrawal(scene)
+    duty, clock = WithdrawalDuty(scene.house.services), scene.house.clock
+    assert scene.facts().status.may_withdraw()
+    clock.forward(days=2, hours=23)
+    assert duty.record_due(clock()) == 0
+    with expect_error(SubjectRequestError, "subject_request.waits"):
+        requests.find_withdrawal_request(scene.customer.id, entry.id, clock())
+    clock.forward(hours=1)
+    assert duty.record_due(clock()) == 1
+    assert not scene.facts().status.may_withdraw()
+    amendment = scene.facts().status.chain.amendments[-1]
+    assert (amendment.kind, amendment.by.id) == ("consent_withdrawn", person.guest)
+    assert requests.find_request(scene.customer.id, entry.id).closed_how == "answered"
+    assert duty.record_due(clock()) == 0
+
+
+def test_a_withdrawal_that_was_taken_back_has_no_effect(scene) -> None:
+    person, entry = withdrawal(scene)
+    requests.take_back(person, entry.id, **scene.when)
+    scene.house.clock.forward(days=4)
+    assert WithdrawalDuty(scene.house.services).record_due(scene.house.clock()) == 0
+    assert scene.facts().status.may_withdraw()
+
+
+def test_a_withdrawal_goes_on_after_an_interruption(scene) -> None:
+    """Consent has ended, and the request is still open."""
+    _person, entry = withdrawal(scene)
+    scene.house.clock.forward(days=3)
+    status = scene.house.changes.look(scene.customer.id, scene.call)
+    scene.house.changes.withdraw(status, scene.by, reason="as before")
+    assert WithdrawalDuty(scene.house.services).record_due(scene.house.clock()) == 1
+    assert requests.find_request(scene.customer.id, entry.id).closed_how == "answered"
+
+
+def test_a_forged_row_withdraws_nothing(scene) -> None:
+    _person, entry = withdrawal(scene)
+    other = scene.house.call(scene.customer, mode="opt-in")
+    with writing():
+        changes = {"entered_at": scene.house.clock() - timedelta(days=9), "recording_id": other}
+        SubjectRequestTable.update(changes).where(SubjectRequestTable.id == entry.id).execute()
+    assert WithdrawalDuty(scene.house.services).record_due(scene.house.clock()) == 0
+    assert scene.house.changes.look(scene.customer.id, other).may_withdraw()
+    assert scene.facts().status.may_withdraw()

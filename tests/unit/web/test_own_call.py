@@ -219,3 +219,16 @@ def test_an_admin_erases_the_call_after_three_days(browser, house, bakery, call)
     rows = reviews.reviews_of(bakery.id, entry.id)
     assert [each.recording for each in rows.values() if each.erased_at] == [call]
     assert browser("claire").get(f"/recordings/{other}").status_code == 200
+
+
+def test_consent_is_withdrawn_only_where_something_rests_on_it(browser, house, bakery, call) -> None:
+    paul, jan = browser("paul"), browser(address="198.51.100.9")
+    switch_on(paul)
+    assert 'value="withdrawal"' not in open_call(jan, house, give(paul, call)).text
+    agreed_call = house.call(bakery, mode="opt-in")
+    assert 'value="withdrawal"' in open_call(jan, house, give(paul, agreed_call)).text
+    assert jan.send("/my-call/opened/requests", wants="withdrawal").status_code == 303
+    (entry,) = own_requests(bakery.id, agreed_call)
+    page = paul.get(f"/subject-requests/{entry.id}")
+    assert (page.status_code, entry.wants) == (200, "withdrawal")
+    assert "/take-back" in jan.get("/my-call/opened").text

@@ -196,7 +196,7 @@ def test_nobody_reads_the_products_name_under_another_brand(sentences):
         ("mode", [*MODES, OFF]),
         ("outbound", OUTBOUND_TIMINGS),
         ("role", [*roles.ROLES, *roles.PROVIDER_ROLES, *roles.GUESTS]),
-        ("wants", subject_request_queries.WANTS),
+        ("wants", [*subject_request_queries.WANTS, subject_request_queries.WITHDRAWAL]),
         ("plan_feature", plans.FEATURES),
     ],
 )
