@@ -9,6 +9,7 @@ from recorder.auditlog.append import append
 from recorder.auditlog.leaf_erasure import DisputeErasure, drop_bodies
 from recorder.catalogue.tables.dispute import (
     DisputeGuestTable,
+    DisputeNewsTable,
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
@@ -47,7 +48,10 @@ def drop_disputes(erasure: DisputeErasure, now: datetime, entropy: Entropy) -> N
         (UserTable.tenant == tenant) & UserTable.id.in_(guests) & UserTable.revoked_at.is_null(False)
     ).execute()
     DisputeTable.delete().where((DisputeTable.tenant_id == tenant) & DisputeTable.id.in_(ids)).execute()
-    for table in (VerificationCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable):
+    for table in (
+        VerificationCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable,
+        DisputeNewsTable,
+    ):  # fmt: skip
         table.delete().where(_of(table, erasure)).execute()
     append(tenant, DISPUTES_ERASED, body, now, entropy)
 

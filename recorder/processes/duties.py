@@ -12,10 +12,12 @@ from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.features.disputes.copies import copy_due
 from recorder.features.disputes.duty import OutcomeDuty
+from recorder.features.disputes.news import NewsDuty
 from recorder.features.fleet.service import report_node
 from recorder.features.notifications.duty import Notifier
+from recorder.features.notifications.service import wants_dispute_mail
 from recorder.features.offboarding.duty import erase_due
-from recorder.features.rooms.service import drop_rooms, milliseconds
+from recorder.features.rooms.service import Rooms, drop_rooms, milliseconds
 from recorder.features.subject_requests.withdrawals import WithdrawalDuty
 from recorder.features.team import account_links
 from recorder.features.usage.duty import UsageCounter
@@ -69,6 +71,16 @@ class Duties:
                 metrics.DUTY_DONE.labels(name).set(services.now().timestamp())
 
 
+def _presence(rooms: Rooms) -> Callable[[str, str, str], bool]:
+    """Whether somebody is in a room now."""
+
+    def is_present(tenant: str, room: str, user: str) -> bool:
+        now = rooms.now_ms()
+        return any(each.user == user and each.is_present(now) for each in rooms.members(tenant, room))
+
+    return is_present
+
+
 _EACH_TURN: Final[Mapping[str, Callable[[Duties, Services, datetime], object]]] = {
     "fleet": lambda its, own, now: report_node(
         measure_node(its.node, own.spool, now, key_id(own.root), own.keyring.ids())
@@ -99,6 +111,9 @@ _EACH_TURN: Final[Mapping[str, Callable[[Duties, Services, datetime], object]]] 
     "disputes": lambda its, own, _: OutcomeDuty(own, its.outbox).drop_erased(its.timekeeper.check()),
     "dispute_copies": lambda _its, own, _now: copy_due(own),
     "rooms": lambda _its, _own, now: drop_rooms(milliseconds(now - ROOMS_KEPT)),
+    "dispute_news": lambda its, own, now: NewsDuty(
+        own, its.outbox, _presence(Rooms(own.now)), wants_dispute_mail
+    ).tell_due(now),
     "notifications": lambda its, own, _: its.notifier.notify(own),
     "mail": lambda its, own, now: mail_witness.send_due(own, its.witnesses.server, now),
 }

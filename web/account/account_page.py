@@ -8,8 +8,10 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import CatalogueError
 from recorder.features.notifications import service as notifications
+from recorder.features.notifications.rules import COLLEAGUES_KINDS, KINDS
 from recorder.identity import account_mail, passwords, users
 from recorder.seal.second_factor import LONGEST_NAME
 from recorder.strict_json import b64
@@ -113,6 +115,12 @@ def end_other_sessions() -> Response:
     return redirect(url_for("account.show"), 303)
 
 
+def _notification_kinds() -> dict[str, str]:
+    """What the visitor chooses to be told, by kind."""
+    kinds = KINDS if current_visitor().admin else COLLEAGUES_KINDS
+    return {kind: text for kind, text in labels("notification_kind").items() if kind in kinds}
+
+
 def _profile_form() -> ProfileForm:
     form = ProfileForm(request.form)
     form.language.choices = [(code, NAMES[code]) for code in NAMES if code in panel_state().config.languages]
@@ -141,7 +149,9 @@ def render_account(
         describe=devices.describe,
         network=devices.network(),
         b64=b64,
-        notifications=notifications.choices_of(found.tenant.id, found.user.id) if found.admin else None,
-        notification_kinds=labels("notification_kind"),
+        notifications=notifications.choices_of(found.tenant.id, found.user.id)
+        if found.user.role in (ADMIN, CUSTOMER)
+        else None,
+        notification_kinds=_notification_kinds(),
         channels=labels("notification_channel"),
     )

@@ -23,7 +23,7 @@ from recorder.features.disputes.service import HANDLERS, LONGEST
 from recorder.isolation import isolate_object
 from recorder.mail.message import MailSection
 from recorder.playback import call_history
-from recorder.seal.dispute_kinds import SETTLED, UNSETTLED, GuestInvited
+from recorder.seal.dispute_kinds import SETTLED, UNSETTLED
 from web.account.limits import limit_grants, limit_refusals, limiter
 from web.decorators import admins_only
 from web.disputes.blueprint import blueprint
@@ -174,11 +174,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
 
 def _steps(dispute: Dispute, names: Mapping[str, str]) -> list[tuple[datetime, str]]:
     """What happened, and who listened, latest first."""
-    found, invited = [], set[str]()
-    for each in dispute.statements:
-        guest = each.data.guest if isinstance(each.data, GuestInvited) else ""
-        found.append((each.at, text.step(each, names, renewed=guest in invited)))
-        invited |= {guest} - {""}
+    found = [(each.at, text.step(dispute, each, names)) for each in dispute.statements]
     for recording in dispute.recording_ids:
         for entry in call_history.history(dispute.tenant, recording):
             if entry.how != call_history.LISTENED or entry.at < dispute.opened_at:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
+import structlog
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.sansio.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
@@ -15,25 +16,28 @@ from werkzeug.wrappers import Response
 
 from recorder.clock import from_iso, to_iso
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, DisputeError, SealError
 from recorder.features.notifications import queries, rules, service
 from recorder.features.notifications.sentences import CauseSentences, explain_cause
 from web.decorators import admins_only
+from web.disputes.operations import disputes, people_of
 from web.language import current_language
 from web.state import current_visitor, login_required, now, visitor
+from web.text import disputes as dispute_text
 from web.text import notifications as sentences
 from web.text.sentences import labels
 
+log = structlog.get_logger()
+
 blueprint = Blueprint("notifications", __name__, template_folder="templates")
 
-for_admins = admins_only(lambda _view_args: "/")
 for_colleagues = admins_only(lambda _view_args: "/", (ADMIN, CUSTOMER))
 
 
 @dataclass(frozen=True, slots=True)
 class ListedNotification:
-    """A notification as the page shows it; ``address`` is where it leads, empty for nowhere, and ``change``
-    its last change."""
+    """A notification as the page shows it; ``address`` is where it leads, empty for nowhere, ``change``
+    its last change, and ``title`` what it is about where its row does not say it."""
 
     row: rules.Notification
     words: CauseSentences
@@ -41,6 +45,7 @@ class ListedNotification:
     address: str
     action: str
     change: str
+    title: str = ""
 
 
 @blueprint.record_once
@@ -58,7 +63,7 @@ def unread_notifications() -> int | None:
     if found is None or found.user.role not in (ADMIN, CUSTOMER) or found.limited:
         return None
     try:
-        return service.count_unread(found.tenant.id, found.user.id, admin=found.admin)
+        return service.count_unread(found.tenant.id, found.user.id, now(), admin=found.admin)
     except CatalogueError:  # this may be the page that says so
         return 0
 
@@ -71,7 +76,7 @@ def show() -> str:
     found = current_visitor()
     tenant, user = found.tenant.id, found.user.id
     rows, marks = (
-        service.list_notifications(tenant, user, admin=found.admin),
+        service.list_notifications(tenant, user, now(), admin=found.admin),
         service.read_marks(tenant, user),
     )
     listed = [_listed(row, unread=not marks.is_read(row.id, row.changed_at)) for row in rows]
@@ -101,10 +106,11 @@ def mark(notification_id: str) -> Response:
     """Mark one notification, as the page showed it, as read or as unread."""
     user, change = current_visitor().user, _time_of_form("change")
     is_read = request.form.get("read") == "yes"
-    if not current_visitor().admin and notification_id != rules.HANDOVER:
+    own = (rules.HANDOVER, rules.DISPUTE_NEWS)
+    if not current_visitor().admin and not notification_id.startswith(own):
         abort(404)
     try:
-        service.mark(user.tenant, user.id, notification_id, change, is_read=is_read)
+        service.mark(user.tenant, user.id, notification_id, change, now(), is_read=is_read)
     except LookupError:
         abort(404)
     return redirect(url_for(".show", _anchor=f"n-{notification_id}"), 303)
@@ -119,12 +125,14 @@ def _time_of_form(name: str) -> datetime:
 
 @blueprint.post("/notifications/choices")
 @login_required
-@for_admins
+@for_colleagues
 def change_choices() -> Response:
     """Choose how to be told, from the account page."""
     user = current_visitor().user
+    kinds = rules.KINDS if current_visitor().admin else rules.COLLEAGUES_KINDS
     try:
-        service.set_choices(user.tenant, user.id, {kind: request.form.get(kind, "") for kind in rules.KINDS})
+        choices = {kind: request.form.get(kind, "") for kind in kinds}
+        service.set_choices(user.tenant, user.id, choices, kinds)
     except ValueError:
         abort(400)
     flash(_("Saved."))
@@ -132,6 +140,8 @@ def change_choices() -> Response:
 
 
 def _listed(row: rules.Notification, unread: bool) -> ListedNotification:
+    if row.kind == rules.DISPUTE_NEWS:
+        return _listed_news(row, unread)
     tenant = current_visitor().tenant
     words = (
         sentences.explain_handover(row)
@@ -139,6 +149,22 @@ def _listed(row: rules.Notification, unread: bool) -> ListedNotification:
         else explain_cause(row.cause, row.data, current_language(), tenant.time_zone)
     )
     return ListedNotification(row, words, unread, _address(row), _action(row), to_iso(row.changed_at))
+
+
+def _listed_news(row: rules.Notification, unread: bool) -> ListedNotification:
+    """What is new in a dispute, as its statements say: its row only names it. One that cannot be read, or
+    that the visitor no longer handles, says nothing."""
+    words, address, subject = CauseSentences("", ""), "", ""
+    try:
+        dispute = disputes().find_handled(current_visitor().user, row.data["dispute"])
+    except (DisputeError, SealError) as error:
+        log.info("notification.left_out", dispute=row.data["dispute"], error_id=error.error_id)
+    else:
+        step = next((each for each in dispute.statements if each.number == row.data["number"]), None)
+        sentence = "" if step is None else dispute_text.step(dispute, step, people_of(dispute))
+        words, subject = CauseSentences(sentence, ""), dispute.subject
+        address = url_for("disputes.show", dispute_id=dispute.id)
+    return ListedNotification(row, words, unread, address, _action(row), to_iso(row.changed_at), subject)
 
 
 def _address(row: rules.Notification) -> str:

@@ -15,26 +15,12 @@ from flask_babel import gettext as _
 from recorder.domain.roles import SUPPORT
 from recorder.errors import AccordError
 from recorder.features.disputes.rules import Dispute, Guest
-from recorder.seal.dispute_kinds import (
-    ACCEPTED,
-    DECLINED,
-    KINDS,
-    WITHDRAWN,
-    DisputeClosed,
-    DisputeData,
-    ErasureOrdered,
-    GuestAgreed,
-    GuestAnswered,
-    GuestEnded,
-    GuestEntered,
-    GuestInvited,
-    GuestVerified,
-    Rescheduled,
-    TimeChosen,
-)
+from recorder.features.disputes.steps import StepWriter, is_renewal
+from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, WITHDRAWN
 from recorder.seal.dispute_statement import DisputeStatement
+from web.language import reader_locale
 from web.text import errors, formats
-from web.text.sentences import sentence, variant
+from web.text.sentences import sentence
 
 
 def keep_choices(days: Iterable[int]) -> list[tuple[str, str]]:
@@ -114,37 +100,10 @@ def _deletion_notice(until: datetime, customer: str) -> str:
     return f"{alone} {sentence('notice', 'longer', customer=customer)}"
 
 
-def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool = False) -> str:
-    """What happened in a dispute. ``names`` are those of its people by id; ``renewed``: an invitation was
-    sent again."""
-    data, somebody = statement.data, str(_("Somebody"))
-    people = {
-        "who": names.get(statement.by.id or "", somebody),
-        "whom": names.get(getattr(data, "guest", ""), somebody),
-    }
-    return variant("step", KINDS[type(data)], _variant(data, renewed), **{**people, **_values(data)})
-
-
-def _variant(data: DisputeData, renewed: bool) -> str:
-    """Which of the sentences about a kind of statement."""
-    if isinstance(data, GuestInvited):
-        if data.role == SUPPORT:
-            return SUPPORT
-        return "renewed" if renewed else "link" if data.address is None else "mail"
-    if isinstance(data, GuestAnswered | GuestAgreed):
-        return data.answer
-    return data.how if isinstance(data, GuestVerified | GuestEnded | DisputeClosed) else ""
-
-
-def _values(data: DisputeData) -> dict[str, str]:
-    """What the sentence about a statement names beside people."""
-    if isinstance(data, Rescheduled):
-        return {"date": formats.date(datetime.combine(data.settle_by, datetime.min.time()))}
-    if isinstance(data, TimeChosen):
-        return {"time": formats.moment(data.time)}
-    if isinstance(data, ErasureOrdered):
-        return {"authority": data.authority, "reference": data.reference}
-    return {"who": data.name, "reason": data.reason} if isinstance(data, GuestEntered) else {}
+def step(dispute: Dispute, statement: DisputeStatement, names: Mapping[str, str]) -> str:
+    """What happened in a dispute. ``names`` are those of its people by id."""
+    writer = StepWriter(reader_locale().language, formats.date, formats.moment)
+    return writer.write(statement, names, renewed=is_renewal(dispute, statement))
 
 
 def listened(who: str, heard_ms: int | None) -> str:

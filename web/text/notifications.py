@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 
 from recorder.features.notifications.rules import (
+    DISPUTE_NEWS,
     HANDOVER,
     LINE_STOPPED,
     NOT_RECORDED,
@@ -37,6 +38,8 @@ def notification_state(row: Notification) -> tuple[str, str]:
     """How it stands, and the kind of its badge."""
     if row.kind == HANDOVER:
         return _("To do"), "warn"
+    if row.kind == DISPUTE_NEWS:
+        return sentence("notification_title", DISPUTE_NEWS), ""
     if row.kind == NOT_RECORDED:
         ends: Mapping[str | None, tuple[str, str]] = {
             RECORDED_AGAIN: (_("Recorded again"), "good"),
@@ -52,6 +55,8 @@ def notification_state(row: Notification) -> tuple[str, str]:
 def notification_time(row: Notification) -> str:
     """When it was, or since when it is, in the customer's time zone."""
     since = formats.moment(row.since)
+    if row.kind == DISPUTE_NEWS:
+        return since
     if row.ended_at is None:
         return str(_("Since %(time)s", time=since))
     if row.outcome is None:

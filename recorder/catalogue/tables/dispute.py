@@ -26,7 +26,8 @@ class DisputeTable(Table):
     """A dispute, as the list shows it; its statements decide. ``settle_by`` is a day (``2026-12-04``),
     ``final_at`` when its outcome can be sealed beside the recordings. ``page_token`` leads to the outcome's
     page, which is found by its hash, ``page_sha256``. ``copied_beside`` is the recording under whose key the
-    bucket has all of the statements; it is empty until the worker has put them there."""
+    bucket has all of the statements; it is empty until the worker has put them there. From ``news_at`` on
+    the worker tells its people what happened; it is empty once they know."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -37,6 +38,7 @@ class DisputeTable(Table):
     page_token = TextField(null=True)
     page_sha256 = TextField(null=True, unique=True)
     copied_beside = TextField(null=True, index=True)
+    news_at = MaybeMomentField(null=True, index=True)
 
     class Meta:
         table_name = "dispute"
@@ -69,3 +71,30 @@ class DisputeGuestTable(Table):
 
     class Meta:
         table_name = "dispute_guest"
+
+
+class DisputeNewsTable(Table):
+    """How far somebody was told what the others did in a dispute: the ``number`` of the newest statement that
+    they are told, when it was made (``at``), and up to which number they were told by mail (``mailed``), or
+    were not to be. ``id`` is made of both ids."""
+
+    not_copied = "who was told what lately: after a recovery the last day's steps are told again"
+    not_compared = (
+        (
+            "id tenant_id dispute_id user_id number at mailed mailed_at",
+            "information that decides nothing: what is told, and to whom, follows from the statements",
+        ),
+    )
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    dispute_id = TextField(index=True)
+    user_id = TextField()
+    number = IntegerField()
+    at = MomentField()
+    mailed = IntegerField()
+    mailed_at = MaybeMomentField(null=True)
+
+    class Meta:
+        table_name = "dispute_news"
+        indexes = ((("tenant_id", "user_id", "at"), False),)

@@ -13,6 +13,7 @@ from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.contact import ContactTable
 from recorder.catalogue.tables.dispute import (
     DisputeGuestTable,
+    DisputeNewsTable,
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
@@ -129,6 +130,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     DisputeTable,
     DisputeRecordingTable,
     DisputeGuestTable,
+    DisputeNewsTable,
     RoomTable,
     RoomMemberTable,
     BrandingTable,

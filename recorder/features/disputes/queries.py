@@ -15,6 +15,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.tables.dispute import (
     DisputeGuestTable,
+    DisputeNewsTable,
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
@@ -146,6 +147,7 @@ def index_dispute(dispute: Dispute) -> None:
     columns = {
         "settle_by": dispute.settle_by.isoformat(), "closed_at": dispute.closed_at,
         "final_at": final_at(dispute), "copied_beside": None,
+        "news_at": dispute.statements[-1].at,
         "page_sha256": dispute.outcome.page_sha256 if dispute.outcome else None,
     }  # fmt: skip
     DisputeTable.insert(
@@ -187,6 +189,35 @@ def unsealed_outcomes(since: datetime) -> frozenset[tuple[str, str]]:
         elif leaf.body["kind"] in (OUTCOME_RECORDED, CLOSED):
             found.discard((tenant, dispute))
     return frozenset(found)
+
+
+def disputes_with_news(now: datetime) -> tuple[tuple[str, str], ...]:
+    """The customers and ids of disputes whose people are to be told something now."""
+    with connected():
+        rows = _IDS.where(DisputeTable.news_at <= now).order_by(DisputeTable.news_at, DisputeTable.id)
+        return tuple((row.tenant_id, row.id) for row in rows)
+
+
+def note_news_time(dispute: str, at: datetime | None) -> None:
+    """Inside the caller's transaction: note when a dispute's people are next to be told something."""
+    DisputeTable.update(news_at=at).where(DisputeTable.id == dispute).execute()
+
+
+def news_marks(tenant: str, dispute: str) -> dict[str, DisputeNewsTable]:
+    """How far each of a dispute's people was told, by their id."""
+    mine = (DisputeNewsTable.tenant_id == tenant) & (DisputeNewsTable.dispute_id == dispute)
+    with connected():
+        return {row.user_id: row for row in DisputeNewsTable.select().where(mine)}
+
+
+def note_news(
+    dispute: Dispute, user: str, newest: DisputeStatement, *, mailed: int, mailed_at: datetime | None
+) -> None:
+    """Inside the caller's transaction: note how far somebody was told."""
+    columns = {"number": newest.number, "at": newest.at, "mailed": mailed, "mailed_at": mailed_at}
+    DisputeNewsTable.insert(
+        id=f"{dispute.id}/{user}", tenant_id=dispute.tenant, dispute_id=dispute.id, user_id=user, **columns
+    ).on_conflict(conflict_target=[DisputeNewsTable.id], update=columns).execute()
 
 
 def note_page(dispute: str, token: str) -> None:

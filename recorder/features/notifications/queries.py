@@ -14,6 +14,7 @@ from recorder.catalogue import queries, subject_request_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import find_offboarding
 from recorder.catalogue.row_values import read_value
+from recorder.catalogue.tables.dispute import DisputeNewsTable
 from recorder.catalogue.tables.listed_call import ListedCallTable, ListedLineTable
 from recorder.catalogue.tables.node_report import NodeReportTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
@@ -24,6 +25,7 @@ from recorder.domain.line_policy import OFF
 from recorder.features.notifications.rules import (
     ARCHIVE,
     CAUSES,
+    DISPUTE_NEWS,
     FAULTS,
     HANDOVER,
     HOLD,
@@ -36,6 +38,7 @@ from recorder.features.notifications.rules import (
     OUTCOMES,
     REQUEST,
     REQUEST_NOTICE,
+    RETENTION,
     REVIEW,
     SET_ASIDE,
     SUSPENDED,
@@ -46,6 +49,7 @@ from recorder.features.notifications.rules import (
     Occasion,
     ReadMarks,
     away_since,
+    channel_of,
     switch_off_times,
 )
 from recorder.lifecycle import amendments
@@ -76,14 +80,39 @@ def handover(tenant: str, user: str) -> Notification | None:
     return Notification(HANDOVER, HANDOVER, HANDOVER, HANDOVER, at, at, data={"number": number})
 
 
-def count_unread(tenant: str, user: str, *, admin: bool) -> int | None:
-    """How many notifications a user has not read: an ``admin`` of the kinds that they want, anybody else of
-    what they were handed; ``None`` if that is nothing."""
-    row, one = choice_row(tenant, user), handover(tenant, user)
-    unread = int(one is not None and not read_marks(row).is_read(one.id, one.changed_at))
+def dispute_news(tenant: str, user: str, now: datetime) -> tuple[Notification, ...]:
+    """What is new in the disputes that a user takes part in, the latest first; ``data`` names the dispute and
+    its newest statement that they are told."""
+    mine = (DisputeNewsTable.tenant_id == tenant) & (DisputeNewsTable.user_id == user)
+    with connected():
+        rows = DisputeNewsTable.select().where(mine & (DisputeNewsTable.at > now - RETENTION))
+        return tuple(
+            Notification(
+                f"{DISPUTE_NEWS}-{row.dispute_id}", DISPUTE_NEWS, DISPUTE_NEWS, row.id, row.at, row.at,
+                data={"dispute": row.dispute_id, "number": row.number},
+            )
+            for row in rows.order_by(DisputeNewsTable.at.desc()).limit(LISTED)
+        )  # fmt: skip
+
+
+def count_unread(tenant: str, user: str, now: datetime, *, admin: bool) -> int | None:
+    """How many notifications a user has not read of the kinds that they want: an ``admin`` of all, anybody
+    else of what they were handed and of what concerns them; ``None`` if that is nothing."""
+    row = choice_row(tenant, user)
+    own = own_notifications(tenant, user, row, now)
+    unread = sum(not read_marks(row).is_read(each.id, each.changed_at) for each in own)
     if admin:
         return unread + _count_unread(tenant, row)
-    return None if one is None else unread
+    return unread if own else None
+
+
+def own_notifications(
+    tenant: str, user: str, row: NotificationChoiceTable | None, now: datetime
+) -> tuple[Notification, ...]:
+    """What a user is told for themselves, with their ``row`` of choices."""
+    one = handover(tenant, user)
+    wants = channel_of(row.choices if row else {}, DISPUTE_NEWS) != NOT_AT_ALL
+    return (*(() if one is None else (one,)), *(dispute_news(tenant, user, now) if wants else ()))
 
 
 def _count_unread(tenant: str, row: NotificationChoiceTable | None) -> int:

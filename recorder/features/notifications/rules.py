@@ -21,9 +21,16 @@ HANDOVER: Final = "handover"
 """That others asked the reader to handle recordings: open as long as they do. It has no row; its kind, its
 cause and its id are the same."""
 
-KINDS: Final = (NOT_RECORDED, WORK, REVIEW)
-"""What admins choose to be told: that a number is not recorded, that work has ended, and that a review is
-due."""
+DISPUTE_NEWS: Final = "dispute_news"
+"""That somebody else did something in an open question that the reader takes part in; it has a row of its
+own, for each person and dispute, and its mails come from there."""
+
+KINDS: Final = (DISPUTE_NEWS, NOT_RECORDED, WORK, REVIEW)
+"""What admins choose to be told: what happens in open questions, that a number is not recorded, that work has
+ended, and that a review is due."""
+
+COLLEAGUES_KINDS: Final = (DISPUTE_NEWS,)
+"""What their colleagues choose to be told."""
 
 SET_ASIDE: Final = "set_aside"
 """The cause for every reason that is neither in :data:`FAULTS` nor in :data:`ORDINARY_REASONS`: the id

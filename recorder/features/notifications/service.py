@@ -7,7 +7,7 @@ is read from the catalogue each time, and a mail is queued in the transaction th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -178,10 +178,17 @@ def _enqueue(outbox: Outbox, person: UserRow, message: Any, now: datetime, entro
 # --- the panel's part
 
 
-def list_notifications(tenant: str, user: str, *, admin: bool) -> tuple[rules.Notification, ...]:
-    """What a user is told, open ones first: what they were handed, and an ``admin`` all the rest."""
-    one = queries.handover(tenant, user)
-    mine = () if one is None else (one,)
+def wants_dispute_mail(tenant: str, user: str) -> bool:
+    """Whether a user is told by mail what happens in the disputes that they take part in."""
+    return rules.channel_of(choices_of(tenant, user), rules.DISPUTE_NEWS) == rules.BY_MAIL
+
+
+def list_notifications(
+    tenant: str, user: str, now: datetime, *, admin: bool
+) -> tuple[rules.Notification, ...]:
+    """What a user is told, open ones first: what they were handed, what is new in their disputes, and an
+    ``admin`` all the rest."""
+    mine = queries.own_notifications(tenant, user, queries.choice_row(tenant, user), now)
     if not admin:
         return mine
     choices = choices_of(tenant, user)
@@ -189,9 +196,9 @@ def list_notifications(tenant: str, user: str, *, admin: bool) -> tuple[rules.No
     return (*mine, *queries.notifications(tenant, unwanted))
 
 
-def count_unread(tenant: str, user: str, *, admin: bool) -> int | None:
+def count_unread(tenant: str, user: str, now: datetime, *, admin: bool) -> int | None:
     """How many of them the user has not read; ``None`` for somebody who gets none."""
-    return queries.count_unread(tenant, user, admin=admin)
+    return queries.count_unread(tenant, user, now, admin=admin)
 
 
 def read_marks(tenant: str, user: str) -> rules.ReadMarks:
@@ -208,14 +215,17 @@ def mark_all_read(tenant: str, user: str, until: datetime) -> None:
         _put_marks(tenant, user, row, rules.ReadMarks(max(until, marks.until or until), later))
 
 
-def mark(tenant: str, user: str, notification: str, change: datetime, *, is_read: bool) -> None:
+def mark(
+    tenant: str, user: str, notification: str, change: datetime, now: datetime, *, is_read: bool
+) -> None:
     """Mark one notification as read or as unread, as it is since a ``change``. Raises ``LookupError`` if the
     tenant has none with that id."""
     with tenant_lock(tenant):
         row = queries.choice_row(tenant, user)
         marks = queries.read_marks(row)
         single = {**marks.single, notification: (change, is_read)}
-        ids = queries.existing_ids(tenant, single) | {rules.HANDOVER}
+        news = {each.id for each in queries.dispute_news(tenant, user, now)}
+        ids = queries.existing_ids(tenant, single) | news | {rules.HANDOVER}
         if notification not in ids:
             raise LookupError(f"there is no notification {notification}")
         single = {name: each for name, each in single.items() if name in ids}
@@ -234,9 +244,12 @@ def choices_of(tenant: str, user: str) -> Mapping[str, str]:
     return {kind: rules.channel_of(own_choices, kind) for kind in rules.KINDS}
 
 
-def set_choices(tenant: str, user: str, choices: Mapping[str, str]) -> None:
-    """Choose how a user is told, by kind. Raises ``ValueError`` for anything but a channel of each kind."""
-    if {*choices} != {*rules.KINDS} or not {*choices.values()} <= {*rules.CHANNELS}:
+def set_choices(
+    tenant: str, user: str, choices: Mapping[str, str], kinds: Collection[str] = rules.KINDS
+) -> None:
+    """Choose how a user is told, by kind. Raises ``ValueError`` for anything but a channel of each of the
+    ``kinds``."""
+    if {*choices} != {*kinds} or not {*choices.values()} <= {*rules.CHANNELS}:
         raise ValueError("choose a channel for each kind of notification")
     with tenant_lock(tenant):
         _put(tenant, user, queries.choice_row(tenant, user), choices=dict(choices))

@@ -23,6 +23,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.branding.service import save_branding
 from recorder.features.contacts import service as contacts
+from recorder.features.disputes import queries as dispute_queries
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -338,6 +339,9 @@ def _dispute(world: World) -> None:
     assert calls.try_code(world.tenant, dispute.id, guest.id, claim[1])
     rooms = Rooms(house.clock, lambda: None)
     rooms.note_presence(world.tenant, dispute.id, guest.id, ready=True)
+    found = disputes.find(world.tenant, dispute.id)
+    with writing():
+        dispute_queries.note_news(found, person.id, found.statements[-1], mailed=1, mailed_at=house.clock())
     room = rooms.find(world.tenant, dispute.id, world.live_recording)
     rooms.command(room, RoomCommand("play"), guest.id, seq=0, durations={world.live_recording: 1000})
 

@@ -19,7 +19,7 @@ from recorder.clock import to_iso
 from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.notifications import queries, service
 from recorder.features.notifications.duty import EVERY, LEASE, Notifier
-from recorder.features.notifications.rules import KINDS, NOT_RECORDED, REVIEW, LineFailure, Notification
+from recorder.features.notifications.rules import KINDS, NOT_RECORDED, LineFailure, Notification
 from recorder.features.offboarding import queries as offboarding
 from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import setup
@@ -458,7 +458,11 @@ def test_line_that_works_again_alone_has_a_mail_of_its_own(house, box):
 @SQLITE
 def test_each_admin_chooses_by_kind(house, box):
     paul, marie = admin(house, language="en"), admin(house, "marie", language="en")
-    service.set_choices(house.tenant, paul.id, {"not_recorded": "page", "work": "mail", "review": "none"})
+    service.set_choices(
+        house.tenant, paul.id, {
+            "dispute_news": "mail", "not_recorded": "page", "work": "mail", "review": "none",
+        },
+    )  # fmt: skip
     service.note_import(house.tenant, b"x", imported=2, failed=1, until=house.clock(), **authors(house))
     fail(house, "daemon_away")
     notify(house)
@@ -468,7 +472,7 @@ def test_each_admin_chooses_by_kind(house, box):
     imported = text_of(box.mails[box.to.index(paul.login)])
     assert "Imported: 2. Not imported: 1." in imported
     with pytest.raises(ValueError, match="channel"):
-        service.set_choices(house.tenant, paul.id, {NOT_RECORDED: "pigeon", "work": "mail", REVIEW: "mail"})
+        service.set_choices(house.tenant, paul.id, dict.fromkeys(KINDS, "mail") | {NOT_RECORDED: "pigeon"})
 
 
 @SQLITE
@@ -504,7 +508,7 @@ def test_without_a_mail_server_the_page_shows_it(house):
     for minutes in (0, 6):
         house.clock.forward(minutes=minutes)
         assert Notifier().notify(house.services) == 0
-    assert service.count_unread(house.tenant, paul.id, admin=True) == 1
+    assert service.count_unread(house.tenant, paul.id, house.clock(), admin=True) == 1
     assert notify(house, minutes=6) == 0, "what is old is not mailed once there is one"
 
 

@@ -190,12 +190,15 @@ def test_choice_is_each_persons_own(house, browser, failing_line, bakery):
     house.person(bakery, "marie", "Marie", role="customer_admin")
     paul, marie = english(browser("paul")), browser("marie")
     assert 'value="mail" selected' in paul.get("/account").text
-    answer = paul.send("/notifications/choices", not_recorded="none", work="page", review="mail")
+    answer = paul.send(
+        "/notifications/choices", dispute_news="mail", not_recorded="none", work="page", review="mail"
+    )
     assert answer.location == "/account#notifications"
     assert 'value="none" selected' in paul.get("/account").text
     assert (count(paul), count(marie)) == (None, "1")
     assert "Nothing to report" in text_of(paul.get("/notifications").text)
-    for wrong in ({"not_recorded": "pigeon", "work": "page", "review": "mail"}, {"not_recorded": "mail"}):
+    choices = dict.fromkeys(("dispute_news", "not_recorded", "work", "review"), "mail")
+    for wrong in (choices | {"not_recorded": "pigeon"}, {"not_recorded": "mail"}):
         assert paul.send("/notifications/choices", **wrong).status_code == 400
 
 

@@ -24,7 +24,7 @@ from recorder.lifecycle import plans
 from recorder.mail.message import FOLDER as MESSAGES
 from recorder.playback import interface
 from recorder.prompts import purposes
-from recorder.seal import amendment_kinds, dispute_kinds
+from recorder.seal import amendment_kinds
 from recorder.spool.layout import REASONS
 from recorder.switch import conference_events
 from web import WebConfig, create_app
@@ -192,7 +192,6 @@ def test_nobody_reads_the_products_name_under_another_brand(sentences):
         ("gap", GAP_REASONS),
         ("erasure_reason", amendment_kinds.ERASURE_REASONS),
         ("amendment", {*amendment_kinds.KINDS.values()} - {amendment_kinds.ERASED}),
-        ("step", dispute_kinds.KINDS.values()),
         ("mode", [*MODES, OFF]),
         ("outbound", OUTBOUND_TIMINGS),
         ("role", [*roles.ROLES, *roles.PROVIDER_ROLES, *roles.GUESTS]),
