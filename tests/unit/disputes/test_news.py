@@ -274,8 +274,8 @@ def test_dispute_that_is_not_as_signed_tells_nobody_and_delays_no_other(news, ba
     news.accept()
     with writing():
         last = DisputeStatementTable.select().order_by(DisputeStatementTable.number.desc())
-        lost = next(each for each in last if each.dispute_id == news.dispute.id)
-        DisputeStatementTable.delete().where(DisputeStatementTable.id == lost.id).execute()
+        newest = next(each for each in last if each.dispute_id == news.dispute.id)
+        DisputeStatementTable.delete().where(DisputeStatementTable.id == newest.id).execute()
     accept: Callable[[], object] = News(other, dispute, token_of(issued), issued.guest).accept
     accept()
     assert [each[0] for each in news.tell()] == [CLAIRE]
