@@ -15,7 +15,6 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.identity import AccountLinkTable, UserTable
-from recorder.catalogue.tables.listed_call import ListedColleagueTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
@@ -89,9 +88,6 @@ def _passing_rows(world: World) -> None:
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
-        ListedColleagueTable.create(
-            tenant_id=world.tenant, call_id=world.live_recording, party=1, started_ms=1
-        )
         SavedFilterTable.create(
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
