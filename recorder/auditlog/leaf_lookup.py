@@ -56,9 +56,9 @@ def _leaf(tenant: str, number: int) -> Any:
     return LeafTable.select().where((LeafTable.tenant == tenant) & (LeafTable.number == number))
 
 
-def has_leaf(tenant: str, kinds: Collection[str]) -> bool:
-    """Whether a tenant's log has a leaf of some kinds, intact or not."""
-    condition = (LeafTable.tenant == tenant) & LeafTable.kind.in_([*kinds])
+def has_leaf(tenant: str, kinds: Collection[str], *, after: int = -1) -> bool:
+    """Whether a tenant's log has a leaf of some kinds after the leaf ``after``, intact or not."""
+    condition = (LeafTable.tenant == tenant) & (LeafTable.number > after) & LeafTable.kind.in_([*kinds])
     with connected():
         return bool(LeafTable.select().where(condition).exists())
 

@@ -1,9 +1,10 @@
 """How far somebody may change what callers of a number are promised.
 
-One of the customer's admins may promise all that the rules of the country allow. Once the customer has
-recordings, the provider, and whoever is no admin by the log, may promise less, and never more than what the
-number announced when it was last recorded: no further purpose, no longer retention, no question less. What it
-announced, and who is an admin, is read from the customer's leaves: a row that claims more widens nothing.
+One of the customer's admins may promise all that the rules of the country allow. Once anything of the
+customer's was recorded since the number was added, the provider, and whoever is no admin by the log, may
+promise less, and never more than what the number announced when it was last recorded: no further purpose, no
+longer retention, no question less. What it announced, and who is an admin, is read from the customer's
+leaves: a row that claims more widens nothing.
 """
 
 from __future__ import annotations
@@ -120,8 +121,10 @@ def _permission(
             limit = _NOTHING
         else:
             country = country_check.country_of(locked.tenant)
-            limit, is_own = _agreed(leaves, number, country, known)
-            if not is_own and not leaf_lookup.has_leaf(locked.tenant, LISTED):
+            own = _about(leaves, number, country)
+            limit, is_own = _agreed(own, known)
+            begin = own[0].number if own else -1
+            if not is_own and not leaf_lookup.has_leaf(locked.tenant, LISTED, after=begin):
                 limit = None
     return ChangePermission(locked, number or "the number", limit, known)
 
@@ -132,20 +135,26 @@ def _roles(leaves: Sequence[LoggedLeaf]) -> dict[str, str]:
     return {str(leaf.body.get("user")): str(leaf.body.get("role", "")) for leaf in people}
 
 
-def _agreed(
-    leaves: Sequence[LoggedLeaf], number: str, country: str, known: Mapping[str, Mapping[str, Any]]
-) -> tuple[Promise | None, bool]:
-    """What a number, in any spelling, promised when it was last recorded for this customer, or nothing if the
-    customer has switched it off since; ``None`` if it never was. And whether the customer ever chose."""
-    agreed, is_own, line, state = None, False, "", dict[str, Any]()
+def _about(leaves: Sequence[LoggedLeaf], number: str, country: str) -> Sequence[LoggedLeaf]:
+    """The leaves about a customer's lines with a number, in any spelling."""
     canonical = _canonical(number, country)
+    lines = {
+        leaf.body["line"]
+        for leaf in leaves
+        if leaf.kind == CREATED and _canonical(str(leaf.body["number"]), country) == canonical
+    }
+    return [leaf for leaf in leaves if leaf.kind in (CREATED, CHANGED) and leaf.body["line"] in lines]
+
+
+def _agreed(
+    leaves: Sequence[LoggedLeaf], known: Mapping[str, Mapping[str, Any]]
+) -> tuple[Promise | None, bool]:
+    """What a number promised, by the leaves about its lines, when it was last recorded for this customer, or
+    nothing if the customer has switched it off since; ``None`` if it never was. And whether the customer ever
+    chose."""
+    agreed, is_own, state = None, False, dict[str, Any]()
     for leaf in leaves:
-        if leaf.kind == CREATED and _canonical(str(leaf.body["number"]), country) == canonical:
-            line, state = str(leaf.body["line"]), dict(leaf.body)
-        elif leaf.kind == CHANGED and leaf.body["line"] == line:
-            state |= leaf.body
-        else:
-            continue
+        state = {**({} if leaf.kind == CREATED else state), **leaf.body}
         is_customers = leaf.kind == CHANGED and leaf.body["actor"] != OPERATOR
         if state["mode"] != OFF:
             agreed = _promise((state["announcement"], *state["others"]), state["keep"], known) or _NOTHING

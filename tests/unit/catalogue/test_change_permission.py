@@ -140,9 +140,12 @@ def test_number_does_not_end_and_begin_wider(world, number) -> None:
     world.change(line=line.id, announcements=[world.say(keep_days=14)], recorded=True)
 
 
-def test_new_number_is_the_operators_choice(world) -> None:
-    wider = world.say(**WIDER["a longer retention"])
-    assert lines.create_line(world.tenant, number="+3225550102", announcement=wider, **world.at)
+def test_new_number_is_the_operators_choice_until_something_is_recorded(world, stored) -> None:
+    parts = {"announcement": world.say(**WIDER["a longer retention"]), **world.at}
+    line = lines.create_line(world.tenant, number="+3225550102", **parts)
+    world.change(line=line.id, keep=KeepOptions(365))
+    stored(world.tenant)
+    assert refused(lambda: world.change(line=line.id, keep=KeepOptions(730)))
 
 
 def test_operator_does_not_switch_on_what_the_customer_switched_off(world) -> None:
