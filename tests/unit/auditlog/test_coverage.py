@@ -401,9 +401,8 @@ def test_columns_that_are_not_compared_decide_nothing(sqlite_world: World, table
     before = decided(sqlite_world)
     columns = [column for column in EXCEPTED[table] if column not in COMPARED.get(table, {})]
     attacks = [each for column in columns for each in changes_of(table, column, sqlite_world)]
-    if table not in COMPARED:
-        if rows_of(table, sqlite_world):  # no call of this world has several colleagues
-            attacks += [delete_of(table, sqlite_world), made_up(table, sqlite_world)]
+    if table not in COMPARED and rows_of(table, sqlite_world):  # no call here has several colleagues
+        attacks += [delete_of(table, sqlite_world), made_up(table, sqlite_world)]
     for attack in attacks:
         with attacked(attack):
             assert decided(sqlite_world) == before, attack.name

@@ -196,7 +196,7 @@ def test_a_person_asks_for_deletion_and_takes_it_back(browser, house, bakery, ca
     refused = paul.send(f"/subject-requests/{entry['erasure'].id}/erase", sure="yes")
     assert refused.status_code == 403
     notifications.update(bakery.id, house.clock(), house.entropy)
-    notices = notifications.list_notifications(bakery.id, bakery.people["paul"].id, admin=True)
+    notices = notifications.list_notifications(bakery.id, bakery.people["paul"].id, house.clock(), admin=True)
     assert {each.data["request"] for each in notices} == {each.id for each in entry.values()}
     answer = jan.send(f"/my-call/opened/requests/{entry['erasure'].id}/take-back")
     assert answer.location == "/my-call/opened#requests"
