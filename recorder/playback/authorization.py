@@ -8,10 +8,11 @@ download (``features/offboarding/download.py``) share them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
 from typing import Final, NoReturn
 
 import structlog
@@ -31,7 +32,7 @@ from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
 from recorder.playback.audio_reader import AudioReader, SoundAdmission
-from recorder.playback.interface import Actor, Admissions, NoAdmissions, Passages
+from recorder.playback.interface import Actor, Admissions, NoAdmissions, Passages, common_passages
 from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.offboarding import Departure, current_statement
@@ -142,6 +143,13 @@ class Guard:
         """What a user may hear of a recording. A guest whom no signed statement admits to it is refused.
         Raises :class:`AccessError`."""
         return CheckedAdmission(sealed, self._passages(who, sealed.row.id, purpose))
+
+    def admit_together(
+        self, people: Iterable[Actor], sealed: VerifiedRecording, purpose: str
+    ) -> CheckedAdmission:
+        """The same for people who hear one sound: what each of them may hear. Raises :class:`AccessError`."""
+        each = (self._passages(who, sealed.row.id, purpose) for who in people)
+        return CheckedAdmission(sealed, reduce(common_passages, each, None))
 
     def _passages(self, who: Actor, recording: str, purpose: str) -> Passages | None:
         """The passages of a recording that a user may hear; ``None``: all of it."""

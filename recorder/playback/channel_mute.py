@@ -23,6 +23,9 @@ CHANNELS: Final = 2
 WIDTH: Final = 2
 """Bytes per sample."""
 
+TELEPHONE_RATE: Final = 8000
+"""Samples per second on the telephone."""
+
 _HEADER: Final = 44
 
 
@@ -59,15 +62,29 @@ def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
 def as_wav(pieces: Iterator[bytes], manifest: Manifest, *, mute_right: bool = False) -> Iterator[bytes]:
     """The WAV, in pieces. Raises as ``pieces``, and :class:`SealError` (``seal.no_sound``) if the sealed
     object is not audio."""
-    rate, left = manifest.sample_rate, _frames(manifest)
-    yield _header(left, rate)
+    yield _header(_frames(manifest), manifest.sample_rate)
+    for samples in _samples(pieces, manifest, manifest.sample_rate):
+        if mute_right:
+            samples[:, 1] = 0
+        yield samples.tobytes()
+
+
+def as_telephone(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
+    """The sound as a telephone has it, both channels in one: 16 bit at :data:`TELEPHONE_RATE`, in pieces.
+    Raises as :func:`as_wav`."""
+    for samples in _samples(pieces, manifest, TELEPHONE_RATE):
+        both = samples.sum(axis=1, dtype=np.int32)
+        yield np.clip(both, -32768, 32767).astype("<i2").tobytes()
+
+
+def _samples(pieces: Iterator[bytes], manifest: Manifest, rate: int) -> Iterator[np.ndarray]:
+    """Frames of two samples each, as many as the recording is long. Raises as :func:`as_wav`."""
+    left = manifest.duration_ms * rate // 1000
     try:
         for samples in _decoded(pieces, rate):
             samples = samples[:left]
             left -= len(samples)
-            if mute_right:
-                samples[:, 1] = 0
-            yield samples.tobytes()
+            yield samples
     except av.FFmpegError as error:
         raise SealError(
             "seal.no_sound",
@@ -78,14 +95,14 @@ def as_wav(pieces: Iterator[bytes], manifest: Manifest, *, mute_right: bool = Fa
         # A codec's last frame may be longer or shorter than the input.
         some = min(left, rate)
         left -= some
-        yield bytes(some * CHANNELS * WIDTH)
+        yield np.zeros((some, CHANNELS), "<i2")
 
 
 def _decoded(pieces: Iterator[bytes], rate: int) -> Iterator[np.ndarray]:
     """Frames of two samples each."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=rate)
     # The audio is sealed; still, FFmpeg need not guess among two hundred formats.
-    options = {"format_whitelist": "ogg,wav", "codec_whitelist": "opus,libopus,pcm_s16le"}
+    options = {"format_whitelist": "ogg,wav,matroska", "codec_whitelist": "opus,libopus,pcm_s16le"}
     with av.open(_Pieces(pieces), "r", options=options | {"protocol_whitelist": "none"}) as sound:
         for frame in sound.decode(audio=0):
             for part in resampler.resample(frame):

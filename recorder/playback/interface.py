@@ -133,6 +133,14 @@ Passages = tuple[tuple[int, int], ...]
 """Where passages of a recording begin and end, in milliseconds of audio."""
 
 
+def common_passages(first: Passages | None, second: Passages | None) -> Passages | None:
+    """What is in both; ``None`` is all of a recording."""
+    if first is None or second is None:
+        return second if first is None else first
+    both = ((max(a, c), min(b, d)) for a, b in first for c, d in second)
+    return tuple(sorted({(begin, end) for begin, end in both if begin < end}))
+
+
 @dataclass(frozen=True, slots=True)
 class GuestAdmission(VerifiedState):
     """A guest may hear some passages of a ``recording`` (its id), or all of it, where they are ``None``. Who
