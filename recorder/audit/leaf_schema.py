@@ -46,7 +46,7 @@ from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
 from recorder.identity.sign_in_rule import RULE_CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
-from recorder.lifecycle import suspension
+from recorder.lifecycle import line_proposals, suspension
 from recorder.lifecycle.contact_erasure import DELETED as CONTACT_DELETED
 from recorder.verification_calls.code import commit_text
 from recorder.verification_calls.register import CALLED, CREATED, OPENINGS, ORDERED, TRIED
@@ -339,6 +339,8 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         "line.ended": _set(until=LEAF_TIME),
         suspension.LINE_SUSPENDED: _set(),
         suspension.LINE_RESUMED: _set(),
+        line_proposals.PROPOSED: _set(),
+        line_proposals.DROPPED: _set(),
     }),
     **_about(SubjectRequestTable, "request", {
         rules.RECEIVED: _all(

@@ -147,9 +147,11 @@ index."""
 LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_TEAM, name="log_leaf_team")
 
 
-IS_LINE_SETUP = SQL("kind IN ('line.created', 'line.changed', 'line.ended')")
-"""Kinds of leaves that say what a line announces, and whether it is recorded; the condition of their
-index."""
+IS_LINE_SETUP = SQL(
+    "kind IN ('line.created', 'line.changed', 'line.ended', 'line.proposed', 'line.proposal_dropped')"
+)
+"""Kinds of leaves that say what a line announces or is proposed to announce, and whether it is recorded; the
+condition of their index."""
 
 
 LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, name="log_leaf_line")

@@ -7,7 +7,7 @@ announcement, so that it can be composed again for another mode.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from recorder.catalogue import country_check, queries
@@ -172,14 +172,19 @@ def in_languages(
     languages: Sequence[str],
     current: Sequence[AnnouncementRow],
     rows: Mapping[str, AnnouncementRow],
+    *,
     mode: Mode,
+    purposes: Sequence[str],
+    keep_days: int,
     sources: Sources,
 ) -> list[AnnouncementRow | Draft]:
-    """A line's announcements in a mode and in these languages. One of its ``current`` ones, or of the
-    customer's ``rows``, is used if it is in that language with the same base name, mode, purposes and
-    retention; otherwise it is composed. Raises :class:`CatalogueError` (``line.languages``,
-    ``announcement.own``: a customer's own sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    return [_in_language(language, current, rows, mode, sources) for language in languages]
+    """A line's announcements in a mode and in these languages, for these purposes and days. One of its
+    ``current`` ones, or of the customer's ``rows``, is used if it is in that language with the same base
+    name, mode, purposes and retention; otherwise it is composed. Raises :class:`CatalogueError`
+    (``line.languages``, ``announcement.own``: a customer's own sound), :class:`ConfigError` (``prompt.*``,
+    ``speech.*``)."""
+    target = Recipe("", "", mode, tuple(purposes), keep_days)
+    return [_in_language(language, current, rows, target, sources) for language in languages]
 
 
 def announcement_id(tenant: str, choice: AnnouncementRow | Draft, now: datetime, entropy: Entropy) -> str:
@@ -190,23 +195,27 @@ def announcement_id(tenant: str, choice: AnnouncementRow | Draft, now: datetime,
     return (same or choice.save(tenant, now, entropy)).id
 
 
-def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> Draft:
-    """An announcement composed for another mode. Raises :class:`CatalogueError` (``announcement.own``)."""
-    composition = row.composition
+def _recomposed(row: AnnouncementRow, target: Recipe, sources: Sources) -> Draft:
+    """An announcement composed for another mode, or to promise something else. Raises
+    :class:`CatalogueError` (``announcement.own``)."""
+    composition, mode = row.composition, target.mode
     if composition is None or composition.says_all:
         what = "is your own sound" if composition is None else "has a greeting that says everything itself"
         raise CatalogueError(
             "announcement.own",
             f"{row.name} (version {row.version}, {row.language}) {what}, made for {row.mode}: "
-            f"Accord cannot compose it for {mode}",
+            f"Accord cannot compose it for {mode}, these purposes and days",
             f"add your own for that mode, `accord announcement add --mode {mode}`, or compose one, "
             f"`accord announcement compose --mode {mode}`; then name it, `accord line set --announcement`",
         )
     first = composition.greeting
-    greeting = None if first is None else composer.Greeting(first.text, read_sound(first.sha256))
-    name = _name(row, row.language, mode)
-    recipe = Recipe(
-        name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording
+    recipe = replace(
+        target,
+        name=_name(row, row.language, mode),
+        language=row.language,
+        own=composition.own,
+        greeting=None if first is None else composer.Greeting(first.text, read_sound(first.sha256)),
+        wording=composition.wording,
     )
     return recipe.draft(sources)
 
@@ -215,27 +224,28 @@ def _in_language(
     language: str,
     current: Sequence[AnnouncementRow],
     rows: Mapping[str, AnnouncementRow],
-    mode: Mode,
+    target: Recipe,
     sources: Sources,
 ) -> AnnouncementRow | Draft:
     """A line's announcement in a language: its own, another one of the customer's, or a draft."""
-    first = current[0]
+    first, mode = current[0], target.mode
     if same := next((row for row in current if row.language == language), None):
-        return same if same.mode == mode else _recomposed(same, mode, sources)
+        is_target = (same.mode, _promise(same)) == (mode, _promise(target))
+        return same if is_target else _recomposed(same, target, sources)
     for row in rows.values():  # the latest version of each name first
-        alike = (mode, _promise(first), _base(first))
+        alike = (mode, _promise(target), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:
             return row
     name = _name(first, language, mode)
-    if own := [code for code in first.purposes if code not in standard()]:
+    if own := [code for code in target.purposes if code not in standard()]:
         raise CatalogueError(
             "line.languages",
             f"the purpose {own[0]} has no sentence in {language}",
             f"`accord announcement compose {name} --language {language} --mode {mode} "
-            f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
+            f"--keep-days {target.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
         )
     wording = first.composition.wording if first.composition else SHORT
-    return Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
+    return replace(target, name=name, language=language, wording=wording).draft(sources)
 
 
 def _promise(source: AnnouncementRow | Recipe) -> tuple[list[str], int]:

@@ -8,7 +8,7 @@ one leaf says what changed, each setting with its value before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final
@@ -57,16 +57,18 @@ class LineChange:
     """What a line is to be; ``None``, empty or :data:`UNCHANGED` where a setting stays.
 
     ``announcements`` (ids, rows or drafts), the first language first, replace all others, and their mode
-    becomes the line's; several need a ``menu``, which is composed unless it is given. For a ``mode`` or
-    ``languages``, announcements are composed where the customer has none like the line's. ``recorded``
-    switches recording on or off. ``keep`` is the keep question, ``deletable`` whether colleagues may have a
-    recording deleted in the call, ``beep`` who hears a tone (empty: nobody), ``notice`` what transfer targets
-    hear; ``label`` is the number's name for people, empty for none."""
+    becomes the line's; several need a ``menu``, which is composed unless it is given. For a ``mode``,
+    ``languages``, ``purposes`` or ``keep_days``, announcements are composed where the customer has none like
+    the line's. ``recorded`` switches recording on or off. ``keep`` is the keep question, ``deletable``
+    whether colleagues may have a recording deleted in the call, ``beep`` who hears a tone (empty: nobody),
+    ``notice`` what transfer targets hear; ``label`` is the number's name for people, empty for none."""
 
     announcements: Sequence[str | Announcement] = ()
     menu: rules.SpokenText | None = None
     mode: str | None = None
     languages: Sequence[str] | None = None
+    purposes: Sequence[str] = ()
+    keep_days: int | None = None
     recorded: bool | None = None
     timing: str | None = None
     outbound: str | None = None
@@ -76,6 +78,13 @@ class LineChange:
     deletable: bool | None = None
     notice: NoticeChoice | Unchanged | None = UNCHANGED
     label: str | None = None
+
+    def is_announced(self) -> bool:
+        """Whether callers hear all of it, in the announcement."""
+        others = replace(
+            self, announcements=(), menu=None, mode=None, languages=None, purposes=(), keep_days=None
+        )
+        return others == LineChange()
 
     def check(self) -> None:
         """Check what needs no line. Raises :class:`CatalogueError` (``line.settings``,
@@ -119,23 +128,20 @@ def change_line(
     ``announcement.purposes``, ``announcement.keep_days``, ``country.mode``, ``country.keep_days``,
     ``plan.keep_days``, ``plan.format``, ``line.beyond_consent``), :class:`ConfigError` (``prompt.*``,
     ``speech.*``), :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``)."""
-    change.check()
-    if isinstance(change.keep, KeepOptions):
-        check_purposes(tenant, [change.keep.purpose], change.keep.keep_days)
     while True:
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        sound = _make_sound(line, change, sources)
+        sound = make_sound(line, change, sources)
         with tenant_lock(tenant) as locked:
             if queries.line(tenant, line_id) == line:
-                _write(locked, line, change, sound, who, now, entropy)
+                write_change(locked, line, change, sound, who, now, entropy)
                 return True
             # It was changed meanwhile.
 
 
 @dataclass(frozen=True, slots=True)
-class _Sound:
+class LineSound:
     """What was made for a line, before anything is written: ``None`` where nothing changes, and by language,
     empty where it is switched off. ``mode`` is that of the line's announcements, old or new."""
 
@@ -147,7 +153,11 @@ class _Sound:
     notice: TransferSentences | None
 
 
-def _make_sound(line: LineRow, change: LineChange, sources: Sources) -> _Sound:
+def make_sound(line: LineRow, change: LineChange, sources: Sources) -> LineSound:
+    """What a change of a line needs, before the customer is locked. Raises as :func:`change_line`."""
+    change.check()
+    if isinstance(change.keep, KeepOptions):
+        check_purposes(line.tenant, [change.keep.purpose], change.keep.keep_days)
     rows = {row.id: row for row in queries.announcements(line.tenant)}
     current = [rows[each] for each in line.announcements]
     languages = [row.language for row in current]
@@ -163,7 +173,7 @@ def _make_sound(line: LineRow, change: LineChange, sources: Sources) -> _Sound:
     keep = line.keep if change.keep is UNCHANGED else change.keep
     deletable = line.deletable if change.deletable is None else change.deletable
     others = after != languages
-    return _Sound(
+    return LineSound(
         (current if announcements is None else announcements)[0].mode,
         announcements,
         menu,
@@ -187,17 +197,25 @@ def _announcements(
     """What the line will announce, in each language; ``None`` where that stays as it is."""
     if change.announcements:
         return [_known(each, rows) if isinstance(each, str) else each for each in change.announcements]
-    if change.mode is None and change.languages is None:
+    if change.mode is None and change.languages is None and not change.purposes and change.keep_days is None:
         # A line that is switched on announces what it has.
         return current if change.recorded else None
-    mode = rules.check_mode(change.mode or current[0].mode)
-    if change.mode is not None:
-        with connected():
-            first = current[0]
-            line_rules.check_setting(
-                line.tenant, line.number, first.purposes, keep_days=first.keep_days, mode=mode
-            )
-    return in_languages(change.languages or [row.language for row in current], current, rows, mode, sources)
+    first = current[0]
+    mode = rules.check_mode(change.mode or first.mode)
+    purposes = change.purposes or first.purposes
+    keep_days = first.keep_days if change.keep_days is None else change.keep_days
+    check_purposes(line.tenant, purposes, keep_days)
+    with connected():
+        line_rules.check_setting(line.tenant, line.number, purposes, keep_days=keep_days, mode=mode)
+    return in_languages(
+        change.languages or [row.language for row in current],
+        current,
+        rows,
+        mode=mode,
+        purposes=purposes,
+        keep_days=keep_days,
+        sources=sources,
+    )
 
 
 def _known(announcement: str, rows: Mapping[str, AnnouncementRow]) -> AnnouncementRow:
@@ -206,18 +224,21 @@ def _known(announcement: str, rows: Mapping[str, AnnouncementRow]) -> Announceme
     return rows[announcement]
 
 
-def _write(
+def write_change(
     locked: LockedTenant,
     line: LineRow,
     change: LineChange,
-    sound: _Sound,
+    sound: LineSound,
     who: str,
     now: datetime,
     entropy: Entropy,
 ) -> None:
-    """Inside the caller's transaction, under the customer's lock."""
+    """Inside the caller's transaction, of a customer who is locked, as long as the line is the one that the
+    sound was made for. Raises as :func:`change_line`, ``line.beyond_consent`` if nothing else is wrong."""
     before = _settings(LineTable.get(active_line(line.tenant, line.id)))
     columns = _columns(line, change, sound, now, entropy)
+    timing, outbound = columns.get("timing", line.timing), columns.get("outbound", line.outbound)
+    rules.check_timing(timing, outbound, sound.mode, columns.get("others", line.others))
     if columns.keys() & PROMISED:
         _write_promise(permit_change(locked, line.id, who), line, columns)
     elif columns:
@@ -227,7 +248,6 @@ def _write(
     if sound.deletion is not None:
         keep_options.write_sentences(LineDeleteOptionTable, line.id, sound.deletion, now, entropy)
     row = LineTable.get(active_line(line.tenant, line.id))
-    rules.check_timing(row.timing, row.outbound, row.announcement.mode, row.others)
     after = _settings(row)
     names = [name for name in after if after[name] != before[name]]
     if not names:
@@ -249,7 +269,7 @@ def _write_promise(permission: ChangePermission, line: LineRow, columns: Mapping
 
 
 def _columns(
-    line: LineRow, change: LineChange, sound: _Sound, now: datetime, entropy: Entropy
+    line: LineRow, change: LineChange, sound: LineSound, now: datetime, entropy: Entropy
 ) -> dict[str, Any]:
     """The columns that change. Raises :class:`CatalogueError`."""
     tenant = line.tenant

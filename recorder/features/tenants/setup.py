@@ -8,7 +8,7 @@ again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -87,25 +87,33 @@ class LineVersion:
 
 def current_settings(tenant: str, line: LineRow) -> LineSettings:
     """The settings of a line's announcements, to begin a draft with."""
-    rows = announcement_rows(tenant, line)
-    first = rows[0]
-    composed = first.composition
+    return settings_of(announcement_rows(tenant, line))
+
+
+def settings_of(announcements: Sequence[AnnouncementRow | Draft]) -> LineSettings:
+    """The settings that the announcements of a line have in common, saved or not."""
+    first = announcements[0]
+    promise = first if isinstance(first, AnnouncementRow) else first.recipe
+    composed = (
+        first.composition if isinstance(first, AnnouncementRow) else first.recipe.composition.composition
+    )
     return LineSettings(
-        tuple(row.language for row in rows),
+        tuple(row.language for row in announcements),
         first.mode,
-        first.purposes,
-        first.keep_days,
+        promise.purposes,
+        promise.keep_days,
         composed.wording if composed else SHORT,
         composed.greeting.text if composed and composed.greeting else "",
     )
 
 
 def current_draft(tenant: str, line: LineRow) -> LineDraft:
-    """The line's draft; without one, what it announces now, with its greeting, unless the catalogue lacks
-    that sound."""
-    found = drafts.find_draft(tenant, line.id)
-    if found is not None:
-        return found
+    """The line's draft; without one, what it announces now."""
+    return drafts.find_draft(tenant, line.id) or announced_draft(tenant, line)
+
+
+def announced_draft(tenant: str, line: LineRow) -> LineDraft:
+    """A draft of what a line announces now, with its greeting, unless the catalogue lacks that sound."""
     composed = _row(tenant, line.announcement).composition
     greeting = None if composed is None or composed.greeting is None else find_sound(composed.greeting.sha256)
     return LineDraft(current_settings(tenant, line), greeting)
@@ -122,10 +130,28 @@ def preview(tenant: str, line: LineRow, *, sources: Sources = composer.SHIPPED) 
     draft = drafts.find_draft(tenant, line.id)
     if draft is not None:
         return preview_draft(tenant, line, draft, sources=sources)
-    rows = announcement_rows(tenant, line)
+    return preview_announced(tenant, line)
+
+
+def preview_announced(tenant: str, line: LineRow) -> Preview:
+    """What callers of a line hear now. Raises :class:`CatalogueError` (``announcement.unknown``,
+    ``announcement.sound_missing``)."""
     menu = None if line.menu is None else rules.OwnSound(line.menu.text, read_sound(line.menu.sha256))
+    return _preview_saved(announcement_rows(tenant, line), menu)
+
+
+def preview_announcements(tenant: str, ids: Sequence[str], *, sources: Sources = composer.SHIPPED) -> Preview:
+    """What callers of a line would hear with some of the customer's announcements, the first language first.
+    Raises :class:`CatalogueError` (``announcement.unknown``), :class:`ConfigError` (``prompt.*``,
+    ``tts.*``)."""
+    rows = tuple(_row(tenant, each) for each in ids)
+    languages = [row.language for row in rows]
+    return _preview_saved(rows, composer.language_menu(languages, sources=sources) if rows[1:] else None)
+
+
+def _preview_saved(rows: tuple[AnnouncementRow, ...], menu: rules.SpokenText | None) -> Preview:
     prompts = [*_menu_prompts(menu), *(prompt for row in rows for prompt in saved_prompts(row))]
-    return Preview(current_settings(tenant, line), rows, tuple(prompts), menu)
+    return Preview(settings_of(rows), rows, tuple(prompts), menu)
 
 
 def preview_draft(

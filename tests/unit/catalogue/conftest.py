@@ -16,6 +16,7 @@ from recorder.identity.tenants import create_tenant
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from recorder.spool.snapshot import Snapshot, read_snapshot
+from tests.unit.catalogue.promised_world import PromisedWorld, make_world
 
 TENANT = "01930000-0000-7000-8000-00000000000a"
 OTHER = "01930000-0000-7000-8000-00000000000b"
@@ -137,3 +138,15 @@ def read(tmp_path: Path, clock, faults) -> Callable[[], Snapshot]:
         return read_snapshot(folder)
 
     return make
+
+
+@pytest.fixture
+def empty(tenants, clock, entropy) -> PromisedWorld:
+    """A customer with people and a number, without any recording."""
+    return make_world(tenants, clock, entropy)
+
+
+@pytest.fixture
+def world(empty, stored) -> PromisedWorld:
+    stored(empty.tenant)
+    return empty

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 
 from recorder.auditlog.append import tenant_lock
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.records import KeepOptions, LineRow
+from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.errors import AccordError, CatalogueError
-from recorder.features.tenants import composition, default_lines, lines
+from recorder.errors import AccordError
+from recorder.features.tenants import default_lines, lines
 from recorder.features.tenants.change_permission import OPERATOR, permit_change
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.setup import switch_off
 from recorder.identity import users
 from recorder.lifecycle.line_history import end_line
 from recorder.prompts import composer
+from tests.unit.catalogue.promised_world import NUMBER, WIDER, refused
 
 pytestmark = pytest.mark.postgresql
-
-NUMBER = "+3225550101"
-WIDER = {
-    "a purpose more": {"purposes": ("agreement", "quality"), "mode": "opt-out"},
-    "a longer retention": {"keep_days": 90, "mode": "opt-out"},
-    "no question any more": {"mode": "notice"},
-}
-
-
-@dataclass
-class World:
-    """A customer with an admin, a colleague and a recording, whose one number lets callers refuse."""
-
-    tenant: str
-    line: LineRow
-    admin: str
-    colleague: str
-    say: Callable[..., str]
-    at: dict[str, Any]
-
-    def change(self, who: str = OPERATOR, line: str = "", **change: Any) -> None:
-        assert change_line(self.tenant, line or self.line.id, LineChange(**change), who=who, **self.at)
-
-    def announced(self) -> tuple[str, ...]:
-        found = queries.line(self.tenant, self.line.id)
-        assert found is not None
-        return found.announcements
-
-
-def refused(work: Callable[[], object]) -> bool:
-    """Whether the customer has to say yes."""
-    with pytest.raises(CatalogueError) as failure:
-        work()
-    return failure.value.error_id == "line.beyond_consent"
-
-
-@pytest.fixture
-def empty(tenants, clock, entropy) -> World:
-    """Without any recording."""
-    at = {"now": clock(), "entropy": entropy}
-
-    def say(*, purposes: tuple[str, ...] = ("agreement",), keep_days: int = 30, mode: str = "opt-out") -> str:
-        parts = {"purposes": purposes, "keep_days": keep_days, "mode": mode}
-        return composition.compose(tenants[0], name="it", language="en", **parts, **at).id
-
-    def person(login: str, role: str) -> str:
-        about = {"login": login, "name": login, "role": role, "language": "en", "password_hash": "$argon2id$"}
-        return users.create_user(tenants[0], **about, **at).id
-
-    line = lines.create_line(tenants[0], number=NUMBER, announcement=say(), **at)
-    people = person("ada@example.be", "customer_admin"), person("ben@example.be", "customer")
-    return World(tenants[0], line, *people, say, at)
-
-
-@pytest.fixture
-def world(empty, stored) -> World:
-    stored(empty.tenant)
-    return empty
 
 
 @pytest.mark.parametrize("wider", WIDER)

@@ -1,0 +1,184 @@
+"""Changes of numbers by the provider: made, or proposed to the customer's admins where callers would be
+promised more than the customer agreed to; shown first where that is wished; and the admins' answer.
+
+A yes makes exactly the change that was shown: the form names the digest of what callers hear now, and would
+hear then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from recorder.auditlog.append import append, sha256_of, tenant_lock
+from recorder.catalogue import queries
+from recorder.catalogue.records import LineRow
+from recorder.errors import AccordError, CatalogueError
+from recorder.features.tenants import setup
+from recorder.features.tenants.change_permission import OPERATOR
+from recorder.features.tenants.composition import announcement_id
+from recorder.features.tenants.drafts import LineSettings
+from recorder.features.tenants.line_change import LineChange, LineSound, change_line, make_sound, write_change
+from recorder.features.tenants.setup import Preview
+from recorder.ids import Entropy
+from recorder.lifecycle.line_proposals import DROPPED, PROPOSED, LineProposal, find_proposals
+from recorder.prompts import composer
+from recorder.prompts.sound_sources import Sources
+
+OutcomeCode = Literal["changed", "proposed", "unchanged", "refused"]
+
+CHANGE_MADE: Final[OutcomeCode] = "changed"
+PENDING: Final[OutcomeCode] = "proposed"
+"""It needs the customer's yes."""
+NO_CHANGE: Final[OutcomeCode] = "unchanged"
+REFUSED: Final[OutcomeCode] = "refused"
+OUTCOMES: Final = (CHANGE_MADE, PENDING, NO_CHANGE, REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOutcome:
+    """What becomes of a change of a ``line`` (as it was): what it announces ``before`` and ``after``;
+    ``error`` is why it is refused."""
+
+    line: LineRow
+    before: LineSettings | None
+    after: LineSettings | None
+    code: OutcomeCode
+    error: AccordError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownProposal:
+    """A pending proposal as the customer's admins see it: what callers hear now, and would hear then."""
+
+    proposal: LineProposal
+    line: LineRow
+    before: Preview
+    after: Preview
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of all of it."""
+        return sha256_of([self.proposal.number, self.before.digest, self.after.digest])
+
+
+class _DryRun(Exception):
+    """Undoes a change that is only shown."""
+
+
+def change_or_propose(
+    line: LineRow,
+    change: LineChange,
+    *,
+    dry_run: bool = False,
+    person: str | None = None,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> ChangeOutcome:
+    """Change a line from the next call on, or propose it to the customer's admins where it needs their yes;
+    with ``dry_run`` all of it is undone again. ``person`` is the id of the one of the provider's people who
+    does so in the panel."""
+    before = after = None
+    code: OutcomeCode = REFUSED
+    try:
+        before = after = setup.current_settings(line.tenant, line)
+        sound = make_sound(line, change, sources)
+        if sound.announcements is not None:
+            after = setup.settings_of(sound.announcements)
+        with tenant_lock(line.tenant):
+            code = _change_or_propose(line, change, sound, person, now, entropy)
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    except AccordError as error:
+        if error.error_id.startswith("catalogue."):
+            raise
+        return ChangeOutcome(line, before, after, REFUSED, error)
+    return ChangeOutcome(line, before, after, code)
+
+
+def _change_or_propose(
+    line: LineRow,
+    change: LineChange,
+    sound: LineSound,
+    person: str | None,
+    now: datetime,
+    entropy: Entropy,
+) -> OutcomeCode:
+    """Inside the caller's transaction. Raises :class:`CatalogueError` for what a yes could not change."""
+    tenant = line.tenant
+    if queries.line(tenant, line.id) != line:
+        raise setup.changed_meanwhile(line)
+    try:
+        with tenant_lock(tenant) as locked:
+            write_change(locked, line, change, sound, OPERATOR, now, entropy)
+    except CatalogueError as error:
+        if error.error_id != "line.beyond_consent" or not change.is_announced():
+            raise
+    else:
+        return NO_CHANGE if queries.line(tenant, line.id) == line else CHANGE_MADE
+    ids = [announcement_id(tenant, each, now, entropy) for each in sound.announcements or ()]
+    known = find_proposals(tenant).get(line.id)
+    if known is None or known.announcements != tuple(ids):
+        body = {"line": line.id, "announcements": ids, "actor": OPERATOR}
+        append(tenant, PROPOSED, body | ({"person": person} if person else {}), now, entropy)
+    return PENDING
+
+
+def show_proposals(tenant: str, *, sources: Sources = composer.SHIPPED) -> dict[str, ShownProposal]:
+    """A customer's pending proposals, by line. Raises as :func:`setup.preview_announcements`."""
+    views = {}
+    for line_id, proposal in find_proposals(tenant).items():
+        line = queries.line(tenant, line_id)
+        if line is not None and line.until is None:
+            views[line_id] = _show(line, proposal, sources)
+    return views
+
+
+def _show(line: LineRow, proposal: LineProposal, sources: Sources) -> ShownProposal:
+    after = setup.preview_announcements(line.tenant, proposal.announcements, sources=sources)
+    return ShownProposal(proposal, line, setup.preview_announced(line.tenant, line), after)
+
+
+def accept_proposal(
+    tenant: str,
+    line_id: str,
+    digest: str,
+    *,
+    who: str,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """Announce what was proposed from the next call on, as it was shown with this ``digest``, at the wish of
+    one of the customer's admins (``who``). False if the tenant has no such line. Raises
+    :class:`CatalogueError` (``line.changed``: it is pending no longer, or says something else; and as
+    :func:`recorder.features.tenants.line_change.change_line`)."""
+    line = queries.line(tenant, line_id)
+    if line is None or line.until is not None:
+        return False
+    proposal = find_proposals(tenant).get(line_id)
+    view = None if proposal is None else _show(line, proposal, sources)
+    if view is None or view.digest != digest:
+        raise setup.changed_meanwhile(line)
+    change = LineChange(announcements=view.after.announcements, menu=view.after.menu)
+    with tenant_lock(tenant):
+        if queries.line(tenant, line_id) != line or find_proposals(tenant).get(line_id) != proposal:
+            raise setup.changed_meanwhile(line)
+        return change_line(tenant, line_id, change, who=who, sources=sources, now=now, entropy=entropy)
+
+
+def drop_proposal(
+    tenant: str, line_id: str, number: int, *, who: str = OPERATOR, now: datetime, entropy: Entropy
+) -> bool:
+    """Leave what a line announces as it is: one of the customer's admins (``who``) said no to the proposal
+    with that leaf's ``number``, or the operator withdrew it. False if it is not pending."""
+    with tenant_lock(tenant):
+        known = find_proposals(tenant).get(line_id)
+        if known is None or known.number != number:
+            return False
+        append(tenant, DROPPED, {"line": line_id, "proposal": number, "actor": who}, now, entropy)
+    return True

@@ -1,0 +1,161 @@
+"""What the provider proposes waits for a yes of the customer's admins, which makes exactly what was shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.announcement import AnnouncementTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.errors import CatalogueError
+from recorder.features.tenants.line_change import LineChange
+from recorder.features.tenants.line_proposals import (
+    accept_proposal,
+    change_or_propose,
+    drop_proposal,
+    show_proposals,
+)
+from recorder.features.tenants.setup import current_settings, switch_off
+from recorder.lifecycle.line_history import end_line
+from recorder.lifecycle.line_proposals import find_proposals
+from tests.unit.catalogue.promised_world import PromisedWorld
+
+pytestmark = pytest.mark.postgresql
+
+
+def change(world: PromisedWorld, *, dry_run: bool = False, **parts: Any) -> str:
+    line = queries.line(world.tenant, world.line.id)
+    assert line is not None
+    outcome = change_or_propose(line, LineChange(**parts), dry_run=dry_run, **world.at)
+    return outcome.code
+
+
+def contents(world: PromisedWorld) -> tuple[int, int, object]:
+    """How much the customer's log and catalogue have, and its line."""
+    with connected():
+        leaves = LeafTable.select().where(LeafTable.tenant == world.tenant).count()
+        return leaves, AnnouncementTable.select().count(), queries.line(world.tenant, world.line.id)
+
+
+def answer(world: PromisedWorld, digest: str, who: str = "") -> bool:
+    return accept_proposal(world.tenant, world.line.id, digest, who=who or world.admin, **world.at)
+
+
+def error_of(world: PromisedWorld, digest: str, who: str = "") -> str:
+    with pytest.raises(CatalogueError) as failure:
+        answer(world, digest, who)
+    return failure.value.error_id
+
+
+def test_a_change_is_shown_before_anything_is_written(world) -> None:
+    wider, narrower = world.say(keep_days=90), world.say(keep_days=7)
+    before = contents(world)
+    assert change(world, dry_run=True, announcements=[wider]) == "proposed"
+    assert change(world, dry_run=True, announcements=[narrower]) == "changed"
+    assert change(world, dry_run=True, mode="opt-in", languages=["fr", "nl"]) == "changed"
+    assert change(world, dry_run=True, mode="notice") == "proposed"
+    assert change(world, dry_run=True, mode="opt-out") == "unchanged"
+    assert change(world, dry_run=True, announcements=["nowhere"]) == "refused"
+    assert contents(world) == before
+
+
+def test_what_narrows_is_made_at_once(world) -> None:
+    narrower = world.say(keep_days=7)
+    assert change(world, announcements=[narrower]) == "changed"
+    assert world.announced() == (narrower,)
+    assert find_proposals(world.tenant) == {}
+
+
+def test_purposes_and_days_are_composed_in_each_language(world) -> None:
+    world.change(world.admin, languages=["en", "fr"])
+    assert change(world, purposes=["agreement", "quality"], keep_days=14) == "proposed"
+    view = show_proposals(world.tenant)[world.line.id]
+    promised = [(each.language, each.purposes, each.keep_days) for each in view.after.announcements]
+    assert promised == [(each, ("agreement", "quality"), 14) for each in ("en", "fr")]
+    assert change(world, keep_days=14) == "changed"
+    line = queries.line(world.tenant, world.line.id)
+    assert line is not None
+    assert (current_settings(world.tenant, line).keep_days, line.menu is not None) == (14, True)
+    assert change(world, keep_days=14) == "unchanged"
+    assert change(world, keep_days=100_000) == "refused"
+    assert change(world, purposes=["nothing"]) == "refused"
+
+
+def test_what_a_yes_could_not_change_is_refused(world) -> None:
+    world.change(announcements=[world.say(mode="opt-out", keep_days=14)])
+    world.change(world.admin, mode="notice")
+    world.change(timing="at_pickup")
+    assert change(world, languages=["en", "fr"], keep_days=90) == "refused"
+    assert find_proposals(world.tenant) == {}
+
+
+def test_what_widens_waits_for_a_yes(world) -> None:
+    wider, before = world.say(keep_days=90), world.announced()
+    for _ in range(2):
+        assert change(world, announcements=[wider]) == "proposed"
+    assert world.announced() == before
+    ((line, view),) = show_proposals(world.tenant).items()
+    assert (line, view.before.settings.keep_days, view.after.settings.keep_days) == (world.line.id, 30, 90)
+    assert error_of(world, view.digest, world.colleague) == "line.beyond_consent", "an admin says yes"
+    assert error_of(world, view.after.digest) == "line.changed"
+    assert answer(world, view.digest)
+    assert world.announced() == (wider,)
+    assert find_proposals(world.tenant) == {}
+    assert error_of(world, view.digest) == "line.changed", "it is answered once"
+
+
+def test_a_yes_makes_what_was_composed_for_it(world) -> None:
+    assert change(world, mode="notice", languages=["fr", "nl"]) == "proposed"
+    view = show_proposals(world.tenant)[world.line.id]
+    assert (view.after.settings.mode, view.after.settings.languages) == ("notice", ("fr", "nl"))
+    assert answer(world, view.digest)
+    line = queries.line(world.tenant, world.line.id)
+    assert line is not None
+    assert (line.mode, len(line.announcements), line.menu is not None) == ("notice", 2, True)
+
+
+def test_a_yes_to_something_else_changes_nothing(world) -> None:
+    assert change(world, announcements=[world.say(keep_days=90)]) == "proposed"
+    first = show_proposals(world.tenant)[world.line.id].digest
+    assert change(world, announcements=[world.say(keep_days=90, mode="notice")]) == "proposed"
+    assert error_of(world, first) == "line.changed", "another one was proposed since"
+    second = show_proposals(world.tenant)[world.line.id]
+    with writing():
+        some = AnnouncementTable.id == second.proposal.announcements[0]
+        AnnouncementTable.update(keep_days=365).where(some).execute()
+    assert error_of(world, second.digest) == "line.changed", "its row was changed"
+
+
+def test_no_leaves_it_as_it_is(world) -> None:
+    before = world.announced()
+    assert change(world, announcements=[world.say(keep_days=90)]) == "proposed"
+    (proposal,) = find_proposals(world.tenant).values()
+    about = world.tenant, world.line.id
+    assert not drop_proposal(*about, proposal.number + 1, who=world.admin, **world.at)
+    assert drop_proposal(*about, proposal.number, who=world.admin, **world.at)
+    assert not drop_proposal(*about, proposal.number, who=world.admin, **world.at)
+    assert (world.announced(), find_proposals(world.tenant)) == (before, {})
+
+
+@pytest.mark.parametrize("how", ["narrowed", "switched off", "ended"])
+def test_what_happens_meanwhile_ends_it(world, how) -> None:
+    assert change(world, announcements=[world.say(keep_days=90)]) == "proposed"
+    world.change(label="Front desk")
+    assert len(find_proposals(world.tenant)) == 1, "a name changes nothing"
+    if how == "narrowed":
+        world.change(announcements=[world.say(keep_days=7)])
+    elif how == "switched off":
+        assert switch_off(world.tenant, world.line.id, who=world.admin, **world.at)
+    else:
+        end_line(world.tenant, world.line.id, **world.at)
+    assert find_proposals(world.tenant) == {}
+
+
+def test_only_what_callers_hear_is_proposed(world) -> None:
+    """Other settings with it are refused with it: a yes would not be to them."""
+    before = contents(world)
+    assert change(world, mode="notice", beep="both") == "refused"
+    assert contents(world) == before
