@@ -107,22 +107,33 @@ _CODES: Final[dict[str, Callable[[CallState, Request], tuple[CallState, Actions]
 
 def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:
     """Apply the pause that the switch reports: whether there is one, since when and for how long. It may
-    differ from the known pause, which has ended by itself or was started again."""
+    differ from the known pause, which has ended by itself or was started again, and may be over already."""
     if state.phase is not Phase.ANNOUNCED:
         return state, ()
-    known = state.pause.is_active(event.at)
-    if not event.paused:
-        resumed: Actions = (Marker(event.at, "resumed", LATER),) if known else ()
-        return replace(state, pause=PauseState(None)), resumed
-    since = event.paused_at or event.at
-    until = since + event.lasts
-    same = event.paused_at is None or (state.pause.until is not None and until <= state.pause.until)
-    if known and same:
-        return state, ()
-    seconds = str(int(event.lasts.total_seconds()))
-    unknown = {} if event.paused_at else {"began": "unknown"}
-    state, interruption = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
-    return state, (Marker(since, "paused", {"seconds": seconds, **unknown, **LATER}), *interruption)
+    until = (event.paused_at or event.at) + event.lasts
+    known = state.pause.until is not None and (event.paused_at is None or until <= state.pause.until)
+    if event.paused:
+        is_new = not (known and state.pause.is_active(event.at))
+    else:
+        is_new = not known and _began_unobserved(event)
+    pause: Actions = ()
+    if is_new:
+        seconds = str(int(event.lasts.total_seconds()))
+        unknown = {} if event.paused_at else {"began": "unknown"}
+        state, interruption = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
+        marker = Marker(event.paused_at or event.at, "paused", {"seconds": seconds, **unknown, **LATER})
+        pause = (marker, *interruption)
+    if event.paused:
+        return state, pause
+    resumed: Actions = (Marker(event.at, "resumed", LATER),) if state.pause.is_active(event.at) else ()
+    return replace(state, pause=PauseState(None)), (*pause, *resumed)
+
+
+def _began_unobserved(event: CallReconciled) -> bool:
+    """Whether a pause that is over began while nobody watched. The switch gives whole seconds."""
+    if event.paused_at is None or event.since is None:
+        return False
+    return event.paused_at + timedelta(seconds=1) > event.since
 
 
 def repeat_tones(state: CallState, at: datetime) -> Actions:

@@ -1,4 +1,4 @@
-"""Asks the switch how long a pause lasts, and since when a call is paused."""
+"""Asks the switch how long a pause lasts, and when a call's last one began."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def pause_seconds(ask: Callable[[SwitchCommand], str]) -> int:
     return min(max(int(answer), 1), 3600) if re.fullmatch("[0-9]{1,5}", answer, re.ASCII) else DEFAULT_SECONDS
 
 
-def paused_at(value: str, lasts: timedelta, now: datetime) -> datetime | None:
-    """Return since when a call that is paused ``now`` is paused, from ``accord_paused_at`` (whole seconds
-    since 1970); ``None`` if that is missing or impossible."""
+def paused_at(value: str, earliest: datetime, now: datetime) -> datetime | None:
+    """Return when a call's last pause began from ``accord_paused_at`` (whole seconds since 1970); ``None`` if
+    it is missing, later than ``now`` or before ``earliest``."""
     if not re.fullmatch("[0-9]{1,11}", value, re.ASCII):
         return None
     at = _EPOCH + timedelta(seconds=int(value))
-    return min(at, now) if now - lasts - _TOLERANCE < at < now + _TOLERANCE else None
+    return min(at, now) if earliest - _TOLERANCE < at < now + _TOLERANCE else None

@@ -164,8 +164,11 @@ class Reconciliation:
         peer = self._peer(call.channel) if state in ("refusable", "announced", "pickup") else _NO_PEER
         conference, participants = self.conferences.participants_of(call.channel)
         paused = state == "announced" and variable_of(self.node, call.channel, "accord_paused") == "true"
-        lasts = timedelta(seconds=pause_seconds(self.node.api)) if paused else timedelta(0)
-        pause_start = (variable_of(self.node, call.channel, "accord_paused_at") or "") if paused else ""
+        # A pause that is over may have begun and ended while nobody watched.
+        pause_start = (
+            variable_of(self.node, call.channel, "accord_paused_at") if state == "announced" else None
+        )
+        lasts = timedelta(seconds=pause_seconds(self.node.api)) if paused or pause_start else timedelta(0)
         now = self.now()
         call.feed(
             CallReconciled(
@@ -178,7 +181,7 @@ class Reconciliation:
                 other=peer.leg,
                 party=peer.party,
                 paused=paused,
-                paused_at=paused_at(pause_start, lasts, now),
+                paused_at=paused_at(pause_start or "", now - lasts if paused else since, now),
                 lasts=lasts,
                 held_since=peer.held_since,
                 colleague_held_since=peer.peer_held_since,

@@ -178,7 +178,8 @@ class CallReconciled(ChannelEvent):
     ``since`` to ``at``.
 
     ``capturing``: it is being recorded. ``other`` and ``party`` are at the other end now. ``paused``: the
-    recording is paused, since ``paused_at`` (``None``: not known), for ``lasts`` in all. ``held_since`` and
+    recording is paused. ``paused_at``: when its last pause began, also one that is over (``None``: not known,
+    or it had none); a pause ends by itself after ``lasts``. ``held_since`` and
     ``colleague_held_since``: since when the external party and the colleague hold the call (``None``: not).
     ``conference``: the conference that it is in, with ``participants``; ``supervisors`` listen."""
 

@@ -62,7 +62,7 @@ def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     expect(page).to_have_title("Appels – Accord")
     page.locator(f"a[href$='/recordings/{claire.panel.ids['short']}']").first.click()
     expect(page.locator("#audio")).to_be_attached()
-    # Before its script is there, the button is the form that loads the page again: the meter would be gone.
+    # Until its script runs, the button sends a form that loads the page again, and the meter would be gone.
     page.wait_for_load_state()
     page.evaluate(METER)
     page.get_by_role("button", name="Lecture").click()

@@ -129,8 +129,9 @@ class Step:
 
     def person(self) -> None:
         request, recording, user = self.argument.split("/")
-        verified = request_register.find_erasure_request(self.tenant, request, self.now)
-        erasure.erase_recording(self.changes, verified, recording, user)
+        erasure.erase_recording(
+            self.changes, request_register.find_erasure_request(self.tenant, request), recording, user
+        )
 
     def finish(self) -> None:
         amendment_recovery.list_pending(self.store, self.public, self.now, os.urandom)

@@ -56,6 +56,28 @@ def test_marks_a_pause_of_unknown_start() -> None:
     assert call.markers("paused") == [{"seconds": "20", "began": "unknown", "seen": "later"}]
 
 
+def test_marks_a_pause_that_is_over_if_it_began_unobserved() -> None:
+    call = DeletableConversation()
+    report = {**UNSEEN, "since": call.now - timedelta(seconds=5), "lasts": PAUSE}
+    earlier, later = (call.now - timedelta(seconds=ago) for ago in (6, 4))
+    call.feed(call_events.CallReconciled, paused_at=earlier, **report)
+    assert call.markers("paused") == []
+    call.feed(call_events.CallReconciled, paused_at=later, **report)
+    assert call.markers("paused") == [{"seconds": "20", "seen": "later"}]
+    assert call.markers("resumed") == [{"seen": "later"}]
+    assert not call.state.pause.is_active(call.now)
+
+
+def test_a_known_pause_that_is_over_is_not_marked_again() -> None:
+    call = DeletableConversation()
+    call.dial("pause", lasts=PAUSE)
+    start = call.now
+    call.now += PAUSE
+    call.feed(call_events.CallReconciled, paused_at=start, **{**UNSEEN, "since": start, "lasts": PAUSE})
+    assert len(call.markers("paused")) == 1
+    assert call.markers("resumed") == []
+
+
 @pytest.mark.parametrize("first", ["dialled", "seen later"])
 def test_marks_a_second_pause_that_began_unobserved(first: str) -> None:
     call = DeletableConversation()

@@ -83,14 +83,14 @@ class AnsweringSwitch:
         return ()
 
 
-def start_daemon(root: Path, switch: AnsweringSwitch, clock: Clock) -> Daemon:
-    """Return a daemon that has reconciled its spool with the switch."""
+def start_daemon(root: Path, switch: AnsweringSwitch, clock: Clock, since: datetime | None = None) -> Daemon:
+    """Return a daemon that has reconciled its spool with the switch, which was watched until ``since``."""
     settings = DaemonSettings(node="n", spool=root / "spool", snapshot=root, password="x" * 12)
     settings.spool.mkdir(exist_ok=True)
     daemon = Daemon(settings, now=clock)
     daemon.reconciliation.node = cast("Node", switch)
     daemon.intake.unhandled.node = cast("Node", switch)
-    daemon.reconciliation.list_open_folders()
+    daemon.reconciliation.list_open_folders(since)
     daemon.observer.connect(LiveState({}))
     return daemon
 
@@ -246,8 +246,29 @@ def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock)
     assert daemon.calls[CHANNEL].state.hold.active
 
 
+def test_marks_a_pause_that_began_and_ended_unobserved(tmp_path: Path, clock: Clock) -> None:
+    """Its silence is explained, also after another restart, which marks it no second time."""
+    leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARKER)
+    paused = clock.forward(seconds=40)
+    clock.forward(seconds=20)
+    switch = AnsweringSwitch(
+        accord_state="announced", bridged="yes", leg="b", accord_pause_seconds="60",
+        accord_paused_at=str(int(paused.timestamp())),
+    )  # fmt: skip
+    for until in (paused - timedelta(seconds=5), clock()):
+        daemon = start_daemon(tmp_path, switch, clock, until)
+        found = [each for each in markers(tmp_path) if each.kind in ("paused", "resumed")]
+        assert [(each.kind, each.data) for each in found] == [
+            ("paused", {"seconds": "60", "seen": "later"}),
+            ("resumed", {"seen": "later"}),
+        ]
+        assert found[0].at == paused
+        assert not daemon.calls[CHANNEL].state.pause.is_active(clock())
+
+
 def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: Clock) -> None:
-    """An earlier hold was of another call. A call that is not paused is not asked about its pause."""
+    """An earlier hold was of another call. A call that had no pause is not asked how long
+    one lasts."""
     leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARKER)
     earlier = micros(BRIDGED - timedelta(seconds=5))
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="b", colleague_held=earlier)
@@ -256,7 +277,7 @@ def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: C
         ("internal_hold", BRIDGED)
     ]
     assert not daemon.calls[CHANNEL].state.hold.active
-    assert not [query for query in switch.queries if "pause_seconds" in query or "paused_at" in query]
+    assert not [query for query in switch.queries if "pause_seconds" in query]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +292,7 @@ def test_rejects_an_impossible_pause_start(pause_start: int | str, since: int | 
         else str(int((AT - timedelta(seconds=pause_start)).timestamp()))
     )
     expected = None if since is None else AT - timedelta(seconds=since)
-    assert paused_at(text, timedelta(seconds=60), AT) == expected
+    assert paused_at(text, AT - timedelta(seconds=60), AT) == expected
 
 
 def hangup(**variables: str) -> EslEvent:
