@@ -284,6 +284,7 @@ class House:
         direction: str = "inbound",
         questions: Sequence[dict[str, str]] = (),
         events: Sequence[tuple[int, str, dict[str, str]]] = (),
+        caller_name: str = "",
     ) -> str:
         """Record a call of ``times`` conversations and take it from spool to bucket; returns its id.
         ``asked`` are the answers to keep questions (the data of ``keep_question_answered``, with ``voice_…``
@@ -299,6 +300,7 @@ class House:
             direction=direction,
             questions=questions,
             events=events,
+            caller_name=caller_name,
         )
         self.work(folder, end)
         assert queries.recording(customer.id, folder.name) is not None
@@ -323,6 +325,7 @@ class House:
         direction: str = "inbound",
         questions: Sequence[dict[str, str]] = (),
         events: Sequence[tuple[int, str, dict[str, str]]] = (),
+        caller_name: str = "",
     ) -> tuple[Path, datetime]:
         """A finished call in the spool: its folder, and when it ended.  See :meth:`call`."""
         language = customer.announcement.language
@@ -331,6 +334,7 @@ class House:
         keep = self.keep(language) if questions else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
         options = {"mode": mode, "keep": keep, "question": question, "direction": direction}
+        options |= {"caller_name": caller_name}
         _, folder = self._arrive(customer, external_party, start, **options)
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}

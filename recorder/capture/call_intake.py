@@ -143,7 +143,7 @@ class CallIntake:
             plan = initial.in_turn(plan)
             reason = None if plan is not None else "announcement_failed"
         if plan is not None and policy is not None:
-            start = replace(start, at_pickup=plan.at_pickup)
+            start = replace(start, at_pickup=plan.at_pickup, caller_name=arrival.caller_name)
             state, actions = initial.arrive(plan, at, awaits_turn=far_end is not None)
             starts = _by_language(start, policy)
         else:

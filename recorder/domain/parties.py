@@ -7,6 +7,7 @@ of everything that is not printable, but never trusted.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,9 @@ WITHHELD: Final = "withheld"
 
 LONGEST: Final = 128
 """Maximum length of a SIP address, in characters."""
+
+LONGEST_NAME: Final = 60
+"""Maximum length of the name that a caller states, in characters."""
 
 MOST_EXTENSIONS: Final = 10
 """Extensions of one colleague."""
@@ -83,6 +87,16 @@ def read_extensions(text: str, country: str) -> tuple[str, ...]:
             "extension.too_many", f"a person has at most {MOST_EXTENSIONS} extensions", "leave some out"
         )
     return tuple(dict.fromkeys(found))
+
+
+def clean_name(text: str, number: str) -> str:
+    """Return the name that a caller states with a ``number``, as a suggestion for whoever names the number:
+    in composed form (NFC), with single blanks, cut and cleaned as :func:`clean` does. Empty if it names
+    nobody: without a letter, the number again, or a word for an unknown caller."""
+    words = (clean(word, LONGEST_NAME) for word in text[: 4 * LONGEST_NAME].split())
+    name = unicodedata.normalize("NFC", " ".join(filter(None, words)))[:LONGEST_NAME].strip()
+    is_name = any(map(str.isalpha, name)) and name.casefold() not in _ANONYMOUS | {number.casefold()}
+    return name if is_name else ""
 
 
 def party_data(party: Party | None) -> dict[str, str]:

@@ -124,6 +124,7 @@ class RecordingCopy:
     terms: Terms
     amendments: tuple[Amendment, ...]
     announced: bool = True
+    caller_name: str = ""
     name: str = ""
     length: int = 0
     sound: Callable[[], Iterator[bytes]] | None = None

@@ -25,7 +25,7 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json, consent_record, hints, signing, streaming_aead
 from recorder.seal.keyring import RESTORE, Secret, key_part
 from recorder.seal.signed_document import Kind
-from recorder.strict_json import Binary, Form, Natural, Positive, Sha256, Strict, Time
+from recorder.strict_json import Binary, Form, Natural, Positive, Sha256, Strict, Time, is_empty
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
@@ -103,11 +103,15 @@ class JoinedParty(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Parties(Strict):
-    """The parties of the call.  The manifest has them encrypted under the recording's data key."""
+    """The parties of the call.  The manifest has them encrypted under the recording's data key.
+
+    ``caller_name`` is what the caller stated about themselves, which anybody can write: it says nothing about
+    who they are, and is only offered to the customer's people as a name for their own note."""
 
     external_party: Party
     internal_party: Party | None
     participants: tuple[JoinedParty, ...]
+    caller_name: Annotated[str, Field(exclude_if=is_empty)] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def _manifest(
     consent = consent_record.consent(encoded)
     announced = _announced(encoded, when.kept_from) if consent.allows else None
     questions = consent_record.keep_questions(encoded)
-    parties = Parties(start.external_party, take.end.internal_party, _joined(encoded))
+    parties = Parties(start.external_party, take.end.internal_party, _joined(encoded), start.caller_name)
     unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
     manifest = Manifest(
         recording=start.recording,

@@ -70,7 +70,8 @@ class CallStart(Strict):
     the announcement plays to both parties, once somebody answers. ``delete``: the sentences with which a
     colleague may delete the recording; ``beep``: who hears a tone (one of
     :data:`~recorder.domain.line_policy.BEEPS`, or empty). ``refused``: why the recording was not even started
-    (one of :data:`REASONS`).
+    (one of :data:`REASONS`). ``caller_name`` is what the caller states about themselves, cleaned, and no more
+    than that: a suggestion.
 
     ``import_keep_until``: an imported recording, without an announcement, and until when it is kept without a
     purpose; ``channel`` is then the SHA-256 of its file, in hex.
@@ -97,6 +98,7 @@ class CallStart(Strict):
     beep: Annotated[str, one_of(("", *BEEPS)), Field(exclude_if=is_empty)] = ""
     transfer_notice: Annotated[TransferNotice | None, Field(exclude_if=is_none)] = None
     import_keep_until: Annotated[FileTime | None, Field(exclude_if=is_none)] = None
+    caller_name: Annotated[str, Field(exclude_if=is_empty)] = ""
 
 
 @dataclass(frozen=True, slots=True)

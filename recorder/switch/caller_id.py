@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
+from recorder.domain.parties import LONGEST, NOBODY, Party, clean, clean_name, parse_party
 from recorder.domain.phone_numbers import strip_punctuation
 
 
@@ -19,6 +19,16 @@ def caller(headers: Mapping[str, str], region: str | None = None) -> Party:
         return NOBODY
     user = headers.get("Caller-Caller-ID-Number", "")
     return parse_party(user, headers.get("variable_sip_from_host", ""), region)
+
+
+def caller_name(headers: Mapping[str, str]) -> str:
+    """Return the name that the caller states about themselves, cleaned; empty if there is none, or number or
+    name is withheld."""
+    if headers.get("Caller-Privacy-Hide-Name", "false").lower() == "true" or caller(headers) == NOBODY:
+        return ""
+    return clean_name(
+        headers.get("Caller-Caller-ID-Name", ""), headers.get("Caller-Caller-ID-Number", "").strip()
+    )
 
 
 def is_outbound(headers: Mapping[str, str]) -> bool:

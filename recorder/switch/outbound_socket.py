@@ -12,7 +12,14 @@ from gevent import socket
 from recorder import socket_owner
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
-from recorder.switch.caller_id import callee, caller, calling_numbers, is_outbound, outbound_caller
+from recorder.switch.caller_id import (
+    callee,
+    caller,
+    caller_name,
+    calling_numbers,
+    is_outbound,
+    outbound_caller,
+)
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
@@ -28,7 +35,7 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``channel`` is the leg's id on the switch. The dialplan set ``line`` (``accord_line``) and ``state``
-    (``accord_state``) after a strict match. ``external_party`` and ``caller_numbers``
+    (``accord_state``) after a strict match. ``external_party``, ``caller_name`` and ``caller_numbers``
     (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan
     context of an inbound call.
 
@@ -44,6 +51,7 @@ class Arrival:
     direction: str
     external_party: Party
     caller_numbers: frozenset[str] = frozenset()
+    caller_name: str = ""
     internal_party: Party | None = None
     context: str = ""
     own_media: frozenset[Address] = frozenset()
@@ -77,6 +85,7 @@ class Arrival:
             direction=data.get("Call-Direction", ""),
             external_party=caller(data, region),
             caller_numbers=calling_numbers(data, region),
+            caller_name=caller_name(data),
             context=data.get("variable_accord_context", ""),
             own_media=own_addresses(data),
             peer_media=peer_address(data),

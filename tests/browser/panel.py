@@ -190,7 +190,7 @@ def fill(folder: Path) -> None:
         "asked": house.call(optician, at=at - timedelta(hours=10)),
         "asked-too": house.call(optician, at=at - timedelta(hours=26), mode="opt-in"),
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
-        "garage": house.call(garage, at=at - timedelta(hours=11)),
+        "garage": house.call(garage, at=at - timedelta(hours=11), caller_name="Élodie Peeters (atelier)"),
         "transferred": house.call(
             bakery,
             at=at - timedelta(minutes=75),

@@ -47,6 +47,23 @@ def test_number_gets_a_name_and_is_found_by_it(person, width):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
+def test_name_that_the_call_brought_is_taken_with_one_press(person, width):
+    nina = person(width=width).log_in("nina")
+    page = nina.page
+    nina.go(f"/recordings/{nina.panel.ids['garage']}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("+32 470 12 34 56")
+    expect(page.locator(".call-suggestion")).to_contain_text("(non vérifié)")
+    assert_accessible(nina)
+    stays_on_the_page(nina)
+    page.get_by_role("button", name="Utiliser ce nom").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Élodie Peeters (atelier)")
+    expect(page.locator(".call-suggestion")).to_have_count(0)
+    page.get_by_text("Modifier le nom").click()
+    page.get_by_role("button", name="Supprimer le nom").click()
+    expect(page.get_by_role("button", name="Utiliser ce nom")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
 def test_colleague_who_took_the_call_is_named_by_the_extension_set_in_the_team(person, width):
     nina = person(width=width).log_in("nina")
     page = nina.page

@@ -55,6 +55,8 @@ NUMBER = "+3225550177"
 KEPT_DAYS = 7
 DENISE, LUC = "denise@dubois.example", "luc@dubois.example"
 JAN, ELS, PIET, AN, TOM = "+32470123456", "+32485010203", "+32496777888", "+32475334455", "+32468135792"
+STATED_NAMES = {PIET: "Piet\u202e  Peeters\x07"}
+"""The names that callers send with their calls."""
 
 CALL = re.compile(r'<li class="call[^"]*">.*?</li>', re.DOTALL)
 
@@ -124,7 +126,12 @@ class Day:
 
         def one(caller: str, talk: Talk) -> None:
             party = PracticeParty(
-                caller, rings=0.3, early=caller_voice, speaks=caller_voice, answers_with=colleague_voice
+                caller,
+                STATED_NAMES.get(caller, ""),
+                rings=0.3,
+                early=caller_voice,
+                speaks=caller_voice,
+                answers_with=colleague_voice,
             )
             call = self.switch.call(NUMBER, party)
             talk(self, call, caller)
@@ -330,6 +337,7 @@ def test_first_week(panel: Flask, house: House, day: Callable[[int], Day]) -> No
         "+32 475 33 44 55 called +32 2 555 01 77 · with Luc Maes Announced Agreed not to keep"
     ]
     piet = recording_of(luc, PIET)
+    assert '<input type="hidden" name="name" value="Piet Peeters">' in luc.get(f"/recordings/{piet}").text
     assert luc.send(f"/recordings/{piet}/contact", name="Piet Peeters").status_code == 303
     assert luc.send(f"/recordings/{piet}/notes", text="Rappeler lundi", place="0:02").status_code == 303
     assert luc.send(f"/recordings/{piet}/labels", label="Commande").status_code == 303

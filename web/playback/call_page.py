@@ -124,6 +124,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         form=form,
         withheld=None if allowed else _why_withheld(facts),
         contact=_contact(status.row),
+        caller_name=facts.parties.caller_name,
         neighbours=_neighbours(status.row),
         line=queries.line(visitor.tenant.id, status.row.line, page_faults()),
         grant=facts.grant,

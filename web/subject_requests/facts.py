@@ -99,6 +99,7 @@ def _recording(facts: RecordingFacts, names: bool) -> dict[str, Any]:
         return body | {"purposes": [{"code": code, "until": to_iso(row.keep_until)} for code in row.purposes]}
     manifest, announced = copy.manifest, copy.manifest.announced
     return body | {
+        "caller_name": copy.caller_name or None,
         "announcement": None
         if announced is None
         else {

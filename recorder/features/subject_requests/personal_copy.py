@@ -56,7 +56,9 @@ def _copy(guard: Guard, who: Actor, request: CopyRequest, recording_id: str) -> 
         guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
     review = reviews.reviews_of(request.tenant, request.id).get(row.id)
     announced = _announced(sealed, known)
-    facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
+    facts = RecordingCopy(
+        row, sealed.manifest, known, tuple(sealed.chain.amendments), announced, sealed.parties.caller_name
+    )
     if review is None or review.given is None:
         if announced:
             raise SubjectRequestError(

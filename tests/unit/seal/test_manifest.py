@@ -21,6 +21,7 @@ from recorder.seal import plaintext, signing, streaming_aead
 from recorder.seal.keyring import make_secret
 from recorder.seal.manifest import JoinedParty, Parties, UncorrectedTimes, decrypt_parties, to_body
 from recorder.seal.sealing import SealedTake, open_manifest, read_sealed, seal
+from recorder.spool.layout import parse_start, start_body
 from recorder.strict_json import b64
 from tests.expected_errors import expect_error
 
@@ -113,6 +114,21 @@ def test_parties_are_encrypted(sealed: SealedTake, keys: Keys) -> None:
     )
     with expect_error(SealError, "seal.key_foreign"):
         decrypt_parties(sealed.manifest, make_secret(bytes(32)))
+
+
+def test_stated_name_is_sealed_with_the_parties_and_readable_nowhere_else(tmp_path: Path, keys: Keys) -> None:
+    """Without one, nothing is different from a call whose daemon knew no such field."""
+    encoded = make_encoded(tmp_path / "a")
+    other_start = replace(encoded.take.start, caller_name="Jan Peeters")
+    other = replace(encoded, take=replace(encoded.take, start=other_start))
+    for name, one in (("", encoded), ("Jan Peeters", other)):
+        sealed = seal(one, keys.keyring, keys.tenant_key, keys.signer, NOW)
+        data_key = keys.keyring.open_data_key(keys.tenant_key, sealed.key)
+        assert decrypt_parties(sealed.manifest, data_key).caller_name == name
+        assert b"caller_name" not in sealed.manifest_bytes
+        assert all(b"Peeters" not in upload.path.read_bytes() for upload in sealed.uploads)
+        assert ("caller_name" in start_body(one.take.start)) == bool(name)
+        assert parse_start(start_body(one.take.start)) == one.take.start
 
 
 def test_parties_are_padded(tmp_path: Path, keys: Keys) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.domain.parties import LONGEST, NOBODY, Party, clean, parse_party
-from recorder.switch.caller_id import caller, calling_numbers
+from recorder.domain.parties import LONGEST, LONGEST_NAME, NOBODY, Party, clean, clean_name, parse_party
+from recorder.switch.caller_id import caller, caller_name, calling_numbers
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,47 @@ def test_any_input_gives_a_short_printable_party(user: str, host: str, region: s
     assert party.kind in {"e164", "sip", "extension", "withheld"}
     assert len(party.value) <= LONGEST
     assert party.value.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Jan Peeters", "Jan Peeters"),
+        ("  Jan\t\n Peeters\r", "Jan Peeters"),
+        ("Ele\u0301onore", "El\u00e9onore"),
+        ("\u202eJan\u200b \u2067Peeters\u2069\x00\x1b[31m\ufffd", "Jan Peeters[31m"),
+        ("\u05d3\u05e0\u05d4", "\u05d3\u05e0\u05d4"),
+        ("x" * 500, "x" * LONGEST_NAME),
+        ("<script>alert(1)</script>", "<script>alert(1)</script>"),  # pages escape it
+        ("+32470123456", ""),
+        ("0470 12 34 56", ""),
+        ("-- 12 --", ""),
+        ("\u202e\u2028", ""),
+        ("Anonymous", ""),
+        ("unknown", ""),
+        ("", ""),
+    ],
+)
+def test_name_that_a_caller_states_is_cleaned_or_left_out(text: str, name: str) -> None:
+    headers = {"Caller-Caller-ID-Name": text, "Caller-Caller-ID-Number": "+32470123456"}
+    assert caller_name(headers) == name
+    for private in ("Caller-Privacy-Hide-Name", "Caller-Privacy-Hide-Number"):
+        assert caller_name({**headers, private: "true"}) == ""
+    assert caller_name({**headers, "Caller-Caller-ID-Number": "anonymous"}) == ""
+
+
+def test_name_of_an_address_that_is_the_address_again_names_nobody() -> None:
+    headers = {"Caller-Caller-ID-Name": "Alice", "Caller-Caller-ID-Number": "alice"}
+    assert caller_name(headers) == ""
+    assert caller_name({}) == ""
+
+
+@given(st.text(), st.text())
+def test_any_name_is_short_and_printable(text: str, number: str) -> None:
+    name = clean_name(text, number)
+    assert len(name) <= LONGEST_NAME
+    assert name.isprintable()
+    assert name == " ".join(name.split())
 
 
 def test_removes_bidirectional_controls() -> None:

@@ -13,6 +13,7 @@ from recorder.features.contacts import service
 from tests.house import CALLER
 
 NAME = "Jan <Peeters>"
+OTHER = Party("e164", "+32470654321")
 
 
 @pytest.fixture
@@ -64,6 +65,25 @@ def test_name_is_corrected_and_deleted_where_it_stands(browser, bakery, call):
     assert claire.send(f"/recordings/{call}/contact", delete="yes").status_code == 303
     assert names(bakery) == {}
     assert "Donner un nom à ce numéro" in claire.get(f"/recordings/{call}").text
+
+
+def test_name_that_a_call_brings_is_offered_and_not_believed(house, browser, bakery, rival):
+    call, nameless = house.call(bakery, caller_name=NAME), house.call(bakery, external_party=OTHER)
+    claire, audit = browser("claire"), browser("audit")
+    page = claire.get(f"/recordings/{call}").text
+    text = html.escape(NAME)
+    assert f'<input type="hidden" name="name" value="{text}">' in page
+    assert f"« <bdi>{text}</bdi> »" in page.replace("\u00a0", " ")
+    assert page.count(text) == 2, "nothing else takes it for the caller's name"
+    assert "Utiliser ce nom" not in claire.get(f"/recordings/{nameless}").text
+    for listed in ("/recordings", "/recordings?q=peeters", "/contacts"):
+        assert text not in claire.get(listed).text
+    assert text not in audit.get(f"/recordings/{call}").text, "who does not name numbers"
+    claire.send(f"/recordings/{call}/contact", name=NAME)
+    assert names(bakery) == {CALLER.value: NAME}
+    page = claire.get(f"/recordings/{call}").text
+    assert "Utiliser ce nom" not in page
+    assert f"<h1>{text}</h1>" in page
 
 
 def test_withheld_number_has_no_name_and_an_address_may_have_one(house, browser, bakery):

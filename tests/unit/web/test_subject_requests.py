@@ -170,7 +170,7 @@ def test_says_when_no_call_is_possible(browser, bakery, call, clock) -> None:
 
 def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery, rival, call) -> None:
     both = call
-    own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
+    own, none = house.call(bakery, mode="opt-in", caller_name="Bakker Jan"), house.call(bakery)
     others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
     grant_id = browser("claire").grant_for(both).rpartition("/")[2]
@@ -187,6 +187,7 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     assert "Jan Peeters" in readme
     facts_by_id = {each["id"]: each for each in facts["recordings"]}
     assert set(facts_by_id) == {both, own, none}
+    assert (facts_by_id[own]["caller_name"], facts_by_id[none]["caller_name"]) == ("Bakker Jan", None)
     assert len(facts["calls_not_recorded"]) == 1
     for foreign in (*others, OTHER.value, OTHER.value[1:], "1001", "Claire"):
         assert foreign not in json.dumps(facts)
