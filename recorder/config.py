@@ -42,7 +42,8 @@ NO_SETTINGS: Final = frozenset(
         # of the switch's configuration, which may share an environment file with Accord
         "CALLERS", "CODECS", "DAEMON", "DELETE_CODE", "EMERGENCY", "INFO_NUMBER", "INFO_PROMPTS", "KEEP_CODE",
         "NEVER_RECORD", "MARK_CODE", "OUTBOUND_CALLERS", "OUTBOUND_PORT", "EXTERNAL_NUMBER", "PAUSE_CODE",
-        "PAUSE_SECONDS", "RESUME_CODE", "ROUTE", "RTP_END", "RTP_START", "SIP_IP", "SIP_PORT", "TRUNK",
+        "PAUSE_SECONDS", "RESUME_CODE", "ROOM_NUMBER", "ROUTE", "RTP_END", "RTP_START", "SIP_IP", "SIP_PORT",
+        "TRUNK",
     )
 )  # fmt: skip
 """The ``ACCORD_…`` variables that are no settings. Every other one is refused, as an unknown key is."""
@@ -241,6 +242,15 @@ class NumberSettings(_Section):
     """Whether the panel offers it."""
 
 
+class RoomSettings(_Section):
+    """Rooms by telephone: who was invited to listen together dials a number and enters their personal
+    code."""
+
+    number: Annotated[str, _STRIP] = Field(default="", pattern=r"^(\+[0-9]{6,15})?$")
+    """The number that guests call, ``+3225550199``, which the switch's ``accord_room_number`` takes. If
+    empty, nobody enters a room by telephone."""
+
+
 class LogSettings(_Section):
     """The logs."""
 
@@ -355,6 +365,7 @@ class Settings(_Section):
     mail: MailSettings = MailSettings()
     verification_calls: VerificationCallSettings = VerificationCallSettings()
     numbers: NumberSettings = NumberSettings()
+    rooms: RoomSettings = RoomSettings()
 
     @property
     def catalogue_url(self) -> str:

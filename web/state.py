@@ -23,6 +23,7 @@ from recorder.errors import AccordError, RetentionError
 from recorder.fault_log import FaultLog
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.service import CurrentBranding
+from recorder.features.disputes.dial_in import DialIn
 from recorder.features.subject_requests.service import CopyRequest, ErasureRequest
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
@@ -66,7 +67,8 @@ class PanelState:
     register (``None``: nobody can).  ``proofs`` shows how an entry of the access log is checked; ``None``
     where the store is not at hand.  ``number_proofs`` calls the numbers that customers add (``None``: the
     provider adds them).  ``branding`` is what operators set of the provider's presentation (``None``: the
-    settings alone apply)."""
+    settings alone apply).  ``dial_in`` has the codes of guests who listen by telephone (``None``: nobody
+    can)."""
 
     config: WebConfig
     gate: PanelGateInterface
@@ -83,6 +85,7 @@ class PanelState:
     number_proofs: NumberProofs | None = None
     call_policy: CallPolicy = field(default_factory=CallPolicy)
     branding: CurrentBranding | None = None
+    dial_in: DialIn | None = None
     signals: RoomSignals = field(default_factory=RoomSignals)
     faults: FaultLog = field(default_factory=FaultLog)
     """What requests have met and that lasts."""

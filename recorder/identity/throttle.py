@@ -88,6 +88,15 @@ def clear(key: str, now: datetime, *, remember: bool = False) -> None:
         ThrottleTable.update(empty_ms=0, known_until=until).where(ThrottleTable.key == key).execute()
 
 
+def share_used(bucket: Bucket, now: datetime) -> float:
+    """How much of a bucket's room is taken; from 1 on, no attempt fits."""
+    key, limit = bucket
+    with connected():
+        row = ThrottleTable.get_or_none(ThrottleTable.key == key)
+    filled = 0 if row is None else max(0, row.empty_ms - _ms(now))
+    return 0.0 if filled > limit.room_ms + limit.each_ms + SLACK_MS else filled / (limit.room_ms + 1)
+
+
 def drop_old(now: datetime) -> int:
     """Drop empty buckets; returns how many."""
     unknown = ThrottleTable.known_until.is_null() | (ThrottleTable.known_until <= now)

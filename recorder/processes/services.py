@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from recorder.config import Settings
+    from recorder.features.disputes.dial_in import DialIn
     from recorder.lifecycle.amendment_service import Changes
     from recorder.mail.outbox import Outbox
     from recorder.seal.keyring import Keyring
@@ -157,6 +158,14 @@ class Context:
             self.settings.verification_calls.countries,
             calls_a_day=self.settings.verification_calls.calls_a_day,
         )
+
+    def dial_in(self) -> DialIn | None:
+        """How guests enter rooms by telephone, where the settings name a number.  Raises
+        :class:`ConfigError`."""
+        from recorder.features.disputes.dial_in import DialIn
+
+        number = self.settings.rooms.number
+        return DialIn(number, self.keyring(), self.trust()) if number else None
 
     def outbox(self) -> Outbox:
         """Queues mail to people, where the settings name a mail server and the panel's address.  Raises

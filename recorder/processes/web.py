@@ -90,6 +90,7 @@ def run(context: Context) -> None:
         number_proofs=open_number_proofs(context, sources),
         call_policy=context.call_policy(),
         branding=branding,
+        dial_in=context.dial_in(),
         readiness=Readiness(
             {
                 **CatalogueChecks(

@@ -143,6 +143,10 @@ class Keyring:
         """The same for the key of the queue of outgoing mail (:mod:`recorder.mail.outbox`)."""
         return self._derive(b"accord/1/mail-key", kek_id)
 
+    def dial_in_key(self, kek_id: str | None = None) -> Secret:
+        """The same for the key of the codes with which guests enter a room by telephone."""
+        return self._derive(b"accord/1/dial-in-key", kek_id)[0]
+
     def _derive(self, purpose: bytes, kek_id: str | None) -> tuple[Secret, str]:
         kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:

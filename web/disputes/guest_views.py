@@ -33,6 +33,8 @@ from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
     deletion_context,
+    dial_code,
+    dial_in_sentence,
     disputes,
     guest_calls,
     invitations,
@@ -213,6 +215,7 @@ def _welcome(errors: Mapping[str, str]) -> str:
         customer=customer,
         recordings=recordings_of(dispute),
         notice=_notice(dispute, guest),
+        by_phone=dial_in_sentence(dial_code(dispute, guest)) if guest.may_hear else None,
         callable=panel_state().call_policy.allows_number(dispute.tenant, guest.number),
         call=register.refresh(latest_call(dispute.tenant, guest.id), now(), panel_state().entropy)
         if guest.verified_how is None
@@ -270,8 +273,15 @@ def _invitation(link: OpenGuestLink, errors: Mapping[str, str]) -> str:
         notice=_notice(link.dispute, link.guest),
         recordings=recordings_of(link.dispute),
         times=tuple(each for each in link.guest.times if each > now()),
+        by_phone=dial_in_sentence(_dial_code_on_link(link)),
         errors=errors,
     )
+
+
+def _dial_code_on_link(link: OpenGuestLink) -> str | None:
+    """The guest's code for the telephone, unless the link was passed on: whoever has that must know the code
+    that was read out with it, too."""
+    return dial_code(link.dispute, link.guest) if link.guest.code_hash is None else None
 
 
 def _inviter(dispute: Dispute, guest: Guest) -> dict[str, TenantRow | UserRow | None]:

@@ -23,11 +23,12 @@ from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.authority_orders import AuthorityOrders
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
-from recorder.features.disputes.rules import Dispute
+from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.seal.dispute_kinds import GuestEntered
-from web.state import changes, current_visitor, panel_state
+from web.language import current_language
+from web.state import changes, current_visitor, now, panel_state
 from web.text import deletion, errors
 from web.text import disputes as text
 
@@ -44,7 +45,19 @@ def disputes() -> Disputes:
 
 def invitations() -> GuestInvitations:
     """Invitations to disputes, with the panel's mail."""
-    return GuestInvitations(disputes(), panel_state().outbox)
+    return GuestInvitations(disputes(), panel_state().outbox, panel_state().dial_in)
+
+
+def dial_code(dispute: Dispute, guest: Guest) -> str | None:
+    """What a guest enters on the telephone; ``None`` where they cannot listen by telephone."""
+    service = panel_state().dial_in
+    return None if service is None else service.code_of(dispute, guest, now())
+
+
+def dial_in_sentence(code: str | None) -> str | None:
+    """How the guest with a code listens by telephone, in the reader's language."""
+    service = panel_state().dial_in
+    return None if service is None or code is None else service.sentence(code, current_language())
 
 
 def agreements() -> Agreements:

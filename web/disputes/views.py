@@ -32,6 +32,7 @@ from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
     deletion_context,
+    dial_in_sentence,
     disputes,
     invitations,
     orders,
@@ -249,8 +250,9 @@ def show_issued(dispute: Dispute, issued: IssuedGuestLink, name: str) -> Respons
         flash(_("The invitation is on its way to %(name)s.", name=name), "done")
         return redirect(url_for(".show", dispute_id=dispute.id), 303)
     return render_template(
-        "disputes/link.html", dispute=dispute, link=public_link(issued.path), code=issued.code, name=name
-    )
+        "disputes/link.html", dispute=dispute, link=public_link(issued.path), code=issued.code, name=name,
+        by_phone=dial_in_sentence(issued.dial_code),
+    )  # fmt: skip
 
 
 @blueprint.get("/together/<dispute_id>/guests/<guest_id>/calendar.ics")

@@ -25,6 +25,7 @@ from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
 from recorder.errors import AccordError, CatalogueError, DisputeError
 from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, may_withdraw
+from recorder.features.disputes.dial_in import DialIn
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
@@ -76,12 +77,14 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class IssuedGuestLink:
     """A new invitation. ``path`` is its link in the panel, which is known now only; ``code`` is read out with
-    a link that is passed on, and ``None`` for one that was ``mailed``."""
+    a link that is passed on, and ``None`` for one that was ``mailed``. ``dial_code`` is what the guest enters
+    on the telephone, where they can (:mod:`recorder.features.disputes.dial_in`)."""
 
     guest: str
     path: str
     code: str | None
     mailed: bool
+    dial_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,12 @@ class OpenGuestLink:
 
 @dataclass(frozen=True, slots=True)
 class GuestInvitations:
-    """Invitations to ``disputes``; ``outbox`` queues their mail. Methods raise as those of
-    :class:`recorder.features.disputes.service.Disputes`."""
+    """Invitations to ``disputes``; ``outbox`` queues their mail. With ``dial_in``, guests can listen by
+    telephone. Methods raise as those of :class:`recorder.features.disputes.service.Disputes`."""
 
     disputes: Disputes
     outbox: Outbox
+    dial_in: DialIn | None = None
 
     def invite(
         self,
@@ -400,12 +404,22 @@ class GuestInvitations:
         sections: tuple[MailSection, ...],
     ) -> IssuedGuestLink:
         invited, token, code = link
-        self.disputes.state(dispute, dispute.tenant, dispute.id, by, invited)
+        dispute = self.disputes.state(dispute, dispute.tenant, dispute.id, by, invited)
         path, mailed = f"/together/invitation/{token}", False
         drop_mail(dispute.tenant, invited.guest)
+        dial_code, now = None, self.disputes.changes.now()
+        if self.dial_in is not None:
+            dial_code = self.dial_in.code_of(dispute, dispute.find_guest(invited.guest), now)
         if invited.address is not None:
-            mailed = self._send_mail(dispute, invited, invited.address, path, by, sections)
-        return IssuedGuestLink(invited.guest, path, code, mailed)
+            by_phone = self._dial_in_section(dial_code, invited.language)
+            mailed = self._send_mail(dispute, invited, invited.address, path, by, sections, by_phone)
+        return IssuedGuestLink(invited.guest, path, code, mailed, dial_code)
+
+    def _dial_in_section(self, code: str | None, language: str) -> tuple[MailSection, ...]:
+        """What a mail says of listening by telephone."""
+        if self.dial_in is None or code is None:
+            return ()
+        return (MailSection(self.dial_in.sentence(code, language)),)
 
     def _send_mail(
         self,
@@ -415,6 +429,7 @@ class GuestInvitations:
         path: str,
         by: By,
         sections: tuple[MailSection, ...],
+        by_phone: tuple[MailSection, ...],
     ) -> bool:
         """Queue an invitation, and its one reminder: an answer or a newer invitation drops it. Returns
         whether mail can be sent."""
@@ -426,9 +441,10 @@ class GuestInvitations:
             "subject": dispute.subject,
         }
         kind = NEUTRAL_MAIL if invited.role == NEUTRAL else MAIL
-        message = MailMessage(kind, invited.language, values, path, LIFETIME, sections)
-        reminder = MailMessage(REMINDER_MAIL, invited.language, values, path, LIFETIME - REMINDER_AFTER)
         now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
+        message = MailMessage(kind, invited.language, values, path, LIFETIME, (*sections, *by_phone))
+        left = LIFETIME - REMINDER_AFTER
+        reminder = MailMessage(REMINDER_MAIL, invited.language, values, path, left, by_phone)
         tenant, guest = dispute.tenant, invited.guest
         self.outbox.enqueue(
             tenant, address, reminder, now, entropy, about=guest, send_from=now + REMINDER_AFTER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from recorder.ops.doctor import key_files, machine, node, older_keys, outbound, routes, storage, switch
+from recorder.ops.doctor import key_files, machine, node, older_keys, outbound, rooms, routes, storage, switch
 from recorder.ops.doctor.findings import Check, DoctorFinding, Patient, examine, skip, title
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -33,6 +33,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     routes.recordings,
     outbound.calling_out,
     outbound.call_budget,
+    rooms.dial_in_budget,
     machine.daemon,
     machine.worker,
     machine.panel,
@@ -88,6 +89,7 @@ NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
     routes.routes: (switch.switch, switch.dialplan),
     routes.recordings: (switch.switch, switch.dialplan),
     outbound.call_budget: (storage.catalogue,),
+    rooms.dial_in_budget: (storage.catalogue,),
     switch.recording: (node.spool, switch.switch),
     machine.waiting_mail: (storage.catalogue,),
 }

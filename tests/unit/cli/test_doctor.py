@@ -22,7 +22,9 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
+from recorder.features.disputes.dial_in import ALL_NUMBERS
 from recorder.features.tenants import snapshot
+from recorder.identity import throttle
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.ops.doctor import machine, node, storage
@@ -69,6 +71,15 @@ def test_mail_that_waits_or_leads_nowhere_is_reported(house: Bakery) -> None:
     outbox, at = Outbox(house.keyring, "https://calls.example"), house.clock()
     assert outbox.enqueue(house.tenant, "eva@example.com", message, at, house.entropy)
     assert "a mail has waited for" in doctor(house, **server)
+
+
+def test_used_up_budget_of_callers_to_rooms_is_reported(house: Bakery) -> None:
+    assert "dial-in" not in doctor(house)
+    number = {"ACCORD_ROOMS_NUMBER": "+32 2 555 01 99"}
+    assert "dial-in budget: 0% of a day's wrong codes" in doctor(house, **number)
+    for _ in range(ALL_NUMBERS[1].attempts):
+        assert throttle.take([ALL_NUMBERS], datetime.now(UTC)) == 0
+    assert "dial-in budget: used up by wrong codes" in doctor(house, **number)
 
 
 def test_missing_unsorted_or_outdated_list_of_breached_passwords_is_reported(
