@@ -91,10 +91,10 @@ def test_a_code_that_another_guest_has_is_passed_over(scene, service) -> None:
     issued = scene.invite(dispute)
     first = code_of(scene, service, dispute)
     with writing():
-        taken = DisputeGuestTable.get_by_id(issued.guest).dial_mac
+        mac = DisputeGuestTable.get_by_id(issued.guest).dial_mac
         DisputeGuestTable.update(dial_mac=None).execute()
         DisputeGuestTable.insert(
-            id="another", tenant_id="t", dispute_id="d", role="external_party", dial_mac=taken
+            id="another", tenant_id="t", dispute_id="d", role="external_party", dial_mac=mac
         ).execute()
     second = code_of(scene, service, dispute)
     assert second != first
@@ -164,6 +164,6 @@ def test_an_invited_number_has_a_budget_of_its_own(scene, service) -> None:
 
 
 def test_an_invitation_says_how_to_call(scene, service) -> None:
-    said = service.sentence("123456789", "fr").replace("\u00a0", " ")
-    assert said == "Ou par téléphone : composez le +32 2 555 01 99 et saisissez le code 123 456 789."
+    sentence = service.sentence("123456789", "fr").replace("\u00a0", " ")
+    assert sentence == "Ou par téléphone : composez le +32 2 555 01 99 et saisissez le code 123 456 789."
     assert service.sentence("123456789", "xx").startswith("Or by telephone: dial ")
