@@ -27,7 +27,6 @@ from recorder.capture.other_recordings import OtherRecordings
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.capture.overflow_journal import OverflowJournal
 from recorder.capture.reconciliation import Reconciliation
-from recorder.capture.room_conferences import RoomConferences
 from recorder.capture.settings import DaemonSettings
 from recorder.capture.status import StatusSources, serve
 from recorder.capture.switch_observer import EVENTS, SUBCLASSES, SwitchObserver
@@ -145,9 +144,8 @@ class Daemon:
         caller = OutboundCaller(
             settings.switch_host, settings.switch_port, settings.password, settings.dial, settings.dial_as
         )
-        self.rooms = RoomConferences(self.node)
         self.command_listener = CommandListener(
-            settings.spool, self.calls, self.node, now, call_out=caller.call, rooms=self.rooms.answer
+            settings.spool, self.calls, self.node, now, call_out=caller.call
         )
         self.conferences = Conferences(self.calls, self.node.api, self.node.send_later, now)
         other_recordings = OtherRecordings(self.calls, settings.spool)
@@ -182,7 +180,6 @@ class Daemon:
             self.intake,
             self.reconciliation,
             other_recordings,
-            self.rooms,
             now,
         )
         self.moved_spool = MovedSpool(

@@ -181,6 +181,36 @@ def test_they_write_down_what_they_agree_on(mila, person, tmp_path: Path) -> Non
     check_page(mila.go(path), "agreed-difference", tmp_path)
     check_page(mila.go(f"{path}/help"), "help", tmp_path)
     check_page(guest.go("/together/welcome"), "agreed-welcome", tmp_path)
+    _hears_of_the_other(mila.go(path), guest)
+    _hears_of_the_other(guest.go("/together/welcome"), mila)
+
+
+def _hears_of_the_other(one: Person, other: Person) -> None:
+    """A page shows what the other side did, and keeps what somebody writes on it."""
+    other.page.reload()
+    _mark_passage(other, f"{other.page.title()} : le délai.")
+    expect(one.page.get_by_text(f"{other.page.title()} : le délai.").first).to_be_visible(timeout=30_000)
+    _write_passage(one, "Mon texte")
+    other.page.reload()
+    _mark_passage(other, f"{other.page.title()} : la quantité.")
+    news = one.page.get_by_text("Il y a du nouveau sur cette page.")
+    expect(news).to_be_visible(timeout=30_000)
+    expect(one.page.locator("#mark-text")).to_have_value("Mon texte")
+    one.page.get_by_role("link", name="Afficher", exact=True).click()
+    expect(one.page.get_by_text(f"{other.page.title()} : la quantité.").first).to_be_visible()
+    expect(news).to_be_hidden()
+
+
+def _mark_passage(somebody: Person, text: str) -> None:
+    _write_passage(somebody, text)
+    somebody.page.get_by_role("button", name="Marquer", exact=True).click()
+    expect(somebody.page.get_by_text(text).first).to_be_visible()
+
+
+def _write_passage(somebody: Person, text: str) -> None:
+    somebody.page.get_by_text("Marquer un passage…").click()
+    for field, value in (("begin", "0:02"), ("end", "0:05"), ("text", text)):
+        somebody.page.fill(f"#mark-{field}", value)
 
 
 @pytest.mark.long
