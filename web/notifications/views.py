@@ -175,6 +175,7 @@ def _address(row: rules.Notification) -> str:
         rules.ARCHIVE: ("offboarding.show", {}),
         rules.HOLD: ("playback.show_recording", {"recording_id": row.recording or "-"}),
         rules.REQUEST: ("subject_requests.show", {"request_id": request_id}),
+        rules.PROPOSAL: ("numbers.show_proposal", {"line_id": row.line or "-"}),
         rules.LEGAL_DUTY: ("subject_requests.show", {"request_id": request_id}),
     }
     if row.cause in rules.CALL_CAUSES:

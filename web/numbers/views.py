@@ -18,6 +18,7 @@ from recorder.identity import users
 from recorder.isolation import isolate_object
 from recorder.lifecycle import limits, line_rules
 from recorder.lifecycle.limits import LimitRow
+from recorder.lifecycle.line_proposals import find_proposals
 from recorder.lifecycle.suspension import find_suspensions
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.sound import send_prompt
@@ -29,7 +30,7 @@ class Number:
     """A line and its announcements, in the order of its languages. ``is_started``: somebody is setting it up.
     ``sources`` are those of what it announces, ``limits`` the shorter retention that the customer chose,
     ``rules`` the codes of the countries whose rules it follows, ``abroad`` the other country that it is
-    from."""
+    from, ``is_proposed`` whether the provider's proposal waits for an answer."""
 
     line: LineRow
     announcements: tuple[AnnouncementRow, ...]
@@ -39,6 +40,7 @@ class Number:
     limits: Sequence[LimitRow]
     rules: str
     abroad: str | None
+    is_proposed: bool
 
 
 @blueprint.get("/numbers")
@@ -48,6 +50,7 @@ def show() -> str:
     faults = page_faults()
     rows = {row.id: row for row in queries.announcements(tenant.id, faults=faults)}
     versions, drafted = setup.versions(tenant.id), drafted_lines(tenant.id)
+    proposals = find_proposals(tenant.id) if current_visitor().admin else {}
     decision, known_limits = line_rules.find_decision(tenant.id), _limits()
     numbers = []
     for line in queries.lines(tenant.id, faults=faults):
@@ -66,6 +69,7 @@ def show() -> str:
                 setting_sources.shorter_limits(line, announcements[0], known_limits),
                 pack.code,
                 line_rules.foreign_country(tenant.country, line.number),
+                line.id in proposals,
             )
             numbers.append(number)
     return render_template(

@@ -36,6 +36,7 @@ from recorder.features.notifications.rules import (
     NOT_RECORDED,
     ORDINARY_REASONS,
     OUTCOMES,
+    PROPOSAL,
     REQUEST,
     REQUEST_NOTICE,
     RETENTION,
@@ -53,6 +54,7 @@ from recorder.features.notifications.rules import (
     switch_off_times,
 )
 from recorder.lifecycle import amendments
+from recorder.lifecycle.line_proposals import find_proposals
 from recorder.lifecycle.suspension import find_suspensions
 
 LISTED: Final = 100
@@ -325,6 +327,7 @@ def occasions(tenant: str, now: datetime) -> list[Occasion]:
         *_hold_reviews(tenant, now),
         *_requests_due(tenant, now),
         *_legal_duties_ended(tenant, now),
+        *_proposals(tenant),
     ]
 
 
@@ -415,6 +418,13 @@ def _legal_duties_ended(tenant: str, now: datetime) -> list[Occasion]:
         )
         for row in rows
         if row.kept_until is not None
+    ]
+
+
+def _proposals(tenant: str) -> list[Occasion]:
+    return [
+        Occasion(REVIEW, PROPOSAL, f"{PROPOSAL}/{each.line}/{each.number}", each.at, each.line)
+        for each in find_proposals(tenant).values()
     ]
 
 

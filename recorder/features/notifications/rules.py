@@ -64,10 +64,13 @@ REQUEST: Final = "request"
 LEGAL_DUTY: Final = "legal_duty"
 """A person's recording could not be erased while a law required to keep it."""
 
+PROPOSAL: Final = "proposal"
+"""The provider proposes to change what a line announces."""
+
 CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     NOT_RECORDED: (*CALL_CAUSES, RECORDER_AWAY, SWITCHED_OFF, LINE_ENDED, SUSPENDED),
     WORK: (IMPORT, ARCHIVE),
-    REVIEW: (HOLD, REQUEST, LEGAL_DUTY),
+    REVIEW: (HOLD, REQUEST, LEGAL_DUTY, PROPOSAL),
 }
 """The causes of each kind."""
 

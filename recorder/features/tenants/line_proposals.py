@@ -14,6 +14,7 @@ from typing import Final, Literal
 from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow
+from recorder.domain.call_plan import MODES
 from recorder.errors import AccordError, CatalogueError
 from recorder.features.tenants import setup
 from recorder.features.tenants.change_permission import OPERATOR
@@ -61,6 +62,22 @@ class ShownProposal:
     def digest(self) -> str:
         """The SHA-256 (hex) of all of it."""
         return sha256_of([self.proposal.number, self.before.digest, self.after.digest])
+
+
+def changed_settings(before: LineSettings, after: LineSettings) -> tuple[str, ...]:
+    """The names of what differs, in the order of the page that sets a number up."""
+    names = ("purposes", "mode", "keep_days", "languages", "wording", "greeting_text")
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def widened_settings(before: LineSettings, after: LineSettings) -> frozenset[str]:
+    """The names of those that promise callers more: a purpose more, a longer retention, a laxer mode."""
+    wider = {
+        "purposes": not {*after.purposes} <= {*before.purposes},
+        "mode": MODES.index(after.mode) < MODES.index(before.mode),
+        "keep_days": after.keep_days > before.keep_days,
+    }
+    return frozenset(name for name, is_wider in wider.items() if is_wider)
 
 
 class _DryRun(Exception):
@@ -128,17 +145,11 @@ def _change_or_propose(
     return PENDING
 
 
-def show_proposals(tenant: str, *, sources: Sources = composer.SHIPPED) -> dict[str, ShownProposal]:
-    """A customer's pending proposals, by line. Raises as :func:`setup.preview_announcements`."""
-    views = {}
-    for line_id, proposal in find_proposals(tenant).items():
-        line = queries.line(tenant, line_id)
-        if line is not None and line.until is None:
-            views[line_id] = _show(line, proposal, sources)
-    return views
-
-
-def _show(line: LineRow, proposal: LineProposal, sources: Sources) -> ShownProposal:
+def show_proposal(line: LineRow, *, sources: Sources = composer.SHIPPED) -> ShownProposal | None:
+    """A line's pending proposal. Raises as :func:`setup.preview_announcements`."""
+    proposal = find_proposals(line.tenant).get(line.id)
+    if proposal is None:
+        return None
     after = setup.preview_announcements(line.tenant, proposal.announcements, sources=sources)
     return ShownProposal(proposal, line, setup.preview_announced(line.tenant, line), after)
 
@@ -160,13 +171,12 @@ def accept_proposal(
     line = queries.line(tenant, line_id)
     if line is None or line.until is not None:
         return False
-    proposal = find_proposals(tenant).get(line_id)
-    view = None if proposal is None else _show(line, proposal, sources)
+    view = show_proposal(line, sources=sources)
     if view is None or view.digest != digest:
         raise setup.changed_meanwhile(line)
     change = LineChange(announcements=view.after.announcements, menu=view.after.menu)
     with tenant_lock(tenant):
-        if queries.line(tenant, line_id) != line or find_proposals(tenant).get(line_id) != proposal:
+        if queries.line(tenant, line_id) != line or find_proposals(tenant).get(line_id) != view.proposal:
             raise setup.changed_meanwhile(line)
         return change_line(tenant, line_id, change, who=who, sources=sources, now=now, entropy=entropy)
 

@@ -13,10 +13,11 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.features.tenants.line_change import LineChange
 from recorder.features.tenants.line_proposals import (
+    ShownProposal,
     accept_proposal,
     change_or_propose,
     drop_proposal,
-    show_proposals,
+    show_proposal,
 )
 from recorder.features.tenants.setup import current_settings, switch_off
 from recorder.lifecycle.line_history import end_line
@@ -38,6 +39,14 @@ def contents(world: PromisedWorld) -> tuple[int, int, object]:
     with connected():
         leaves = LeafTable.select().where(LeafTable.tenant == world.tenant).count()
         return leaves, AnnouncementTable.select().count(), queries.line(world.tenant, world.line.id)
+
+
+def view_of(world: PromisedWorld) -> ShownProposal:
+    line = queries.line(world.tenant, world.line.id)
+    assert line is not None
+    view = show_proposal(line)
+    assert view is not None
+    return view
 
 
 def answer(world: PromisedWorld, digest: str, who: str = "") -> bool:
@@ -72,7 +81,7 @@ def test_what_narrows_is_made_at_once(world) -> None:
 def test_purposes_and_days_are_composed_in_each_language(world) -> None:
     world.change(world.admin, languages=["en", "fr"])
     assert change(world, purposes=["agreement", "quality"], keep_days=14) == "proposed"
-    view = show_proposals(world.tenant)[world.line.id]
+    view = view_of(world)
     promised = [(each.language, each.purposes, each.keep_days) for each in view.after.announcements]
     assert promised == [(each, ("agreement", "quality"), 14) for each in ("en", "fr")]
     assert change(world, keep_days=14) == "changed"
@@ -97,8 +106,8 @@ def test_what_widens_waits_for_a_yes(world) -> None:
     for _ in range(2):
         assert change(world, announcements=[wider]) == "proposed"
     assert world.announced() == before
-    ((line, view),) = show_proposals(world.tenant).items()
-    assert (line, view.before.settings.keep_days, view.after.settings.keep_days) == (world.line.id, 30, 90)
+    view = view_of(world)
+    assert (view.before.settings.keep_days, view.after.settings.keep_days) == (30, 90)
     assert error_of(world, view.digest, world.colleague) == "line.beyond_consent", "an admin says yes"
     assert error_of(world, view.after.digest) == "line.changed"
     assert answer(world, view.digest)
@@ -109,7 +118,7 @@ def test_what_widens_waits_for_a_yes(world) -> None:
 
 def test_a_yes_makes_what_was_composed_for_it(world) -> None:
     assert change(world, mode="notice", languages=["fr", "nl"]) == "proposed"
-    view = show_proposals(world.tenant)[world.line.id]
+    view = view_of(world)
     assert (view.after.settings.mode, view.after.settings.languages) == ("notice", ("fr", "nl"))
     assert answer(world, view.digest)
     line = queries.line(world.tenant, world.line.id)
@@ -119,10 +128,10 @@ def test_a_yes_makes_what_was_composed_for_it(world) -> None:
 
 def test_a_yes_to_something_else_changes_nothing(world) -> None:
     assert change(world, announcements=[world.say(keep_days=90)]) == "proposed"
-    first = show_proposals(world.tenant)[world.line.id].digest
+    first = view_of(world).digest
     assert change(world, announcements=[world.say(keep_days=90, mode="notice")]) == "proposed"
     assert error_of(world, first) == "line.changed", "another one was proposed since"
-    second = show_proposals(world.tenant)[world.line.id]
+    second = view_of(world)
     with writing():
         some = AnnouncementTable.id == second.proposal.announcements[0]
         AnnouncementTable.update(keep_days=365).where(some).execute()

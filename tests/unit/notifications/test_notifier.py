@@ -24,9 +24,11 @@ from recorder.features.offboarding import queries as offboarding
 from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import setup
 from recorder.features.tenants.line_change import LineChange, change_line
+from recorder.features.tenants.line_proposals import change_or_propose, drop_proposal
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history, recordings, suspension
+from recorder.lifecycle.line_proposals import find_proposals
 from recorder.mail import delivery
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
@@ -188,6 +190,22 @@ def test_suspension_is_mailed_with_what_goes_on(house, box):
     assert suspension.resume(house.tenant, house.line.id, **authors(house))
     notify(house, minutes=3)
     assert notify(house, minutes=61) == 1
+
+
+def test_proposal_is_mailed_until_it_is_answered(house, box):
+    person = admin(house, language="fr")
+    change = LineChange(keep_days=90)
+    put_small(house)
+    assert change_or_propose(house.line, change, **authors(house)).code == "proposed"
+    assert notify(house) == 1
+    assert delivery.send_due(house.services, box.server) == 1
+    text = text_of(box.mails[-1])
+    assert "Rien ne change sans votre accord." in text
+    assert "+32 2 555 01 00" in text.replace("\xa0", " ")
+    (proposal,) = find_proposals(house.tenant).values()
+    assert drop_proposal(house.tenant, house.line.id, proposal.number, who=person.id, **authors(house))
+    assert notify(house, minutes=2) == 0
+    assert outcomes(house) == [("proposal", "done")]
 
 
 @SQLITE

@@ -53,7 +53,8 @@ from recorder.features.subject_requests import reviews
 from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
 from recorder.features.team.invitations import Invitations
-from recorder.features.tenants import keep_setup, setup
+from recorder.features.tenants import composition, keep_setup, line_proposals, setup
+from recorder.features.tenants.line_change import LineChange
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity import api_tokens, factor_reset, users
@@ -454,6 +455,12 @@ class World:
         caller = CALLERS[company.customer.line.number]
         who = By("user", company.people["admin"].id)
         change_rule(tenant, on=True, days=14, names=False, by=who, now=self.clock(), entropy=house.entropy)
+        at = {"now": self.clock(), "entropy": house.entropy}
+        promise = {"purposes": ["agreement"], "keep_days": 90, "mode": "notice"}
+        longer = composition.compose(tenant, name="longer", language="en", **promise, **at)
+        change = LineChange(announcements=[longer.id])
+        outcome = line_proposals.change_or_propose(company.customer.line, change, **at)
+        assert outcome.code == line_proposals.PENDING, outcome
         erased_call = house.call(company.customer, external_party=Party("e164", "+32470999999"))
         row = queries.recording(tenant, erased_call)
         assert row is not None
@@ -649,6 +656,12 @@ def _digest(world: World, person: Person) -> Form:
     return {"digest": setup.preview(line.tenant, line).digest}
 
 
+def _proposal(world: World, person: Person) -> Form:
+    view = line_proposals.show_proposal(person.company.customer.line)
+    assert view is not None
+    return {"digest": view.digest, "number": str(view.proposal.number)}
+
+
 def _keep_digest(world: World, person: Person) -> Form:
     line = person.company.customer.line
     digest = keep_setup.preview_keep(line.tenant, line, KeepOptions(365)).digest
@@ -694,6 +707,8 @@ FORMS: Mapping[str, Form | FormOf] = {
         "label": "Counter", "timing": "before_ringing", "outbound": "before_connected", "beep": "both",
         "deletable": "yes",
     },
+    "numbers.accept_proposal": _proposal,
+    "numbers.drop_proposal": _proposal,
     "numbers.switch_on": _digest,
     "numbers.switch_on_keep_question": _keep_digest,
     "playback.close_listen": {"play": PLAY},

@@ -1,0 +1,63 @@
+"""What a change of a number's announcement changes, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from recorder.features.tenants.drafts import LineSettings
+from recorder.features.tenants.line_proposals import changed_settings, widened_settings
+from recorder.lifecycle.line_proposals import LineProposal
+from web.text import formats
+from web.text.numbers import language_name
+from web.text.retention import purpose_list
+from web.text.sentences import sentence
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """A setting with its value before and after; ``is_wider``: callers would be promised more."""
+
+    label: str
+    before: str
+    after: str
+    is_wider: bool
+
+
+def setting_changes(before: LineSettings, after: LineSettings) -> list[SettingChange]:
+    """The settings that differ, in the order of the page that sets a number up."""
+    labels = {
+        "purposes": _("Recorded for"),
+        "mode": _("How callers agree"),
+        "keep_days": _("Kept for"),
+        "languages": _("Languages"),
+        "wording": _("Wording"),
+        "greeting_text": _("Greeting"),
+    }
+    wider = widened_settings(before, after)
+    old, new = _in_words(before), _in_words(after)
+    return [
+        SettingChange(labels[name], old[name], new[name], name in wider)
+        for name in changed_settings(before, after)
+    ]
+
+
+def _in_words(settings: LineSettings) -> Mapping[str, str]:
+    return {
+        "purposes": purpose_list(settings.purposes),
+        "mode": sentence("mode", settings.mode),
+        "keep_days": formats.days(settings.keep_days),
+        "languages": ", ".join(map(language_name, settings.languages)),
+        "wording": sentence("wording", settings.wording),
+        "greeting_text": settings.greeting_text or "–",
+    }
+
+
+def proposed_by(proposal: LineProposal, names: Mapping[str, str]) -> str:
+    """Who proposed a change, and when; ``names`` are those of the provider's people, by id."""
+    when = formats.moment(proposal.at)
+    if (name := names.get(proposal.person or "")) is not None:
+        return str(_("Proposed by %(name)s, for your provider, on %(time)s.", name=name, time=when))
+    return str(_("Proposed by your provider on %(time)s.", time=when))
