@@ -144,10 +144,12 @@ class DeletionRequested(Strict):
 ACCOUNT: Final = "account"
 CODE: Final = "code"
 PEOPLE: Final = "people"
-CONFIRMED_HOW: Final = (ACCOUNT, CODE, PEOPLE)
+ADDRESS: Final = "address"
+CONFIRMED_HOW: Final = (ACCOUNT, CODE, PEOPLE, ADDRESS)
 """How it is known who confirmed an outcome: they are logged in as one of the customer's people; or they are
-the person who was recorded, recognised by a code that was told to the number in the recording, or by two of
-the customer's people who vouch for them."""
+the person who was recorded, recognised by a code that was told to the number in the recording, by two of the
+customer's people who vouch for them, or, where the customer has one person alone, by a mailbox whose address
+was named in the call, as that person says."""
 
 
 @dataclass(frozen=True, slots=True)

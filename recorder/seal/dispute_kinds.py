@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, SUPPORT
 from recorder.errors import SealError
 from recorder.seal import canonical_json
-from recorder.seal.amendment_kinds import CODE, PEOPLE, Day, Some
+from recorder.seal.amendment_kinds import ADDRESS, CODE, PEOPLE, Day, Some
 from recorder.strict_json import Form, Natural, Positive, Sha256, Strict, Time, is_none, one_of
 
 OPENED: Final = "opened"
@@ -39,9 +39,10 @@ ACCEPTED: Final = "accepted"
 DECLINED: Final = "declined"
 ANSWERS: Final = (ACCEPTED, DECLINED)
 
-VERIFIED_HOW: Final = (CODE, PEOPLE)
+VERIFIED_HOW: Final = (CODE, PEOPLE, ADDRESS)
 """How it was established that a guest is the person who was recorded: by a code told on the telephone to the
-number in the recording, or by two of the customer's people who vouch for the person."""
+number in the recording, by two of the customer's people who vouch for the person, or by a mailbox whose
+address was named in the call, for which the customer's only person vouches."""
 
 WITHDRAWN: Final = "withdrawn"
 LEFT: Final = "left"

@@ -170,6 +170,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
         hears=disputes().may_hear(current_visitor().user, dispute),
         notes=notes_context(dispute),
         sends=panel_state().outbox.sends,
+        alone=disputes().is_alone(current_visitor().user, dispute),
     )
 
 

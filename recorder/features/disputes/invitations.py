@@ -28,6 +28,7 @@ from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, m
 from recorder.features.disputes.dial_in import DialIn
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
+from recorder.features.disputes.sole_handler import SoleHandler, find_sole_handler
 from recorder.identity import users
 from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.ids import uuid7
@@ -36,7 +37,7 @@ from recorder.mail.message import MailMessage, MailSection
 from recorder.mail.outbox import Outbox, drop_mail
 from recorder.prompts.purposes import LANGUAGES
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import GUEST_LEFT, PEOPLE
+from recorder.seal.amendment_kinds import ADDRESS, GUEST_LEFT, PEOPLE
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     ANSWERS,
@@ -338,13 +339,23 @@ class GuestInvitations:
 
     def vouch(self, person: UserRow, dispute: str, guest: str, reason: str) -> None:
         """One of the customer's people says how they recognised a guest; with the second, it is established
-        who the guest is. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
+        who the guest is. Whoever is alone says where in the call the address was named by whose mailbox the
+        guest accepted. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
         reason, by = texts.check_reason(reason), By("user", person.id)
-        with tenant_lock(person.tenant):
+        with tenant_lock(person.tenant) as locked:
             found = self.disputes.find_handled(person, dispute)
             vouched = self.disputes.state(found, found.tenant, found.id, by, GuestVouched(guest, reason))
             if len(vouched.find_guest(guest).vouchers) >= rules.VOUCHERS:
                 self.disputes.state(vouched, found.tenant, found.id, by, GuestVerified(guest, PEOPLE))
+            elif vouched.find_guest(guest).answered_from:
+                alone = find_sole_handler(locked, person.id, vouched)
+                if alone is not None:
+                    self._verify_by_address(alone, vouched, guest)
+
+    def _verify_by_address(self, alone: SoleHandler, dispute: Dispute, guest: str) -> None:
+        """It is established who a guest is by the mailbox for which the customer's only person vouches."""
+        by = By("user", alone.user)
+        self.disputes.state(dispute, dispute.tenant, dispute.id, by, GuestVerified(guest, ADDRESS))
 
     def _passages(self, person: UserRow, dispute: str, passages: Sequence[str]) -> tuple[str, ...]:
         """Passages that somebody is to hear, in the dispute's order."""

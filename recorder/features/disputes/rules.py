@@ -17,7 +17,7 @@ from recorder.domain.roles import EXTERNAL_PARTY, OWN_SIDE, SUPPORT, THIRD_PARTI
 from recorder.errors import DisputeError
 from recorder.seal import hints
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import BOTH_SIDES, CODE, PEOPLE, VOUCHED
+from recorder.seal.amendment_kinds import ADDRESS, BOTH_SIDES, CODE, PEOPLE, VOUCHED
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     AmendedRecording,
@@ -73,7 +73,7 @@ VOUCHERS: Final = 2
 class Guest(VerifiedState):
     """A person who was invited: their invitation as it is now, their answer, and whether it was established
     that they are the person who was recorded (``verified_how``). ``vouchers`` are the ids of the users who
-    vouch for them.
+    vouch for them, ``answered_from`` the address to which the link went that they accepted with.
 
     Somebody who was not in the call is to hear ``passages``, and may once the other side has agreed to the
     same ones (``agreement``). ``entered`` are the ids of the provider's support people who came in.
@@ -95,6 +95,7 @@ class Guest(VerifiedState):
     passages: tuple[str, ...] = ()
     answer: str | None = None
     answered_at: datetime | None = None
+    answered_from: str | None = None
     time: datetime | None = None
     vouchers: tuple[str, ...] = ()
     verified_how: str | None = None
@@ -455,7 +456,10 @@ def _answer(dispute: Dispute, guest: Guest, data: GuestAnswered, statement: Disp
             "the day up to which an erasure waits is another one",
             "reload the page and answer again",
         )
-    return replace(guest, answer=data.answer, answered_at=at, erasure_waits_until=data.erasure_waits_until)
+    return replace(
+        guest, answer=data.answer, answered_at=at, answered_from=guest.address,
+        erasure_waits_until=data.erasure_waits_until,
+    )  # fmt: skip
 
 
 def erasure_waits_until(dispute: Dispute, guest: Guest, answer: str, at: datetime) -> datetime | None:
@@ -519,6 +523,12 @@ def _follow_guest(guest: Guest, data: GuestData, statement: DisputeStatement) ->
             "dispute.unverified",
             f"fewer than {VOUCHERS} people vouch for {guest.name}",
             "a second user vouches on the dispute's page",
+        )
+    if data.how == ADDRESS and (guest.answered_from is None or not guest.vouchers):
+        raise DisputeError(
+            "dispute.unverified",
+            f"{guest.name} did not accept by a mailed link that somebody vouches for",
+            "send the invitation to an address that was named in the call, or call the number with a code",
         )
     return replace(guest, verified_how=data.how, verified_at=at)
 

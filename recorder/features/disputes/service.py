@@ -145,11 +145,22 @@ class Disputes:
     def may_hear(self, person: UserRow, dispute: Dispute) -> bool:
         """Whether one of the customer's people may hear a dispute's recordings: admins, and whoever opened
         it, as the legal hold says."""
+        return self._may_handle(person, dispute) and (
+            person.role == ADMIN or person.id == dispute.opened_by.id
+        )
+
+    def is_alone(self, person: UserRow, dispute: Dispute) -> bool:
+        """Whether nobody else of the customer's people could vouch for a guest beside this person, by their
+        rows: for what a page says (:mod:`recorder.features.disputes.sole_handler` decides)."""
+        others = [each for each in users.users(dispute.tenant) if each.id != person.id]
+        return not any(self._may_handle(each, dispute) for each in others)
+
+    def _may_handle(self, person: UserRow, dispute: Dispute) -> bool:
         try:
             self.check_handler(person, dispute)
         except DisputeError:
             return False
-        return person.role == ADMIN or person.id == dispute.opened_by.id
+        return person.revoked_at is None
 
     def say(self, person: UserRow, dispute: str, data: DisputeData) -> None:
         """State what one of the two sides says. Raises ``dispute.may_not``, ``dispute.no_guest``,

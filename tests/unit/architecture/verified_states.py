@@ -58,6 +58,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "RemovableTake": "recorder.spool.layout",
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",
     "SealedTake": "recorder.seal.sealing",
+    "SoleHandler": "recorder.features.disputes.sole_handler",
     "SignedLength": "recorder.auditlog.complete_log",
     "Statement": "recorder.seal.offboarding",
     "StatementCheck": "recorder.lifecycle.statements",

@@ -16,6 +16,7 @@ from recorder.features.disputes.rules import Dispute, follow, replay
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import (
     ACCOUNT,
+    ADDRESS,
     BOTH_SIDES,
     CODE,
     PEOPLE,
@@ -149,6 +150,20 @@ def test_two_of_the_customers_people_vouch_each_once() -> None:
     assert (twice.guests[0].verified_how, twice.guests[0].may_hear) == (PEOPLE, True)
     assert refused(twice, (GuestVouched("jan", "More"), MIA)) == "dispute.verified"
     assert refused(twice, (GuestVerified("jan", CODE), JAN)) == "dispute.verified"
+
+
+def test_one_voucher_is_enough_for_a_mailbox_by_which_the_guest_accepted() -> None:
+    mailed: Sequence[Step] = (
+        (invited(address="jan@x.be"), CLAIRE),
+        (answered(), JAN),
+        (GuestVouched("jan", "At 0:42"), CLAIRE),
+    )
+    known = after(*mailed, (GuestVerified("jan", ADDRESS), CLAIRE))
+    assert known.guests[0].may_hear
+    assert known.basis_of(["claire", "jan"]) == VOUCHED
+    assert refused(after(*mailed[:2]), (GuestVerified("jan", ADDRESS), CLAIRE)) == "dispute.unverified"
+    later = (*ACCEPTANCE, (invited(address="jan@x.be"), CLAIRE), (GuestVouched("jan", "At 0:42"), CLAIRE))
+    assert refused(after(*later), (GuestVerified("jan", ADDRESS), CLAIRE)) == "dispute.unverified"
 
 
 def test_nobody_answers_for_a_guest() -> None:

@@ -18,6 +18,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeStatementTable,
     DisputeTable,
 )
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.domain.parties import Party
 from recorder.domain.roles import EXTERNAL_PARTY
@@ -28,6 +29,7 @@ from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import dispute_ids, disputes_about
 from recorder.identity import users
 from recorder.mail.outbox import Outbox, open_mail
+from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
@@ -202,6 +204,45 @@ def test_a_withheld_number_has_nothing_to_call(scene, house) -> None:
         scene.calls.order(scene.customer.id, dispute.id, user.id)
     scene.vouch(dispute, user.id)
     assert scene.guest(dispute).verified_how == "people"
+
+
+def paul_opens(scene) -> str:
+    """A dispute that an admin opens; its id."""
+    day = (scene.house.clock() + timedelta(days=10)).date()
+    return scene.disputes.open(
+        scene.customer.people["paul"], [scene.call], subject="The price of the bread", settle_by=day
+    ).id
+
+
+def paul_vouches(scene, dispute: str, address: str | None) -> str | None:
+    """Paul invites a guest, who accepts, and vouches for them: how they are known now."""
+    paul, house = scene.customer.people["paul"], scene.house
+    scene.outbox = Outbox(house.keyring, "https://accord.example.com")
+    issued = scene.invitations.invite(paul, dispute, name="Jan Peeters", language="nl", address=address)
+    user = scene.accept(issued)
+    scene.invitations.vouch(paul, dispute, user.id, "At 0:42")
+    found = scene.disputes.find(scene.customer.id, dispute).find_guest(user.id)
+    assert found.may_hear is (found.verified_how is not None)
+    return found.verified_how
+
+
+def test_whoever_is_alone_vouches_for_an_address_named_in_the_call(scene, house) -> None:
+    """If the guest accepted by the link that was mailed there, and nobody else could vouch since the question
+    was opened."""
+    early = paul_opens(scene)
+    house.clock.forward(seconds=1)
+    users.revoke_user(
+        scene.customer.id, scene.claire.id, now=house.clock(), entropy=house.entropy, by=By("operator")
+    )
+    house.clock.forward(seconds=1)
+    assert paul_vouches(scene, early, "jan@example.com") is None, "Claire could vouch"
+    assert paul_vouches(scene, paul_opens(scene), None) is None, "the link was passed on"
+    assert paul_vouches(scene, paul_opens(scene), "jan@example.com") == "address"
+
+
+def test_a_deleted_row_of_a_colleague_makes_nobody_alone(scene) -> None:
+    UserTable.delete().where(UserTable.id == scene.claire.id).execute()
+    assert paul_vouches(scene, paul_opens(scene), "jan@example.com") is None
 
 
 def test_one_dispute_is_about_one_number(scene, house) -> None:
