@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from recorder.catalogue import queries
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import FORMATS, KeepOptions
 from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.line_number import describe, find_line, read_new_number
+from recorder.cli.line_outcomes import lines_with, print_outcomes
 from recorder.cli.lines import BEEPS, announcement_languages, dashed, line_record, print_line
 from recorder.cli.output import json_option, print_result
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.terminal import printable
 from recorder.clock import to_iso, utc_now
 from recorder.domain.call_plan import MODES, WAYS
 from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
@@ -23,6 +25,7 @@ from recorder.features.tenants import transfer_options
 from recorder.features.tenants.default_lines import add_line as create_shipped_line
 from recorder.features.tenants.default_lines import move_line as move_shipped_line
 from recorder.features.tenants.line_change import UNCHANGED, LineChange, Unchanged, change_line
+from recorder.features.tenants.line_proposals import PENDING, change_or_propose
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.lifecycle import line_history
 from recorder.lifecycle.suspension import find_suspensions
@@ -177,8 +180,19 @@ def move_line(
 
 
 @click.command("set")
-@TENANT
-@click.argument("number")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The tenant's id or name.")
+@click.argument("numbers", nargs=-1, metavar="[NUMBER]...")
+@click.option("--all", "of_tenant", is_flag=True, help="All numbers of the tenant.")
+@click.option("--all-tenants", is_flag=True, help="All numbers of all tenants.")
+@click.option(
+    "--only-mode", type=click.Choice(MODES), help="Of all numbers, only those that are recorded in this mode."
+)
+@click.option("--only-purpose", help="Of all numbers, only those that are recorded for this purpose.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing: list for each number what would change at once, be proposed, or be refused.",
+)
 @click.option(
     "--announcement",
     "announcement_ids",
@@ -200,6 +214,13 @@ def move_line(
     help="A language of the announcement; repeatable. Several come with a menu; without a key the first one "
     "is played. An announcement that is missing in a language is composed.",
 )
+@click.option(
+    "--purpose",
+    "purposes",
+    multiple=True,
+    help="A purpose that is announced, which replaces all others; repeatable.",
+)
+@click.option("--keep-days", type=click.IntRange(min=1), help="The retention that is announced.")
 @click.option(
     "--timing",
     type=click.Choice(tuple(map(dashed, TIMINGS))),
@@ -245,18 +266,59 @@ def move_line(
 @click.option("--label", help="A name for people; an empty one removes it.")
 @json_option
 @click.pass_obj
-def set_line(context: Context, /, tenant_name: str, number: str, **options: Any) -> None:
-    """Change the settings of a number, from the next call on. Calls in progress keep theirs.
+def set_line(
+    context: Context,
+    /,
+    tenant_name: str | None,
+    numbers: tuple[str, ...],
+    of_tenant: bool,
+    all_tenants: bool,
+    only_mode: str | None,
+    only_purpose: str | None,
+    dry_run: bool,
+    **options: Any,
+) -> None:
+    """Change the settings of numbers, from the next call on. Calls in progress keep theirs.
 
-    Either all of the options take effect, or, if one of them is refused, none."""
+    Of one number, either all of the options take effect or, if one of them is refused, none. Several numbers
+    are changed one by one: a list says what became of each, and the exit code is 1 if one was
+    refused.
+
+    Where callers would be promised more than the tenant agreed to (another purpose, a longer retention, a
+    laxer mode), the change is proposed to the tenant's admins, who accept it in the panel."""
     change = _read_change(**options)
+    if [bool(numbers), of_tenant, all_tenants].count(True) != 1 or (tenant_name is None) != all_tenants:
+        raise click.UsageError("give either --tenant with numbers or --all, or else --all-tenants")
+    if (only_mode or only_purpose) and numbers:
+        raise click.UsageError("--only-mode and --only-purpose go with --all and --all-tenants")
+    if change.label is not None and len(numbers) != 1:
+        raise click.UsageError("--label names one number")
     context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    sources = open_sources(context.settings.prompts)
-    change_line(row.tenant, row.id, change, sources=sources, now=utc_now(), entropy=os.urandom)
-    for language in transfer_options.silent_languages(row.tenant, row.id):
+    sources = open_sources(context.settings.prompts).cached()
+    tenants = [find_tenant(tenant_name)] if tenant_name is not None else tenant_queries.customers()
+    outcomes = []
+    for owner in tenants:
+        rows = (
+            [find_line(owner, number) for number in numbers]
+            if numbers
+            else lines_with(owner, only_mode, only_purpose)
+        )
+        for row in rows:
+            outcome = change_or_propose(
+                row, change, dry_run=dry_run, sources=sources, now=utc_now(), entropy=os.urandom
+            )
+            outcomes.append((owner, outcome))
+    if len(numbers) != 1 or dry_run:
+        print_outcomes(outcomes, dry_run=dry_run)
+        return
+    ((owner, outcome),) = outcomes
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.code == PENDING:
+        click.echo(f"proposed: it needs a yes of {printable(owner.name)}'s admins in the panel", err=True)
+    for language in transfer_options.silent_languages(owner.id, outcome.line.id):
         click.echo(f"joining colleagues are told nothing in {language}: no sentence exists", err=True)
-    print_line(find_line(find_tenant(tenant_name), number))
+    print_line(find_line(owner, numbers[0]))
 
 
 def _read_change(
@@ -264,6 +326,8 @@ def _read_change(
     announcement_ids: tuple[str, ...],
     mode: str | None,
     languages: tuple[str, ...],
+    purposes: tuple[str, ...],
+    keep_days: int | None,
     timing: str | None,
     outbound: str | None,
     formats: tuple[str, ...],
@@ -274,8 +338,10 @@ def _read_change(
     label: str | None,
 ) -> LineChange:
     """Raises :class:`click.UsageError` for options that contradict each other."""
-    if announcement_ids and (mode or languages):
-        raise click.UsageError("--announcement sets mode and languages, too: leave out the other options")
+    if announcement_ids and (mode or languages or purposes or keep_days):
+        raise click.UsageError(
+            "--announcement sets mode, languages, purposes and retention, too: leave out the other options"
+        )
     if join_question and join_notice in (None, OFF):
         raise click.UsageError("--join-question needs --join-notice alone or --join-notice both")
     notice: NoticeChoice | Unchanged | None = UNCHANGED
@@ -285,6 +351,8 @@ def _read_change(
         announcements=announcement_ids,
         mode=mode,
         languages=languages or None,
+        purposes=purposes,
+        keep_days=keep_days,
         timing=timing and timing.replace("-", "_"),
         outbound=outbound and outbound.replace("-", "_"),
         formats=formats,

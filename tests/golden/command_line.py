@@ -26,8 +26,8 @@ or `ACCORD_CONFIG` names the settings file.
 - **`--json`** prints one JSON document on standard output: times in ISO 8601 (UTC), sizes in bytes, retention
   in days, names as in the table's header. New fields may appear; the ones listed here stay.
 - **Exit codes.** 0: success. 1: a failure, or findings (`doctor`, `status`, `upgrade check`, `audit run`,
-  `country check`, `prompt check`, `recording verify`, `recording import`, `tenant import`, `rebuild`). 2:
-  wrong usage or settings; nothing was done.
+  `country check`, `prompt check`, `recording verify`, `recording import`, `tenant import`, `rebuild`,
+  `line set` of several numbers). 2: wrong usage or settings; nothing was done.
 - **Confirmation.** A command that erases or restricts shows the consequences and asks. `--dry-run` shows them
   and ends, `--yes` skips the question. Without a terminal and without `--yes` it exits with 2.
 - **Progress.** A long command rewrites one line on a terminal, and elsewhere prints a line every ten seconds.

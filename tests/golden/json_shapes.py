@@ -161,6 +161,7 @@ class _Session:
             before = self._state()
             self._invoke(f"{path} --dry-run", [*argv, "--dry-run"], 0, typed, more)
             assert self._state() == before, f"{argv} changes something in a dry run"
+        if has_option(self.commands[path], "--yes"):
             argv.append("--yes")
         document = self._invoke(path, argv, exits, typed, more)
         return document

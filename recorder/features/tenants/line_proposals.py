@@ -39,10 +39,11 @@ OUTCOMES: Final = (CHANGE_MADE, PENDING, NO_CHANGE, REFUSED)
 
 @dataclass(frozen=True, slots=True)
 class ChangeOutcome:
-    """What becomes of a change of a ``line`` (as it was): what it announces ``before`` and ``after``;
-    ``error`` is why it is refused."""
+    """What becomes of a change of a ``line`` (as it was), which then is ``changed``: what it announces
+    ``before`` and ``after``, or would announce; ``error`` is why it is refused."""
 
     line: LineRow
+    changed: LineRow
     before: LineSettings | None
     after: LineSettings | None
     code: OutcomeCode
@@ -98,7 +99,7 @@ def change_or_propose(
     with ``dry_run`` all of it is undone again. ``person`` is the id of the one of the provider's people who
     does so in the panel."""
     before = after = None
-    code: OutcomeCode = REFUSED
+    row, code = line, REFUSED
     try:
         before = after = setup.current_settings(line.tenant, line)
         sound = make_sound(line, change, sources)
@@ -106,6 +107,7 @@ def change_or_propose(
             after = setup.settings_of(sound.announcements)
         with tenant_lock(line.tenant):
             code = _change_or_propose(line, change, sound, person, now, entropy)
+            row = queries.line(line.tenant, line.id) or line
             if dry_run:
                 raise _DryRun
     except _DryRun:
@@ -113,8 +115,8 @@ def change_or_propose(
     except AccordError as error:
         if error.error_id.startswith("catalogue."):
             raise
-        return ChangeOutcome(line, before, after, REFUSED, error)
-    return ChangeOutcome(line, before, after, code)
+        return ChangeOutcome(line, line, before, after, REFUSED, error)
+    return ChangeOutcome(line, row, before, after, code)
 
 
 def _change_or_propose(
