@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Final
 
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
@@ -35,6 +36,10 @@ PAUSE_S = 0.15
 
 GREETING_PAUSE_S = 0.5
 """After a customer's greeting."""
+
+ROOM_SENTENCES: Final = ("code", "wrong", "closed", "away", "declined", "unrecognised")
+"""What callers to rooms hear: asked for their code, which was wrong, and wrong again; nobody answers for
+Accord; after a no; and before it is established who they are."""
 
 SHIPPED = Sources()
 NO_SENTENCES: Mapping[str, str] = MappingProxyType({})
@@ -241,6 +246,25 @@ def verification_code(
     read = [clip_text("digit", language, key=int(each)) for each in digits]
     again = _parts("once-more", language)
     return _render(language, [*_parts(opening, language), *read, *again, *read], sources, sample_rate)
+
+
+def room_sentence(
+    name: str, languages: Sequence[str], *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """What somebody hears who listens by telephone, one of :data:`ROOM_SENTENCES`, in one language after the
+    other. The :class:`Rendered` has the first language."""
+    parts = [part for language in languages for part in _parts(f"room-{name}", language)]
+    return _render(languages[0], parts, sources, sample_rate)
+
+
+def room_question(
+    language: str, *, helpers: bool, first: bool, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """What a guest is told before they listen by telephone: what they will hear and with whom, what it is
+    for, that it is noted, and the key for yes. ``helpers``: somebody who was not in the call listens, too;
+    ``first``: they have not accepted the invitation before."""
+    name = f"room-question{'-helpers' if helpers else ''}{'-first' if first else ''}"
+    return _render(language, _parts(name, language), sources, sample_rate)
 
 
 def _parts(

@@ -36,6 +36,7 @@ class LengthLimits:
     keep_question_s: float
     keep_result_s: float
     code_call_s: float
+    room_question_s: float
 
 
 @cache
@@ -68,6 +69,10 @@ def keep_result(days: int) -> Make:
 
 def code_call(opening: str) -> Make:
     return lambda language, _: composer.verification_code(language, "271830", opening)
+
+
+def room_question(*, first: bool) -> Make:
+    return lambda language, _: composer.room_question(language, helpers=first, first=first)
 
 
 def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
@@ -119,6 +124,9 @@ def rows() -> list[Row]:
         Row("call with a code, for a person's request", code_call("somebody-asked"), None, of.code_call_s),
         Row("call with a code, to add a number", code_call("number-proof"), None, of.code_call_s),
         Row("call with a code, to listen together", code_call("somebody-listens"), None, of.code_call_s),
+        Row("room by telephone: before the yes", room_question(first=False), None, of.room_question_s),
+        Row("the same, for the first time and with helpers", room_question(first=True), None,
+            of.room_question_s * 2),
     ]  # fmt: skip
 
 
