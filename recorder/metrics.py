@@ -225,6 +225,10 @@ CALL_BUDGET_USED = _gauge("accord_verification_call_budget_used_ratio",
     "Verification calls of the last 24 hours, as a share of [verification_calls] calls_a_day; at 1 no "
     "number is called.",
     on=(WORKER,))
+DIAL_IN_BUDGET_USED = _gauge("accord_dial_in_budget_used_ratio",
+    "Wrong codes of callers to rooms, as a share of a day's budget; at 1 only those get in who call from a "
+    "number at which they were invited.",
+    on=(WORKER,))
 DUTY_FAILURES = _counter("accord_duty_failures_total", "Duties that failed.",
                          "duty", on=(WORKER,))
 OBJECT_FAILURES = _counter("accord_object_failures_total",

@@ -27,6 +27,7 @@ from recorder.capture.other_recordings import OtherRecordings
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.capture.overflow_journal import OverflowJournal
 from recorder.capture.reconciliation import Reconciliation
+from recorder.capture.room_callers import RoomCallers
 from recorder.capture.settings import DaemonSettings
 from recorder.capture.status import StatusSources, serve
 from recorder.capture.switch_observer import EVENTS, SUBCLASSES, SwitchObserver
@@ -180,6 +181,7 @@ class Daemon:
             self.intake,
             self.reconciliation,
             other_recordings,
+            RoomCallers(self.node, settings.spool),
             now,
         )
         self.moved_spool = MovedSpool(

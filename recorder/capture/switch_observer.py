@@ -19,6 +19,7 @@ from recorder.capture.config_cache import ConfigCache
 from recorder.capture.event_lag import EventLag
 from recorder.capture.other_recordings import OtherRecordings
 from recorder.capture.reconciliation import Reconciliation
+from recorder.capture.room_callers import ROOM, RoomCallers
 from recorder.clock import Now
 from recorder.errors import SwitchError
 from recorder.switch.conference_events import JOINED, MAINTENANCE, MEDIA_BUG_EVENTS
@@ -47,7 +48,7 @@ EVENTS: Final = tuple(
         name for name in (*CALL_EVENTS, *TALK_EVENTS, *MEDIA_BUG_EVENTS) if name not in _ONLY_IN_ANNOUNCEMENT
     )
 )
-SUBCLASSES: Final = (*CODE_SUBCLASSES, MAINTENANCE)
+SUBCLASSES: Final = (*CODE_SUBCLASSES, MAINTENANCE, ROOM)
 """The events, and the subclasses of CUSTOM events, that the standing connection subscribes to."""
 
 
@@ -62,6 +63,7 @@ class SwitchObserver:
     intake: CallIntake
     reconciliation: Reconciliation
     other_recordings: OtherRecordings
+    room_callers: RoomCallers
     now: Now
     lag: EventLag = field(default_factory=EventLag, init=False)
     _recheck: gevent.Greenlet[..., None] = field(default_factory=gevent.Greenlet, init=False)
@@ -79,6 +81,9 @@ class SwitchObserver:
             self.conferences.handle_event(event)
             if event.header("Action") == JOINED:
                 self.intake.bypassed.handle_conference_join(event)
+            return
+        if event.subclass == ROOM:
+            self.room_callers.handle_event(event)
             return
         call = self.calls.get(event.uuid)
         if event.name in TALK_EVENTS:
@@ -104,6 +109,7 @@ class SwitchObserver:
             self.other_recordings.handle_hangup(event)
             self.conferences.handle_hangup(event)
             self.intake.bypassed.handle_hangup(event)
+            self.room_callers.handle_hangup(event)
         if call is not None:
             call.receive(event)
         elif event.name == "CHANNEL_HANGUP_COMPLETE":

@@ -450,6 +450,13 @@ def touch_session(
         ).execute()
 
 
+def user_of_session(session_id: str) -> UserRow | None:
+    """The user whose session it is, or was."""
+    with connected():
+        row = UserTable.select().join(SessionTable).where(SessionTable.id == session_id).first()
+    return None if row is None else user_row(row)
+
+
 def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> bool:
     """Log out; false if the user never had this session. Repeating it changes nothing."""
     mine = (SessionTable.id == session_id) & (SessionTable.user == person.id)

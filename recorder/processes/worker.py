@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
+from recorder.features.disputes.callers import CallerDesk
+from recorder.features.disputes.invitations import GuestInvitations
+from recorder.features.disputes.service import Disputes
 from recorder.features.live.duty import LiveCallRelay
+from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.processes import object_store
 from recorder.processes.checkpoint_witnesses import open_witnesses
@@ -13,8 +17,20 @@ from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
 from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
-from recorder.prompts.sound_sources import open_sources
+from recorder.prompts.sound_sources import Sources, open_sources
+from recorder.services import Services
 from recorder.verification_calls.caller import VerificationCaller
+
+
+def caller_desk(context: Context, services: Services, speech: Sources) -> CallerDesk | None:
+    """Answers about callers to rooms, where the settings name a number for them.  Raises
+    :class:`ConfigError`."""
+    dial_in, node = context.dial_in(), context.settings.node
+    if dial_in is None:
+        return None
+    changes = Changes(services.store, services.root, services.signer, revoked=services.revoked)
+    invitations = GuestInvitations(Disputes(changes), context.outbox(), dial_in)
+    return CallerDesk(services.spool, services.snapshot, dial_in, invitations, node.region, speech)
 
 
 def run(context: Context) -> None:
@@ -34,6 +50,7 @@ def run(context: Context) -> None:
         caller=VerificationCaller(settings.node.name, services.spool, speech, context.call_policy())
         if settings.verification_calls.dial
         else None,
+        desk=caller_desk(context, services, speech),
         mail=MailDelivery(services, mail_server(settings)),
         outbox=context.outbox(),
     )

@@ -28,6 +28,7 @@ import structlog
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
+from recorder.features.disputes.callers import CallerDesk
 from recorder.features.live.duty import LiveCallRelay
 from recorder.features.notifications.duty import Notifier
 from recorder.features.tenants.duty import SnapshotDuty
@@ -106,6 +107,8 @@ class Worker:
     """Relays the commands that people give for this node's live calls."""
     caller: VerificationCaller | None = None
     """Calls numbers with a verification code, where this node can make outbound calls."""
+    desk: CallerDesk | None = None
+    """Answers about callers to rooms, where guests can listen by telephone."""
     mail: MailDelivery | None = None
     """Sends queued mail."""
     outbox: Outbox = field(default_factory=Outbox)
@@ -181,6 +184,8 @@ class Worker:
             self.relay.start()
         if self.caller is not None:
             self.caller.start()
+        if self.desk is not None:
+            self.desk.start()
         if self.mail is not None:
             self.mail.start()
         log.info("worker.started", spool=str(self.services.spool))

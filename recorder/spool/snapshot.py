@@ -7,6 +7,7 @@ for a database. It is a folder::
     lines/<sha256>.json         a share of the lines with their announcements, named after its own hash
     prompts/<sha256>.wav        each sound, named after its own hash
     info_prompts/<digits>.wav   the info prompt about a number, for internal parties; the dialplan plays it
+    room_prompts/<name>.wav     what callers to rooms hear (``features/disputes/callers.py``)
 
 The index is written last, and the files of the index before stay: a reader finds all that either names,
 however the two meet. A line is always in the same share, so a change to one line rewrites one share and the
@@ -67,6 +68,9 @@ SHARDS: Final = 512
 
 INFO_PROMPTS = "info_prompts"
 """Name of the folder of info prompts; the dialplan knows it."""
+
+ROOM_PROMPTS = "room_prompts"
+"""The same of what callers to rooms hear."""
 
 FileIdentity = tuple[int, int]
 """Size (bytes) and inode of a sound's file, which show a missing or changed one. Its times do not: the worker

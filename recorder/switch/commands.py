@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from recorder.domain.room_caller import SESSION_VARIABLE, CallerDirection
 from recorder.errors import SwitchError
 from recorder.switch.esl_events import NAMES
 
@@ -243,6 +244,18 @@ def return_from_aside(leg: str, sound: Path | None) -> list[SwitchCommand]:
     return [
         clear_variable(leg, prompt) if sound is None else put_variable(leg, prompt, str(sound)),
         SwitchCommand(f"api expand uuid_transfer {_in_state(leg, 'destination_number', ASIDE)} {_BESIDE}"),
+    ]
+
+
+def direct_caller(leg: str, step: str, direction: CallerDirection) -> list[SwitchCommand]:
+    """Send a caller to a room where they go next, if they still wait after ``step``, which the switch
+    checks."""
+    variables = {"accord_room_sound": direction.sound, "accord_room": direction.room}
+    variables[SESSION_VARIABLE] = direction.session
+    target = _in_state(leg, "accord_room_step", step)
+    return [
+        *(put_variable(leg, name, value) for name, value in variables.items() if value),
+        SwitchCommand(f"api expand uuid_transfer {target} accord_room_{_word(direction.to)} XML accord_room"),
     ]
 
 
