@@ -42,8 +42,8 @@ NO_SETTINGS: Final = frozenset(
         # of the switch's configuration, which may share an environment file with Accord
         "CALLERS", "CODECS", "DAEMON", "DELETE_CODE", "EMERGENCY", "INFO_NUMBER", "INFO_PROMPTS", "KEEP_CODE",
         "NEVER_RECORD", "MARK_CODE", "OUTBOUND_CALLERS", "OUTBOUND_PORT", "EXTERNAL_NUMBER", "PAUSE_CODE",
-        "PAUSE_SECONDS", "RESUME_CODE", "ROOM_NUMBER", "ROOM_PROMPTS", "ROUTE", "RTP_END", "RTP_START", "SIP_IP", "SIP_PORT",
-        "TRUNK",
+        "PAUSE_SECONDS", "RESUME_CODE", "ROOM_NUMBER", "ROOM_PROMPTS", "ROUTE", "RTP_END", "RTP_START",
+        "SIP_IP", "SIP_PORT", "TRUNK",
     )
 )  # fmt: skip
 """The ``ACCORD_…`` variables that are no settings. Every other one is refused, as an unknown key is."""

@@ -19,7 +19,6 @@ from recorder.domain.room_caller import (
     CODE,
     END,
     ENTER,
-    LEAVE,
     SESSION_VARIABLE,
     STEPS,
     CallerDirection,
@@ -90,10 +89,8 @@ class RoomCallers:
             log.warning("caller.unanswered", step=report.step, hint="is the worker running?")
         gevent.sleep(max(0.0, answer_at - self.monotonic()))
         try:
-            for pending in self.node.send_all(
-                commands.direct_caller(report.channel, report.step, direction or CallerDirection(LEAVE)),
-                LIMIT,
-            ):
+            orders = commands.direct_caller(report.channel, report.step, direction)
+            for pending in self.node.send_all(orders, LIMIT):
                 pending.accepted()
         except SwitchError as error:  # they have hung up, or the switch was faster
             log.info("caller.not_sent_on", step=report.step, error_id=error.error_id)

@@ -5,7 +5,7 @@ They travel over a Unix socket (``spool/caller_socket.py``)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from recorder.strict_json import Strict, one_of
 
@@ -18,7 +18,6 @@ RETRY: Final = "retry"
 ASK: Final = "ask"
 ENTER: Final = "enter"
 LEAVE: Final = "leave"
-Destination = Literal["retry", "ask", "enter", "leave"]
 """Where a caller goes next: to enter a code once more, to answer a question, into the room, or out."""
 
 SESSION_VARIABLE: Final = "accord_room_session"

@@ -247,15 +247,17 @@ def return_from_aside(leg: str, sound: Path | None) -> list[SwitchCommand]:
     ]
 
 
-def direct_caller(leg: str, step: str, direction: CallerDirection) -> list[SwitchCommand]:
+def direct_caller(leg: str, step: str, direction: CallerDirection | None) -> list[SwitchCommand]:
     """Send a caller to a room where they go next, if they still wait after ``step``, which the switch
-    checks."""
-    variables = {"accord_room_sound": direction.sound, "accord_room": direction.room}
-    variables[SESSION_VARIABLE] = direction.session
+    checks; without a direction to where they are told to call later."""
+    variables, to = dict[str, str](), "away"
+    if direction is not None:
+        variables = {"accord_room_sound": direction.sound, "accord_room": direction.room}
+        variables[SESSION_VARIABLE], to = direction.session, _word(direction.to)
     target = _in_state(leg, "accord_room_step", step)
     return [
         *(put_variable(leg, name, value) for name, value in variables.items() if value),
-        SwitchCommand(f"api expand uuid_transfer {target} accord_room_{_word(direction.to)} XML accord_room"),
+        SwitchCommand(f"api expand uuid_transfer {target} accord_room_{to} XML accord_room"),
     ]
 
 

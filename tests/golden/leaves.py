@@ -16,9 +16,15 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.roles import OPERATOR
+from recorder.domain.room_caller import CallerReport
 from recorder.errors import AccessError, SealError
 from recorder.features.call_list import service as calls
 from recorder.features.contacts import service as contacts
+from recorder.features.disputes import queries as dispute_queries
+from recorder.features.disputes.callers import CallerDesk
+from recorder.features.disputes.dial_in import DialIn
+from recorder.features.disputes.invitations import GuestInvitations
+from recorder.features.disputes.service import Disputes
 from recorder.features.offboarding import service
 from recorder.features.own_call import codes as own_calls
 from recorder.features.recovery import backup
@@ -140,6 +146,7 @@ def _settings(world: World) -> None:
     _plan(world)
     _provider(world)
     _difference(world)
+    _telephone(world)
     by, _mac = own_calls_of(world)
     withdraw = {"signer": signer, "trust": world.house.trust, **time_and_entropy(world)}
     assert own_calls.withdraw_code(world.tenant, world.live_recording, by, **withdraw)
@@ -182,6 +189,21 @@ def _difference(world: World) -> None:
     current, by = changes.look(world.tenant, world.live_recording), By("user", world.user)
     changes.hand_over(current, by, hold=hold, owner="somebody else")
     changes.lift(current, by, hold=hold + 1, reason="Settled")
+
+
+def _telephone(world: World) -> None:
+    """The guest of a difference calls in, and says yes."""
+    house = world.house
+    dial_in = DialIn("+3225550199", house.keyring, house.trust)
+    disputes = Disputes(house.changes)
+    (dispute,) = (disputes.find(world.tenant, each) for each in dispute_queries.dispute_ids(world.tenant))
+    desk = CallerDesk(
+        house.folder, house.folder / "desk", dial_in, GuestInvitations(disputes, Outbox(), dial_in)
+    )
+    code = dial_in.code_of(dispute, dispute.guests[0], house.clock())
+    assert code is not None
+    assert desk.answer(CallerReport("a", "code", code)).to == "ask"
+    assert desk.answer(CallerReport("a", "answer", "1")).to == "enter"
 
 
 def _team(world: World) -> None:
