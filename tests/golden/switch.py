@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from recorder.domain.room_caller import CallerDirection
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 
@@ -42,6 +43,11 @@ SAMPLES: Mapping[Callable[..., Any], tuple[tuple[Any, ...], ...]] = {
     commands.mix_in: ((*STATE, LEG, SOUND),),
     commands.take_aside: ((CALL, LEG, CALL, SOUND, 5000, False), (CALL, LEG, CALL, SOUND, 5000, True)),
     commands.return_from_aside: ((LEG, SOUND), (LEG, None)),
+    commands.direct_caller: (
+        (LEG, "code", CallerDirection("ask", str(SOUND))),
+        (LEG, "answer", CallerDirection("enter", room=CALL, session=CALL)),
+        (LEG, "code", None),
+    ),
     commands.start_beep: ((*STATE, LEG),),
     commands.stop_beep: ((LEG,),),
     commands.play_marker_tone: ((*STATE, LEG),),

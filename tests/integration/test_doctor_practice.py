@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,8 +17,8 @@ from demo.practice.switch import PracticeSwitch
 from recorder import config
 from recorder.capture.admission import key_variable
 from recorder.clock import utc_now
-from recorder.ops.doctor import outbound, routes, switch
-from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient
+from recorder.ops.doctor import outbound, rooms, routes, switch
+from recorder.ops.doctor.findings import Check, DoctorFinding, NotChecked, Patient
 from recorder.processes.services import Context
 from tests.scenarios.broken_dialplans import BROKEN_OUTWARD, BROKEN_ROUTES, FAULTS, DialplanFault, apply, copy
 from tests.scenarios.files import write_snapshot
@@ -104,26 +104,54 @@ def test_missing_channels_are_answered_alike(practice: PracticeSwitch, tmp_path:
     assert practice.api(f"file_exists {tmp_path}") == "true"
 
 
-def examine(practice: PracticeSwitch, folder: Path) -> list[DoctorFinding]:
-    """Run a check in this thread, whose hub runs the practice switch."""
+CHECKS = (
+    switch.switch,
+    switch.event_socket,
+    switch.dialplan,
+    switch.guards,
+    outbound.outbound,
+    routes.routes,
+    switch.recording,
+)
+
+
+def examine(
+    practice: PracticeSwitch, folder: Path, checks: Sequence[Check] = CHECKS, **more: str
+) -> list[DoctorFinding]:
+    """Run checks in this thread, whose hub runs the practice switch."""
     (folder / "spool").mkdir(exist_ok=True)
     environment = {
         "ACCORD_NODE_DATA": str(folder),
         "ACCORD_SWITCH_PASSWORD": PASSWORD,
         "ACCORD_SWITCH_PORT": str(practice.event_port),
+        **more,
     }
     patient = Patient(Context(config.load(None, environment), None), utc_now)
-    checks = (
-        switch.switch,
-        switch.event_socket,
-        switch.dialplan,
-        switch.guards,
-        outbound.outbound,
-        routes.routes,
-        switch.recording,
-    )
     with gevent.Timeout(20):
         return [finding for check in checks for finding in check(patient)]
+
+
+ROOMS = {"ACCORD_ROOMS_NUMBER": "+3225550199"}
+
+
+def test_callers_to_rooms_get_there_or_the_doctor_says_what_is_missing(conf: Path, tmp_path: Path) -> None:
+    def found(**environment: str) -> list[str]:
+        with PracticeSwitch(
+            password=PASSWORD, daemon="127.0.0.1:8084", conf=conf, environment=environment
+        ) as practice:
+            return [each.what for each in examine(practice, tmp_path, (rooms.dial_in,), **ROOMS)]
+
+    prompts = {"ACCORD_ROOM_PROMPTS": str(tmp_path / "snapshot" / "room_prompts")}
+    complete = found(**prompts, ACCORD_ROOM_NUMBER=r"^\+?3225550199$")
+    assert complete == ["dial-in: the switch holds conferences for callers of +3225550199"]
+    assert [each.partition(":")[2][:24] for each in found()] == [
+        " what callers hear is no", " no extension brings cal", " the switch holds confer"
+    ]  # fmt: skip
+    conference = conf / "autoload_configs/conference.conf.xml"
+    conference.write_text(conference.read_text().replace('profile name="accord_room"', 'profile name="own"'))
+    assert "no conference profile" in found(**prompts)[-1]
+    (conf / "dialplan/accord_room.xml").unlink()
+    assert found(**prompts) == ["dial-in: the dialplan lacks the context accord_room"]
 
 
 def test_doctor_has_no_findings(practice: PracticeSwitch, tmp_path: Path) -> None:

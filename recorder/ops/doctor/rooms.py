@@ -1,10 +1,71 @@
-"""Checks rooms by telephone."""
+"""Checks rooms by telephone: where the settings name a number for them, callers get there."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
-from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning
+from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
+from recorder.ops.doctor.switch import ask_switch, loaded_dialplan
+from recorder.spool.snapshot import ROOM_PROMPTS
+
+if TYPE_CHECKING:
+    from recorder.switch.dialplan_model import LoadedDialplan
+
+CONTEXT: Final = "accord_room"
+"""The context of callers to rooms, its first extension, and the conferences' profile."""
+
+
+def dial_in(patient: Patient) -> Iterator[DoctorFinding]:
+    """The switch brings callers of the rooms' number to Accord, and holds its conferences."""
+    from recorder.switch import commands
+
+    settings = patient.settings
+    if not settings.rooms.number:
+        return
+    loaded = loaded_dialplan(settings.switch)
+    if not loaded.has(CONTEXT, CONTEXT):
+        yield wrong(
+            "dial-in: the dialplan lacks the context accord_room",
+            "put freeswitch_conf/dialplan/accord_room.xml beside the switch's dialplan, then reloadxml",
+        )
+        return
+    folder = str(settings.node.snapshot_folder.absolute() / ROOM_PROMPTS)
+    if not any(
+        f"={folder}/" in each.data for *_names, actions, _on in loaded.extensions() for each in actions
+    ):
+        yield wrong(
+            f"dial-in: what callers hear is not looked for in {folder}",
+            "set accord_room_prompts in accord/vars.xml (ACCORD_ROOM_PROMPTS in the switch's environment) to "
+            "that folder, then reloadxml",
+        )
+    if not any(_leads_in(loaded, each) for each in (settings.rooms.number, settings.rooms.number[1:])):
+        yield wrong(
+            f"dial-in: no extension brings callers of {settings.rooms.number} to Accord",
+            "set accord_room_number in accord/vars.xml, include dialplan/public/00_accord-room.xml at the "
+            "top of the inbound context, then reloadxml",
+        )
+    located = commands.locate("configuration", "configuration", "name", "conference.conf")
+    has_module, found = ask_switch(settings.switch, commands.module_exists("mod_conference"), located)
+    if has_module.strip() != "true" or not re.search(rf'<profile name="{CONTEXT}"', found):
+        yield wrong(
+            "dial-in: the switch has no conference profile accord_room",
+            "load mod_conference, and add the profile and the caller controls accord_room of "
+            "freeswitch_conf/autoload_configs/conference.conf.xml to the switch's own file, then reloadxml",
+        )
+    else:
+        yield ok(f"dial-in: the switch holds conferences for callers of {settings.rooms.number}")
+
+
+def _leads_in(loaded: LoadedDialplan, number: str) -> bool:
+    """Whether the first extensions of a context bring a caller of a number to Accord."""
+    contexts = dict.fromkeys(context for context, *_rest in loaded.extensions())
+    return any(
+        each.application == "transfer" and each.data.split() == [CONTEXT, "XML", CONTEXT]
+        for context in contexts
+        for each in loaded.walk(context, number, {})
+    )
 
 
 def dial_in_budget(patient: Patient) -> Iterator[DoctorFinding]:

@@ -18,6 +18,7 @@ from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener
 from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 
 if TYPE_CHECKING:
+    from recorder.switch.commands import SwitchCommand
     from recorder.switch.dialplan_lint import Fault
     from recorder.switch.dialplan_model import LoadedDialplan
     from recorder.switch.esl import Inbound
@@ -271,6 +272,20 @@ class _Connection:
 
     def __exit__(self, *_: object) -> None:
         self._inbound.stop()
+
+
+def ask_switch(settings: SwitchSettings, *questions: SwitchCommand) -> list[str]:
+    """The switch's answers, empty to what it refuses. Raises :class:`SwitchError`."""
+    answers = []
+    with _Connection(settings) as connection:
+        for each in questions:
+            try:
+                answers.append(connection.api(each))
+            except SwitchError as error:
+                if error.error_id != "switch.refused":
+                    raise
+                answers.append("")
+    return answers
 
 
 def loaded_dialplan(settings: SwitchSettings) -> LoadedDialplan:
