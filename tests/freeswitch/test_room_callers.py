@@ -47,7 +47,7 @@ class Site(Desk):
         """Wait until somebody hears a sound; returns their leg."""
         found: list[str] = []
 
-        def heard() -> bool:
+        def is_heard() -> bool:
             found.extend(
                 each["Unique-ID"]
                 for each in self.switch.esl.drain(0.02)
@@ -55,7 +55,7 @@ class Site(Desk):
             )
             return bool(found)
 
-        wait(heard)
+        wait(is_heard)
         self.switch.esl.events.clear()
         return found[0]
 

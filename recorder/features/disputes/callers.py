@@ -200,23 +200,26 @@ class CallerDesk(DutyThread):
     def _write_sentences(self) -> None:
         """Write what callers hear whatever their code, and after it in their language. Raises ``OSError``,
         :class:`ConfigError`."""
-        (self.snapshot / ROOM_PROMPTS).mkdir(parents=True, exist_ok=True)
         for name in ROOM_SENTENCES:
             for language in ("", *LANGUAGES):
-                spoken = composer.room_sentence(
+                sound = composer.room_sentence(
                     name, (language,) if language else LANGUAGES, sources=self.sources
                 )
-                write_file(self._place(name, language), spoken.wav)
+                self._write(self._place(name, language), sound)
 
     def _place(self, name: str, language: str = "") -> Path:
         return self.snapshot / ROOM_PROMPTS / f"{name}{language and '-'}{language}.wav"
 
-    def _sound(self, spoken: Rendered) -> Path:
+    def _sound(self, sound: Rendered) -> Path:
         """The file of a question; there are a few in each language."""
-        path = self.snapshot / ROOM_PROMPTS / f"{spoken.sha256}.wav"
+        path = self._place(sound.sha256)
         if not path.exists():
-            write_file(path, spoken.wav)
+            self._write(path, sound)
         return path
+
+    def _write(self, path: Path, sound: Rendered) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, sound.wav)
 
     def _forget(self) -> None:
         """Forget callers whose end nobody reported."""

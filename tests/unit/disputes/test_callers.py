@@ -62,10 +62,10 @@ def phones(scene, tmp_path: Path) -> Phones:
 
 def test_a_recognised_guest_comes_in_and_the_session_ends_with_the_call(scene, phones) -> None:
     dispute, jan = scene.recognised()
-    asked = phones.step(CODE, phones.code(dispute))
-    assert asked.to == ASK
+    direction = phones.step(CODE, phones.code(dispute))
+    assert direction.to == ASK
     question = composer.room_question("nl", helpers=False, first=False)
-    assert Path(asked.sound).read_bytes() == question.wav
+    assert Path(direction.sound).read_bytes() == question.wav
     assert phones.leaves() == []
     entered = phones.step(ANSWER, "1")
     assert (entered.to, entered.room) == (ENTER, dispute.id)
@@ -80,9 +80,9 @@ def test_a_recognised_guest_comes_in_and_the_session_ends_with_the_call(scene, p
 def test_the_yes_of_a_guest_who_has_not_answered_is_their_answer(scene, phones) -> None:
     dispute = scene.open()
     scene.invite(dispute)
-    asked = phones.step(CODE, phones.code(dispute))
+    direction = phones.step(CODE, phones.code(dispute))
     question = composer.room_question("nl", helpers=False, first=True)
-    assert Path(asked.sound).read_bytes() == question.wav
+    assert Path(direction.sound).read_bytes() == question.wav
     left = phones.step(ANSWER, "1")
     assert (left.to, phones.sound(left)) == (LEAVE, "unrecognised-nl")
     guest = scene.guest(dispute)
