@@ -47,7 +47,7 @@ from recorder.processes.supervisor import Program, Supervisor
 from recorder.prompts.composer import SHIPPED
 from recorder.seal import signing
 from recorder.seal.keyring import read_private, write_private
-from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
+from recorder.spool.snapshot import INFO_PROMPTS, ROOM_PROMPTS, read_snapshot
 
 FOLDER = Path(".accord")
 CUSTOMER = "Menuiserie Dubois"
@@ -280,6 +280,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_SIP_PORT": str(ports.sip),
         "ACCORD_OUTBOUND_PORT": str(ports.outbound),
         "ACCORD_INFO_PROMPTS": str(folder / "snapshot" / INFO_PROMPTS),
+        "ACCORD_ROOM_PROMPTS": str(folder / "snapshot" / ROOM_PROMPTS),
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),
     }

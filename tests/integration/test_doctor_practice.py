@@ -147,6 +147,7 @@ def test_callers_to_rooms_get_there_or_the_doctor_says_what_is_missing(conf: Pat
     assert [each.partition(":")[2][:24] for each in found()] == [
         " what callers hear is no", " no extension brings cal", " the switch holds confer"
     ]  # fmt: skip
+    assert any("every number" in each for each in found(**prompts, ACCORD_ROOM_NUMBER=""))
     conference = conf / "autoload_configs/conference.conf.xml"
     conference.write_text(conference.read_text().replace('profile name="accord_room"', 'profile name="own"'))
     assert "no conference profile" in found(**prompts)[-1]

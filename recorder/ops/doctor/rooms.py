@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 CONTEXT: Final = "accord_room"
 """The context of callers to rooms, its first extension, and the conferences' profile."""
 
+OTHER: Final = "0000000000"
+"""A number that is nobody's."""
+
 
 def dial_in(patient: Patient) -> Iterator[DoctorFinding]:
     """The switch brings callers of the rooms' number to Accord, and holds its conferences."""
@@ -45,6 +48,11 @@ def dial_in(patient: Patient) -> Iterator[DoctorFinding]:
             f"dial-in: no extension brings callers of {settings.rooms.number} to Accord",
             "set accord_room_number in accord/vars.xml, include dialplan/public/00_accord-room.xml at the "
             "top of the inbound context, then reloadxml",
+        )
+    if _leads_in(loaded, OTHER):
+        yield wrong(
+            "dial-in: callers of every number are brought to rooms",
+            "set accord_room_number in accord/vars.xml: an empty expression takes every number",
         )
     located = commands.locate("configuration", "configuration", "name", "conference.conf")
     has_module, found = ask_switch(settings.switch, commands.module_exists("mod_conference"), located)
