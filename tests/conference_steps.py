@@ -32,9 +32,11 @@ STEPS: Final[Sequence[tuple[str, str, tuple[str, ...]]]] = (
     ("play {sound}", "+OK (play) Playing file {sound}", ("play-file",)),
     ("file_seek 99999", "+OK seek to position 799992", ("play-file-done",)),
     ("file_seek 1000", "-ERR no reply", ()),
+    ("undeaf 9", "-ERR Non-Existant ID 9", ()),
+    ("undeaf 1", "+OK undeaf 1", ("undeaf-member",)),
     ("kick 9", "-ERR Non-Existant ID 9", ()),
     ("kick 1", "+OK kicked 1", ("kick-member", "del-member")),
-    ("kick all", "+OK kicked 2", ("kick-member", "del-member", "conference-destroy")),
+    ("hup 2", "+OK hup 2", ("hup-member", "del-member", "conference-destroy")),
     ("list", "-ERR Conference room-a not found", ()),
 )
 """A command after ``conference <name>``, its answer, and the actions that are reported."""

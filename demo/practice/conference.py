@@ -55,6 +55,7 @@ class PracticeMember:
         self.call = call
         self.voice: Samples = SILENCE
         self.kicked = False
+        self.is_deaf = False
         self._frames: deque[Samples] = deque(maxlen=_LONGEST_QUEUE)
 
     def hear(self, frame: Samples) -> None:
@@ -76,7 +77,9 @@ class PracticeConference:
         self.uuid = switch.new_uuid()
         self._profile = profile
         self.members: dict[int, PracticeMember] = {}
-        self.reported_keys = _reported_keys(switch, profile)
+        root = _configuration(switch)
+        self.reported_keys = _reported_keys(root, profile)
+        self._are_deaf = _parameter(root, profile, "member-flags") == "deaf"
         self._sounds: list[ConferenceSound] = []
         self._numbers = 0
         self._greenlet = gevent.spawn(self._run)
@@ -88,6 +91,7 @@ class PracticeConference:
         """Somebody joins."""
         self._numbers += 1
         member = PracticeMember(self._numbers, call)
+        member.is_deaf = self._are_deaf
         self.members[member.number] = member
         self._emit("add-member", member)
         return member
@@ -128,7 +132,11 @@ class PracticeConference:
             case ["file_seek", where]:
                 return self._seek(where)
             case ["kick", who]:
-                return self._kick(who)
+                return self._kick(who, "kick-member", "kicked")
+            case ["hup", who]:
+                return self._kick(who, "hup-member", "hup")
+            case ["undeaf", who]:
+                return self._undeaf(who)
             case ["list"]:
                 return "".join(self._list_line(each) for each in reversed(self.members.values()))
         return f"-ERR Conference command '{' '.join(words)}' not found.\n"
@@ -163,20 +171,27 @@ class PracticeConference:
             target += sound.at * 1000 // RATE + READ_AHEAD_MS
         return f"+OK seek to position {sound.seek(max(0, target))}\n"
 
-    def _kick(self, who: str) -> str:
+    def _kick(self, who: str, action: str, word: str) -> str:
         if who != "all" and (not who.isdecimal() or int(who) not in self.members):
             return f"-ERR Non-Existant ID {who}\n"
         members = list(self.members.values()) if who == "all" else [self.members[int(who)]]
         for member in members:
             member.kicked = True
-            self._emit("kick-member", member)
+            self._emit(action, member)
             member.call.wake()
-        return "".join(f"+OK kicked {member.number}\n" for member in members)
+        return "".join(f"+OK {word} {member.number}\n" for member in members)
+
+    def _undeaf(self, who: str) -> str:
+        if not who.isdecimal() or int(who) not in self.members:
+            return f"-ERR Non-Existant ID {who}\n"
+        self.members[int(who)].is_deaf = False
+        self._emit("undeaf-member", self.members[int(who)])
+        return f"+OK undeaf {who}\n"
 
     def _list_line(self, member: PracticeMember) -> str:
         leg = member.call.leg
         names = f"{leg.channel_name};{leg.uuid};{leg.caller_name};{leg.caller_number}"
-        return f"{member.number};{names};hear|speak;0;0;0\n"
+        return f"{member.number};{names};{'' if member.is_deaf else 'hear|'}speak;0;0;0\n"
 
     def listing(self) -> dict[str, object]:
         """Its part of ``conference json_list``."""
@@ -215,7 +230,7 @@ class PracticeConference:
         total = played.astype(np.int32) + sum(voices.values())
         for number, member in self.members.items():
             mixed = np.clip(total - voices[number], -32768, 32767)
-            member.hear(np.array(mixed, dtype=np.int16))
+            member.hear(SILENCE if member.is_deaf else np.array(mixed, dtype=np.int16))
 
     def _end_sound(self) -> None:
         sound = self._sounds.pop(0)
@@ -236,10 +251,17 @@ class PracticeConference:
         self._switch.emit_conference(MAINTENANCE, leg, [*headers, ("Action", action), *more])
 
 
-def _reported_keys(switch: SwitchCore[Any], profile: str) -> frozenset[str]:
+def _configuration(switch: SwitchCore[Any]) -> ElementTree.Element:
     text = switch.dialplan.locate(["configuration", "configuration", "name", "conference.conf"])
-    root = ElementTree.fromstring(text or "<none/>")  # noqa: S314  # our own
-    controls_name = root.find(f"profiles/profile[@name='{profile}']/param[@name='caller-controls']")
-    group = "" if controls_name is None else controls_name.get("value", "")
+    return ElementTree.fromstring(text or "<none/>")  # noqa: S314  # our own
+
+
+def _parameter(root: ElementTree.Element, profile: str, name: str) -> str:
+    found = root.find(f"profiles/profile[@name='{profile}']/param[@name='{name}']")
+    return "" if found is None else found.get("value", "")
+
+
+def _reported_keys(root: ElementTree.Element, profile: str) -> frozenset[str]:
+    group = _parameter(root, profile, "caller-controls")
     controls = root.iterfind(f"caller-controls/group[@name='{group}']/control[@action='event']")
     return frozenset(control.get("digits", "") for control in controls)

@@ -27,12 +27,14 @@ from recorder.capture.unix_socket import listen
 from recorder.clock import Now
 from recorder.domain.call_events import PAUSE, RESUME, CommandGiven
 from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, UNKNOWN, CallOut, Request
+from recorder.domain.telephone_room import RoomAnswer, RoomRequest
 from recorder.errors import SwitchError
 from recorder.spool.command_socket import (
     MAX_BYTES,
     OUTCOME_TIMEOUT,
     OUTGOING_SOUNDS,
     SOCKET,
+    encode_answer,
     encode_line,
     parse_request,
 )
@@ -59,6 +61,7 @@ class CommandListener:
     now: Now
     monotonic: Callable[[], float] = time.monotonic
     call_out: Callable[[str, Path], str] = lambda _number, _sound: NO_WAY_OUT
+    rooms: Callable[[RoomRequest], RoomAnswer] = lambda _request: RoomAnswer(None)
     _outcomes: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
     _greenlet: gevent.Greenlet[..., None] | None = field(default=None, init=False)
 
@@ -93,6 +96,9 @@ class CommandListener:
         try:
             with connection:
                 request = parse_request(_read_line(connection))
+                if isinstance(request, RoomRequest):
+                    connection.sendall(encode_answer(self.rooms(request)))
+                    return
                 if self._is_late(request):
                     connection.sendall(encode_line({"outcome": NO_ANSWER}))
                     return

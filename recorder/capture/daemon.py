@@ -28,6 +28,7 @@ from recorder.capture.outbound_call import OutboundCaller
 from recorder.capture.overflow_journal import OverflowJournal
 from recorder.capture.reconciliation import Reconciliation
 from recorder.capture.room_callers import RoomCallers
+from recorder.capture.room_conferences import RoomConferences
 from recorder.capture.settings import DaemonSettings
 from recorder.capture.status import StatusSources, serve
 from recorder.capture.switch_observer import EVENTS, SUBCLASSES, SwitchObserver
@@ -145,8 +146,9 @@ class Daemon:
         caller = OutboundCaller(
             settings.switch_host, settings.switch_port, settings.password, settings.dial, settings.dial_as
         )
+        self.rooms = RoomConferences(self.node)
         self.command_listener = CommandListener(
-            settings.spool, self.calls, self.node, now, call_out=caller.call
+            settings.spool, self.calls, self.node, now, call_out=caller.call, rooms=self.rooms.answer
         )
         self.conferences = Conferences(self.calls, self.node.api, self.node.send_later, now)
         other_recordings = OtherRecordings(self.calls, settings.spool)
@@ -182,6 +184,7 @@ class Daemon:
             self.reconciliation,
             other_recordings,
             RoomCallers(self.node, settings.spool),
+            self.rooms,
             now,
         )
         self.moved_spool = MovedSpool(

@@ -20,6 +20,7 @@ from recorder.capture.event_lag import EventLag
 from recorder.capture.other_recordings import OtherRecordings
 from recorder.capture.reconciliation import Reconciliation
 from recorder.capture.room_callers import ROOM, RoomCallers
+from recorder.capture.room_conferences import RoomConferences
 from recorder.clock import Now
 from recorder.errors import SwitchError
 from recorder.switch.conference_events import JOINED, MAINTENANCE, MEDIA_BUG_EVENTS
@@ -64,6 +65,7 @@ class SwitchObserver:
     reconciliation: Reconciliation
     other_recordings: OtherRecordings
     room_callers: RoomCallers
+    rooms: RoomConferences
     now: Now
     lag: EventLag = field(default_factory=EventLag, init=False)
     _recheck: gevent.Greenlet[..., None] = field(default_factory=gevent.Greenlet, init=False)
@@ -79,6 +81,7 @@ class SwitchObserver:
     def _handle(self, event: EslEvent) -> None:
         if event.name in MEDIA_BUG_EVENTS or event.subclass == MAINTENANCE:
             self.conferences.handle_event(event)
+            self.rooms.handle_event(event)
             if event.header("Action") == JOINED:
                 self.intake.bypassed.handle_conference_join(event)
             return
@@ -134,6 +137,7 @@ class SwitchObserver:
         """The connection is made: reconcile. Raises :class:`SwitchError`; all of it is repeated on the next
         connection."""
         self.conferences.reconcile(live)
+        self.rooms.reconcile(live)
         self.reconciliation.reconcile(live, self.calls, self.config.unwatched_since())
         self.other_recordings.reconcile(live, self.now())
         # With another daemon beside this one, an unknown call may be its own.
@@ -153,6 +157,7 @@ class SwitchObserver:
         try:
             live = self.node.reconcile()
             self.conferences.reconcile(live)
+            self.rooms.reconcile(live)
             self.reconciliation.take_over(live)
             self.intake.unhandled.resume(channels, self.calls)
             self._recheck_later(self.intake.unhandled.check(live, self.calls))

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN, CallOut, Request
+from recorder.domain.telephone_room import RoomAnswer, RoomRequest
+from recorder.errors import SwitchError
 from recorder.strict_json import Form, parse
 
 SOCKET: Final = ".control"
@@ -41,6 +43,11 @@ _GRACE: Final = 0.5
 
 _REQUEST: Final = Form[Request](Request)
 _CALL_OUT: Final = Form[CallOut](CallOut)
+_ROOM_REQUEST: Final = Form[RoomRequest](RoomRequest)
+_ROOM_ANSWER: Final = Form[RoomAnswer](RoomAnswer)
+
+ROOM_BYTES: Final = 1024 * 1024
+"""Maximum length of the answer about rooms, in bytes."""
 
 
 def encode_line(body: dict[str, object]) -> bytes:
@@ -48,9 +55,16 @@ def encode_line(body: dict[str, object]) -> bytes:
     return json.dumps(body, sort_keys=True).encode() + b"\n"
 
 
-def parse_request(content: bytes) -> Request | CallOut:
+def encode_answer(answer: RoomAnswer) -> bytes:
+    """Return what the daemon says of rooms, as a line."""
+    return encode_line(_ROOM_ANSWER.write(answer))
+
+
+def parse_request(content: bytes) -> Request | CallOut | RoomRequest:
     """Return the request in a line. Raises ``ValueError`` for anything else."""
     body = _object(content)
+    if "orders" in body:
+        return _ROOM_REQUEST.read(body)
     return _CALL_OUT.read(body) if "number" in body else _REQUEST.read(body)
 
 
@@ -84,6 +98,23 @@ def send_request(spool: Path, request: Request | CallOut, timeout: float = OUTCO
     except (OSError, ValueError):
         outcome = None
     return outcome if isinstance(outcome, str) else UNKNOWN if is_accepted else NO_ANSWER
+
+
+def send_room_request(spool: Path, request: RoomRequest) -> RoomAnswer:
+    """Send orders for rooms' conferences to the daemon of this spool; they are carried out before it answers.
+    Raises :class:`SwitchError` (``switch.gone``) where none answers."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(OUTCOME_TIMEOUT)
+            with socket_path(spool) as name:
+                connection.connect(name)
+            connection.sendall(encode_line(_ROOM_REQUEST.write(request)))
+            with connection.makefile("rb") as replies:
+                return _ROOM_ANSWER.read(parse(replies.readline(ROOM_BYTES), ROOM_BYTES))
+    except (OSError, ValueError) as error:
+        raise SwitchError(
+            "switch.gone", f"the daemon does not answer: {error}", "start the daemon: `accord daemon`"
+        ) from error
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -210,6 +210,39 @@ def play_in_conference(
     return SwitchCommand(f"api expand conference {target} play '{_path(sound)}'{to}")
 
 
+def play_sound(conference: str, sound: Path) -> SwitchCommand:
+    """Play a sound to a conference. It is open when the switch answers, and can be unlinked."""
+    return SwitchCommand(f"api conference {_conference(conference)} play '{_path(sound)}'")
+
+
+def stop_sounds(conference: str) -> SwitchCommand:
+    """End what plays to a conference, and what waits to be played."""
+    return SwitchCommand(f"api conference {_conference(conference)} stop all")
+
+
+def toggle_sound(conference: str) -> SwitchCommand:
+    """Pause what plays to a conference (``+OK Pause``), or resume it (``+OK Resume``)."""
+    return SwitchCommand(f"api conference {_conference(conference)} pause_play")
+
+
+def seek_sound(conference: str, position: int) -> SwitchCommand:
+    """Continue what plays to a conference at a ``position`` in milliseconds. Only absolute ones are exact
+    (observed)."""
+    if not 0 <= position <= 1_000_000_000:
+        raise _refuse(f"position {position}", "0 to 1000000000 ms")
+    return SwitchCommand(f"api conference {_conference(conference)} file_seek {position}")
+
+
+def let_hear(conference: str, member: str) -> SwitchCommand:
+    """Let a member hear the conference."""
+    return SwitchCommand(f"api conference {_conference(conference)} undeaf {_member(member)}")
+
+
+def hang_up_member(conference: str, member: str) -> SwitchCommand:
+    """End the call of a member."""
+    return SwitchCommand(f"api conference {_conference(conference)} hup {_member(member)}")
+
+
 def mix_in(uuid: str, name: str, state: str, leg: str, sound: Path) -> SwitchCommand:
     """Mix a sound into what ``leg`` hears, once, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))

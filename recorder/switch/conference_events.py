@@ -81,6 +81,13 @@ def read_event(event: EslEvent) -> ConferenceEvent | None:
     return None
 
 
+def read_key(event: EslEvent) -> tuple[str, str] | None:
+    """Read the key that a member pressed, where their profile has the switch report keys: the member's number
+    and the key; ``None`` for another event."""
+    number, key = event.header("Member-ID"), event.header("DTMF-Key")
+    return (number, key) if event.header("Action") == "dtmf" and number and key else None
+
+
 def party_of(event: EslEvent) -> Party:
     """Return the party on a leg in a conference, or on a third party's leg. The destination of a leg that was
     transferred there is the conference's number; the party is its caller id then (observed)."""

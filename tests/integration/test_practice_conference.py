@@ -72,6 +72,11 @@ def wait(condition: object) -> None:
             gevent.sleep(0.01)
 
 
+def let_hear(switch: PracticeSwitch) -> None:
+    for number in switch.conferences[ROOM].members:
+        switch.api(f"conference {ROOM} undeaf {number}")
+
+
 def test_conference_answers_and_reports_as_the_real_one(switch: PracticeSwitch, tmp_path: Path) -> None:
     listener = Listener()
     switch._listeners.append(listener)  # type: ignore[arg-type]  # no connection
@@ -110,6 +115,7 @@ def test_all_members_hear_the_sound_from_an_open_file_until_it_is_paused(
     ears: list[list[Samples]] = [[], []]
     for call, frames in zip(calls, ears, strict=True):
         call.media.ear = frames.append
+    let_hear(switch)
     switch.api(f"conference {ROOM} play {sound}")
     sound.unlink()
     wait(lambda: all(sum(map(loud, frames)) * 160 > RATE // 2 for frames in ears))
@@ -122,12 +128,24 @@ def test_all_members_hear_the_sound_from_an_open_file_until_it_is_paused(
 def test_member_hears_others_and_not_themselves(switch: PracticeSwitch, tmp_path: Path) -> None:
     sound = write_sound(tmp_path)
     first, second = join(switch, "+32470000001", 1), join(switch, "+32470000002", 2)
+    let_hear(switch)
     own: list[Samples] = []
     others: list[Samples] = []
     first.media.ear, second.media.ear = own.append, others.append
     first.media.says(sound)
     wait(lambda: sum(map(loud, others)) > 20)
     assert not any(map(loud, own))
+
+
+def test_member_hears_nothing_before_they_are_let(switch: PracticeSwitch, tmp_path: Path) -> None:
+    sound = write_sound(tmp_path)
+    first, second = join(switch, "+32470000001", 1), join(switch, "+32470000002", 2)
+    ears: list[list[Samples]] = [[], []]
+    first.media.ear, second.media.ear = ears[0].append, ears[1].append
+    switch.api(f"conference {ROOM} undeaf 2")
+    switch.api(f"conference {ROOM} play {sound}")
+    wait(lambda: sum(map(loud, ears[1])) > 20)
+    assert not any(map(loud, ears[0]))
 
 
 def test_leg_is_known_while_it_is_in_a_conference(switch: PracticeSwitch) -> None:
