@@ -38,6 +38,7 @@ from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.notifications import service as notifications
 from recorder.features.team.invitations import Invitations
+from recorder.features.tenants import composition
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
@@ -129,6 +130,14 @@ def fill(folder: Path) -> None:
     house.person(mill, "milo", "Milo Vert", language="en")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
+    cellar = house.customer("Cave Morel", "+3225550161", label="Boutique")
+    house.person(cellar, "cleo", "Cléo Morel", role="customer_admin")
+    house.person(cellar, "remy", "Rémy Morel")
+    promise = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
+    for number, label in (("+3225550162", "Entrepôt"), ("+3225550163", "Bureau")):
+        row = composition.compose(cellar.id, name=number, **promise, **options)
+        house.add_line(cellar.id, number, row.id, label=label)
+    house.call(cellar, at=at - timedelta(hours=6))
     (folder / PLANS).write_text(SMALL_PLAN)
     plans.use_file(folder / PLANS)
     plans.change_plan(plumber.id, "basic", **options)
@@ -212,6 +221,7 @@ def fill(folder: Path) -> None:
     usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
     more = {
         "bakery": bakery.id,
+        "cellar": cellar.id,
         "plumber": plumber.id,
         "workshop": workshop.id,
         "newcomer": newcomer.id,

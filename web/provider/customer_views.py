@@ -18,10 +18,12 @@ from recorder.features.tenants import default_lines, service
 from recorder.identity import users
 from recorder.lifecycle import line_rules, suspension
 from web.playback.retention_view import zone
+from web.provider.pending_changes import pending_changes
 from web.provider.views import blueprint, for_operators
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 from web.text import provider as text
+from web.text.proposals import proposed_by
 
 CHOICES = 20
 """Customers to choose from, of those that a search finds."""
@@ -40,10 +42,12 @@ def show_customer(tenant_id: str) -> str:
         tenant=tenant,
         facts=read_facts(tenant, changes().trust, now()),
         decided=line_rules.find_decision(tenant.id),
+        pending=pending_changes(tenant),
         names=operator_names(),
         now=now(),
         zone=zone(),
         text=text,
+        proposed_by=proposed_by,
     )
 
 

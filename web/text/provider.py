@@ -28,12 +28,13 @@ from recorder.features.provider.service import (
     SUSPENDED,
     Customer,
 )
+from recorder.features.tenants.line_proposals import CHANGE_MADE, NO_CHANGE, PENDING, REFUSED
 from recorder.lifecycle.line_rules import CountryDecision
 from recorder.lifecycle.plans import plans
 from web.language import current_language
 from web.text import formats
 from web.text.numbers import country
-from web.text.sentences import sentence
+from web.text.sentences import plural, sentence
 
 KINDS: Final = {ACTIVE: "good", SUSPENDED: "warn", INVITED: "", EMPTY: "", LEAVING: "warn", LEFT: ""}
 """The kind of the badge of a state."""
@@ -68,6 +69,17 @@ def number_state(one: NumberFacts) -> tuple[str, str]:
     if one.suspension is not None:
         return _("Recording is suspended"), "warn"
     return (_("Recording is on"), "good") if one.line.recorded else (_("Recording is off"), "")
+
+
+def change_counts(counts: Mapping[str, int]) -> str:
+    """What became of a change of several numbers; ``counts`` are those of each outcome."""
+    parts = (
+        (counts[CHANGE_MADE], plural("change_changed", counts[CHANGE_MADE])),
+        (counts[PENDING], plural("change_proposed", counts[PENDING])),
+        (counts[NO_CHANGE], plural("change_unchanged", counts[NO_CHANGE])),
+        (counts[REFUSED], plural("change_refused", counts[REFUSED])),
+    )
+    return " ".join(text for number, text in parts if number)
 
 
 def second_factor(one: PersonFacts) -> str:

@@ -662,6 +662,10 @@ def _proposal(world: World, person: Person) -> Form:
     return {"digest": view.digest, "number": str(view.proposal.number)}
 
 
+def _bulk(world: World, person: Person) -> Form:
+    return {"lines": person.company.ids["line_id"], "mode": "opt-in"}
+
+
 def _keep_digest(world: World, person: Person) -> Form:
     line = person.company.customer.line
     digest = keep_setup.preview_keep(line.tenant, line, KeepOptions(365)).digest
@@ -709,6 +713,9 @@ FORMS: Mapping[str, Form | FormOf] = {
     },
     "numbers.accept_proposal": _proposal,
     "numbers.drop_proposal": _proposal,
+    "provider.preview_announcements": _bulk,
+    "provider.change_announcements": _bulk,
+    "provider.withdraw_proposal": _proposal,
     "numbers.switch_on": _digest,
     "numbers.switch_on_keep_question": _keep_digest,
     "playback.close_listen": {"play": PLAY},

@@ -52,6 +52,8 @@ CUSTOMERS = frozenset({"provider.edit_country", "provider.list_customers", "prov
 OF_OPERATOR = frozenset(
     {
         "provider.ask_suspension",
+        "provider.edit_announcements",
+        "provider.preview_announcements",
         "provider.choose_owner",
         "provider.move_number",
         "provider.rename",
