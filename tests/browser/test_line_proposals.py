@@ -15,6 +15,7 @@ pytestmark = pytest.mark.long
 
 def look(somebody, folder: Path, name: str) -> None:
     """The page fits and is accessible; keeps its picture on a phone and on a desktop."""
+    somebody.page.emulate_media(color_scheme="light")
     for width in (1280, 360):
         somebody.page.set_viewport_size({"width": width, "height": 800})
         somebody.page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)

@@ -23,7 +23,7 @@ from web.provider.views import blueprint, for_operators
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 from web.text import provider as text
-from web.text.proposals import proposed_by
+from web.text.proposals import proposed_by_us
 
 CHOICES = 20
 """Customers to choose from, of those that a search finds."""
@@ -47,7 +47,7 @@ def show_customer(tenant_id: str) -> str:
         now=now(),
         zone=zone(),
         text=text,
-        proposed_by=proposed_by,
+        proposed_by=proposed_by_us,
     )
 
 

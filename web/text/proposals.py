@@ -56,8 +56,17 @@ def _in_words(settings: LineSettings) -> Mapping[str, str]:
 
 
 def proposed_by(proposal: LineProposal, names: Mapping[str, str]) -> str:
-    """Who proposed a change, and when; ``names`` are those of the provider's people, by id."""
+    """Who proposed a change, and when, as the customer reads it; ``names`` are those of the provider's
+    people, by id."""
     when = formats.moment(proposal.at)
     if (name := names.get(proposal.person or "")) is not None:
         return str(_("Proposed by %(name)s, for your provider, on %(time)s.", name=name, time=when))
     return str(_("Proposed by your provider on %(time)s.", time=when))
+
+
+def proposed_by_us(proposal: LineProposal, names: Mapping[str, str]) -> str:
+    """The same, as the provider's people read it."""
+    when = formats.moment(proposal.at)
+    if (name := names.get(proposal.person or "")) is not None:
+        return str(_("Proposed by %(name)s on %(time)s.", name=name, time=when))
+    return str(_("Proposed on %(time)s.", time=when))

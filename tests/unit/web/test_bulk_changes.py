@@ -75,7 +75,7 @@ def test_consequences_are_shown_then_carried_out(olga, bakery, numbers) -> None:
     page = olga.get(answer.location).text
     assert "1 number is changed. 1 change is proposed to the customer. 1 number could not be changed." in page
     assert "Waiting for the customer’s answer" in page
-    assert "Proposed by Olga Opera" in page
+    assert "Proposed by Olga Opera on 25 November 2026" in page
 
 
 def test_the_customer_reads_who_proposed_it(olga, bakery, numbers, browser) -> None:
