@@ -39,6 +39,9 @@ FIRST_CODE_S: Final = 2.0
 """Seconds after which a code is answered, whatever it is: how long the worker looked tells nothing. Each
 further one takes twice as long."""
 
+FORGET_S: Final = 300.0
+"""Seconds after their last code after which nobody still waits."""
+
 LIMIT: Final = 2.0
 """Seconds that the switch may take."""
 
@@ -56,14 +59,15 @@ class RoomCallers:
     spool: Path
     report: Callable[[Path, CallerReport], CallerDirection | None] = report_caller
     monotonic: Callable[[], float] = time.monotonic
-    _tries: dict[str, int] = field(default_factory=dict, init=False)
-    """Codes entered, by channel."""
+    _tries: dict[str, tuple[int, float]] = field(default_factory=dict, init=False)
+    """By channel: the codes that were entered, and when the last one was (monotonic seconds)."""
 
     def handle_event(self, event: EslEvent) -> None:
         """Handle what the dialplan reports of a caller."""
         step = event.header(STEP_VARIABLE)
         if step not in STEPS or step == END or not commands.addressable(event.uuid):
             return
+        self._forget()
         if len(self._tries) >= MOST_CALLERS and event.uuid not in self._tries:
             log.warning("caller.refused", channel=event.uuid)
             return  # the switch says goodbye by itself
@@ -78,11 +82,17 @@ class RoomCallers:
         if self._tries.pop(event.uuid, None) is not None or session:
             gevent.spawn(self.report, self.spool, CallerReport(event.uuid, END, session=session))
 
+    def _forget(self) -> None:
+        """Forget callers whose end was not reported, as the connection was away."""
+        since = self.monotonic() - FORGET_S
+        self._tries = {channel: each for channel, each in self._tries.items() if each[1] > since}
+
     def _ask(self, report: CallerReport) -> None:
         begin = self.monotonic()
         answer_at = begin
         if report.step == CODE:
-            self._tries[report.channel] = tries = self._tries.get(report.channel, 0) + 1
+            tries = self._tries.get(report.channel, (0, 0.0))[0] + 1
+            self._tries[report.channel] = tries, begin
             answer_at += FIRST_CODE_S * 2 ** min(tries - 1, 3)
         direction = self.report(self.spool, report)
         if direction is None:
