@@ -51,6 +51,7 @@ def test_provider_proposes_and_the_admin_answers(person, tmp_path) -> None:
     look(cleo, tmp_path, "numbers")
     cleo.page.get_by_role("link", name=re.compile("Voir la proposition.*01 62")).click()
     expect(cleo.page.get_by_text("Proposé par Olga Opera")).to_be_visible()
+    expect(cleo.page.get_by_label("Ma réponse vaut aussi pour ces numéros")).not_to_be_checked()
     look(cleo, tmp_path, "proposal")
     sound = "document.querySelectorAll('audio')[0]"
     cleo.page.evaluate(f"{sound}.play()")

@@ -34,7 +34,7 @@ from recorder.features.subject_requests import service as request_register
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.tenants import setup
 from recorder.features.tenants.line_change import LineChange, change_line
-from recorder.features.tenants.line_proposals import change_or_propose, drop_proposal
+from recorder.features.tenants.line_proposals import change_or_propose, drop_proposals
 from recorder.features.tenants.registration import Registration
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.identity import download_permission, users
@@ -137,7 +137,7 @@ def _settings(world: World) -> None:
     outcome = change_or_propose(row, LineChange(mode="notice"), **time_and_entropy(world))
     assert outcome.code == "proposed", outcome
     (proposal,) = find_proposals(world.tenant).values()
-    assert drop_proposal(world.tenant, line, proposal.number, who=admin, **time_and_entropy(world))
+    assert drop_proposals(world.tenant, {line: proposal.number}, who=admin, **time_and_entropy(world))
     change = LineChange(formats=["wav"], label="Comptoir")
     assert change_line(world.tenant, line, change, who=world.user, **time_and_entropy(world))
     for stopped in (None, line):

@@ -6,6 +6,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, ConfigError
@@ -37,6 +38,7 @@ def accept_proposal(line_id: str) -> ResponseReturnValue:
             line.tenant,
             line.id,
             request.form.get("digest", ""),
+            others=_others(),
             who=current_visitor().user.id,
             sources=state.sources,
             now=now(),
@@ -55,10 +57,20 @@ def drop_proposal(line_id: str) -> ResponseReturnValue:
     """Leave what callers hear as it is."""
     line, number = active_line(line_id), request.form.get("number", -1, type=int)
     who, entropy = current_visitor().user.id, panel_state().entropy
-    if not line_proposals.drop_proposal(line.tenant, line.id, number, who=who, now=now(), entropy=entropy):
+    numbers = {line.id: number, **_others()}
+    if not line_proposals.drop_proposals(line.tenant, numbers, who=who, now=now(), entropy=entropy):
         return _page(line, changed=True)
     flash(_("Nothing changes: callers hear what they hear now."), "done")
     return redirect(url_for(".show", _anchor=f"line-{line.id}"), 303)
+
+
+def _others() -> dict[str, int]:
+    """The other lines that the answer is about, too, as the page named them: the numbers of their proposals'
+    leaves by line."""
+    if request.form.get("all") != "yes":
+        return {}
+    pairs = (each.partition(":") for each in request.form.getlist("others"))
+    return {line: int(number) for line, _colon, number in pairs if number.isascii() and number.isdecimal()}
 
 
 def _page(line: LineRow, *, changed: bool = False) -> ResponseReturnValue:
@@ -69,10 +81,12 @@ def _page(line: LineRow, *, changed: bool = False) -> ResponseReturnValue:
     if view is None:
         flash(_("There is no proposal any more."), "done")
         return redirect(url_for(".show", _anchor=f"line-{line.id}"), 303)
+    equal, lines = line_proposals.find_equal(view), queries.lines(line.tenant)
     page = render_template(
         "numbers/proposal.html",
         line=line,
         view=view,
+        others=[(each, equal[each.id].number) for each in lines if each.id in equal],
         changes=text.setting_changes(view.before.settings, view.after.settings),
         proposed_by=text.proposed_by(view.proposal, {each.id: each.name for each in users.users(PROVIDER)}),
         changed=changed,

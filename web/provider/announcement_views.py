@@ -23,7 +23,7 @@ from recorder.features.tenants.line_proposals import (
     ChangeOutcome,
     OutcomeCode,
     change_or_propose,
-    drop_proposal,
+    drop_proposals,
 )
 from recorder.prompts.purposes import standard
 from web.provider.customer_views import find_customer
@@ -147,7 +147,7 @@ def change_announcements(tenant_id: str) -> ResponseReturnValue:
 def withdraw_proposal(tenant_id: str, line_id: str) -> ResponseReturnValue:
     """Take back what was proposed, as long as nobody has answered."""
     tenant, number = find_customer(tenant_id), request.form.get("number", -1, type=int)
-    if drop_proposal(tenant.id, line_id, number, now=now(), entropy=panel_state().entropy):
+    if drop_proposals(tenant.id, {line_id: number}, now=now(), entropy=panel_state().entropy):
         log.info("line.proposal_withdrawn", tenant=tenant.id, line=line_id, user=current_visitor().user.id)
         flash(_("The proposal is withdrawn."), "done")
     else:

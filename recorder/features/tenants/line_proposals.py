@@ -7,6 +7,7 @@ hear then.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -34,6 +35,7 @@ PENDING: Final[OutcomeCode] = "proposed"
 """It needs the customer's yes."""
 NO_CHANGE: Final[OutcomeCode] = "unchanged"
 REFUSED: Final[OutcomeCode] = "refused"
+NONE: Final[Mapping[str, int]] = {}
 OUTCOMES: Final = (CHANGE_MADE, PENDING, NO_CHANGE, REFUSED)
 
 
@@ -156,18 +158,39 @@ def show_proposal(line: LineRow, *, sources: Sources = composer.SHIPPED) -> Show
     return ShownProposal(proposal, line, setup.preview_announced(line.tenant, line), after)
 
 
+def find_equal(view: ShownProposal) -> Mapping[str, LineProposal]:
+    """The customer's other lines with the same proposal, by id: the same announcements in place of the same
+    settings."""
+    tenant = view.line.tenant
+    rows = {row.id: row for row in queries.announcements(tenant)}
+    before = {
+        line.id: setup.settings_of([rows[each] for each in line.announcements])
+        for line in queries.lines(tenant)
+        if rows.keys() >= {*line.announcements}
+    }
+    return {
+        line_id: proposal
+        for line_id, proposal in find_proposals(tenant).items()
+        if line_id != view.line.id
+        and proposal.announcements == view.proposal.announcements
+        and before.get(line_id) == view.before.settings
+    }
+
+
 def accept_proposal(
     tenant: str,
     line_id: str,
     digest: str,
     *,
+    others: Mapping[str, int] = NONE,
     who: str,
     sources: Sources = composer.SHIPPED,
     now: datetime,
     entropy: Entropy,
 ) -> bool:
     """Announce what was proposed from the next call on, as it was shown with this ``digest``, at the wish of
-    one of the customer's admins (``who``). False if the tenant has no such line. Raises
+    one of the customer's admins (``who``); and on the ``others``, too, to which the same was proposed (the
+    numbers of leaves by line): on all of them or on none. False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.changed``: it is pending no longer, or says something else; and as
     :func:`recorder.features.tenants.line_change.change_line`)."""
     line = queries.line(tenant, line_id)
@@ -180,17 +203,24 @@ def accept_proposal(
     with tenant_lock(tenant):
         if queries.line(tenant, line_id) != line or find_proposals(tenant).get(line_id) != view.proposal:
             raise setup.changed_meanwhile(line)
-        return change_line(tenant, line_id, change, who=who, sources=sources, now=now, entropy=entropy)
+        equal = {other: proposal.number for other, proposal in find_equal(view).items()}
+        if not others.items() <= equal.items():
+            raise setup.changed_meanwhile(line)
+        for each in (line_id, *others):
+            change_line(tenant, each, change, who=who, sources=sources, now=now, entropy=entropy)
+    return True
 
 
-def drop_proposal(
-    tenant: str, line_id: str, number: int, *, who: str = OPERATOR, now: datetime, entropy: Entropy
+def drop_proposals(
+    tenant: str, numbers: Mapping[str, int], *, who: str = OPERATOR, now: datetime, entropy: Entropy
 ) -> bool:
-    """Leave what a line announces as it is: one of the customer's admins (``who``) said no to the proposal
-    with that leaf's ``number``, or the operator withdrew it. False if it is not pending."""
+    """Leave what lines announce as it is: one of the customer's admins (``who``) said no to their proposals
+    (``numbers`` of leaves by line), or the operator withdrew them. False, and none is dropped, if one of them
+    is not pending."""
     with tenant_lock(tenant):
-        known = find_proposals(tenant).get(line_id)
-        if known is None or known.number != number:
+        pending = {line_id: proposal.number for line_id, proposal in find_proposals(tenant).items()}
+        if not numbers.items() <= pending.items():
             return False
-        append(tenant, DROPPED, {"line": line_id, "proposal": number, "actor": who}, now, entropy)
+        for line_id, number in numbers.items():
+            append(tenant, DROPPED, {"line": line_id, "proposal": number, "actor": who}, now, entropy)
     return True

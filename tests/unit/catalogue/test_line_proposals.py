@@ -16,7 +16,7 @@ from recorder.features.tenants.line_proposals import (
     ShownProposal,
     accept_proposal,
     change_or_propose,
-    drop_proposal,
+    drop_proposals,
     show_proposal,
 )
 from recorder.features.tenants.setup import current_settings, switch_off
@@ -142,10 +142,9 @@ def test_no_leaves_it_as_it_is(world) -> None:
     before = world.announced()
     assert change(world, announcements=[world.say(keep_days=90)]) == "proposed"
     (proposal,) = find_proposals(world.tenant).values()
-    about = world.tenant, world.line.id
-    assert not drop_proposal(*about, proposal.number + 1, who=world.admin, **world.at)
-    assert drop_proposal(*about, proposal.number, who=world.admin, **world.at)
-    assert not drop_proposal(*about, proposal.number, who=world.admin, **world.at)
+    assert not drop_proposals(world.tenant, {world.line.id: proposal.number + 1}, who=world.admin, **world.at)
+    assert drop_proposals(world.tenant, {world.line.id: proposal.number}, who=world.admin, **world.at)
+    assert not drop_proposals(world.tenant, {world.line.id: proposal.number}, who=world.admin, **world.at)
     assert (world.announced(), find_proposals(world.tenant)) == (before, {})
 
 

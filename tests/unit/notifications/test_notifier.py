@@ -24,7 +24,7 @@ from recorder.features.offboarding import queries as offboarding
 from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import setup
 from recorder.features.tenants.line_change import LineChange, change_line
-from recorder.features.tenants.line_proposals import change_or_propose, drop_proposal
+from recorder.features.tenants.line_proposals import change_or_propose, drop_proposals
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history, recordings, suspension
@@ -203,7 +203,7 @@ def test_proposal_is_mailed_until_it_is_answered(house, box):
     assert "Rien ne change sans votre accord." in text
     assert "+32 2 555 01 00" in text.replace("\xa0", " ")
     (proposal,) = find_proposals(house.tenant).values()
-    assert drop_proposal(house.tenant, house.line.id, proposal.number, who=person.id, **authors(house))
+    assert drop_proposals(house.tenant, {house.line.id: proposal.number}, who=person.id, **authors(house))
     assert notify(house, minutes=2) == 0
     assert outcomes(house) == [("proposal", "done")]
 

@@ -85,6 +85,29 @@ def test_the_customer_reads_who_proposed_it(olga, bakery, numbers, browser) -> N
     assert "Proposed by Olga Opera, for your provider, on 25 November 2026" in found
 
 
+@pytest.mark.parametrize(("path", "days"), [("", [30, 90, 90, 365]), ("/no", [30, 30, 30, 365])])
+@pytest.mark.parametrize("for_all", [True, False])
+def test_one_answer_is_for_all_with_the_same_proposal(
+    olga, house, bakery, numbers, browser, path, days, for_all
+) -> None:
+    first = numbers["+3225550101"]
+    house.add_line(bakery.id, "+3225550103", first.announcement)
+    house.call(bakery)
+    numbers = {line.number: line for line in queries.lines(bakery.id)}
+    several = [numbers[each].id for each in ("+3225550101", "+3225550103")]
+    olga.send(f"/customers/{bakery.id}/announcements", lines=several, keep_days="90")
+    ada, address = browser("ada"), f"/numbers/{first.id}/proposal"
+    page = ada.get(address).text
+    assert "+32 2 555 01 03" in text_of(page)
+    form = {**forms(page), **({"all": "yes"} if for_all else {})}
+    wrong = [f"{numbers['+3225550102'].id}:1"]
+    assert ada.send(address + path, **{**form, "all": "yes", "others": wrong}).status_code == 409
+    assert sorted(keep_days(numbers)) == [30, 30, 30, 365]
+    assert ada.send(address + path, **form).status_code == 303
+    assert len(find_proposals(bakery.id)) == (0 if for_all else 1)
+    assert sorted(keep_days(numbers)) == (days if for_all or path else [30, 30, 90, 365])
+
+
 def test_a_proposal_is_withdrawn(olga, bakery, numbers) -> None:
     line = numbers["+3225550101"]
     olga.send(f"/customers/{bakery.id}/announcements", lines=line.id, keep_days="90")
