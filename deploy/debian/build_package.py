@@ -36,7 +36,10 @@ MAINTAINER: Final = "Accord <accord@accord.invalid>"
 SOURCES: Final = ("recorder", "web", "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 """What the wheel is built from."""
 
-UNITS: Final = ("accord-daemon.service", "accord-worker.service", "accord-web.service", "accord.target")
+UNITS: Final = (
+    "accord-daemon.service", "accord-worker.service", "accord-web.service", "accord-doctor.service",
+    "accord-doctor.timer", "accord.target",
+)  # fmt: skip
 
 FILES: Final = {
     **{f"deploy/systemd/{unit}": f"usr/lib/systemd/system/{unit}" for unit in UNITS},

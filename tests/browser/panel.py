@@ -33,6 +33,7 @@ from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
+from recorder.features.fleet.doctor_reports import DoctorReport, report_findings
 from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
@@ -232,6 +233,9 @@ def fill(folder: Path) -> None:
     more |= {"waits-" + key: each for key, each in invite_guest(house, mill, ids["waiting"]).items()}
     now = utc_now()
     report_node(NodeReport("north", now, now, __version__, 5, 12, now, 0, 200 * 10**9, 56 * 10**9))
+    report_findings(
+        DoctorReport("north", now - timedelta(minutes=40), ("dialplan", "guards"), ("key_copies",))
+    )
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 

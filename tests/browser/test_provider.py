@@ -23,6 +23,10 @@ def test_operator_sees_the_customers_and_invites_one(person) -> None:
     check_look(olga)
     pages.get_by_role("link", name="Nœuds").click()
     expect(page.get_by_role("row", name="north")).to_contain_text("0.1.0")
+    checks = page.locator(".node-checks li")
+    expect(checks).to_contain_text(
+        re.compile("north.*Vérifié il y a.*Ne fonctionne pas.*Dialplan", re.DOTALL)
+    )
     check_look(olga)
     pages.get_by_role("link", name="Clients").click()
     page.set_viewport_size({"width": 320, "height": 800})

@@ -52,7 +52,7 @@ def install(machine: Machine) -> None:
     units = machine.path("/etc/systemd/system")
     for name in ("sysusers.d", "tmpfiles.d", "accord"):
         machine.path(f"/etc/{name}").mkdir(exist_ok=True)
-    for name in (*UNITS, "accord.target"):
+    for name in (*UNITS, "accord-doctor.service", "accord-doctor.timer", "accord.target"):
         shutil.copy(SYSTEMD / name, units / name)
     shutil.copy(SYSTEMD / "sysusers.conf", machine.path("/etc/sysusers.d/accord.conf"))
     machine.path("/etc/sysusers.d/freeswitch.conf").write_text("u freeswitch - switch -\n")

@@ -135,10 +135,12 @@ def pids(machine: Machine) -> dict[str, str]:
 def test_package_to_first_recording(machine: Machine, catalogue: str) -> None:
     output = install(machine, THIS)
     assert "`accord init`" in output
-    for unit in (*UNITS, "accord.target"):
+    for unit in (*UNITS, "accord-doctor.timer", "accord.target"):
         assert machine.show(unit, "ActiveState") == "inactive", "nothing starts by itself"
         assert machine.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "disabled"
-    verify = machine.run("systemd-analyze", "verify", "--man=no", *UNITS, "accord.target")
+    verify = machine.run(
+        "systemd-analyze", "verify", "--man=no", *UNITS, "accord-doctor.timer", "accord.target"
+    )
     assert [line for line in verify.stderr.splitlines() if "accord" in line] == []
     set_up(machine, catalogue)
     start(machine)
@@ -327,7 +329,7 @@ def test_removal_and_purge_keep_what_cannot_be_made_again(machine: Machine) -> N
     set_up(machine, "sqlite")
     start(machine)
     machine.run("apt-get", "remove", "--yes", "accord-recorder")
-    for unit in UNITS:
+    for unit in (*UNITS, "accord-doctor.timer"):
         assert machine.show(unit, "ActiveState") == "inactive"
     for path in ("/etc/accord/accord.toml", "/etc/logrotate.d/accord", "/var/lib/accord/catalogue.db"):
         assert machine.path(path).exists(), path

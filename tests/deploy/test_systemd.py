@@ -12,7 +12,7 @@ import pytest
 
 from recorder.capture.admission import FILE
 from recorder.spool.layout import END
-from tests.deploy.boot import Machine
+from tests.deploy.boot import PYTHON, Machine
 from tests.deploy.conftest import UNITS, as_accord, as_root
 
 pytestmark = pytest.mark.long
@@ -92,6 +92,23 @@ def test_doctor_reports_no_fault_of_the_processes(machine: Machine) -> None:
     for name in ("without a supervisor", "without a watchdog", "files, but needs"):
         assert name not in report, report
     assert "ok      panel: answers" in report, report
+
+
+def test_doctor_of_the_timer_finds_what_root_s_finds(machine: Machine) -> None:
+    assert machine.show("accord-doctor.timer", "ActiveState") == "active"
+    for unit in UNITS:
+        wait_active(machine, unit)
+    machine.run("systemctl", "start", "freeswitch", "accord-doctor")
+    assert machine.show("accord-doctor", "Result") == "success", machine.journal("accord-doctor")
+    code = (
+        "import json, sqlite3; catalogue = sqlite3.connect('/var/lib/accord/catalogue.db');"
+        "print(json.dumps(catalogue.execute('SELECT wrong, warnings FROM doctor_report').fetchall()))"
+    )
+    ((*row,),) = json.loads(machine.run("env", *PYTHON.split(), "-c", code).stdout)
+    findings = json.loads(as_root(machine, "doctor", "--json", check=False))["findings"]
+    for state, column in zip(("wrong", "warning"), row, strict=True):
+        found = {each["check"] for each in findings if each["state"] == state}
+        assert set(column.split()) == found, (machine.journal("accord-doctor"), findings)
 
 
 def test_unit_that_ends_as_soon_as_it_starts(machine: Machine) -> None:

@@ -15,6 +15,7 @@ from recorder.catalogue.tenant_queries import customers
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN, OPERATOR
 from recorder.errors import CatalogueError
+from recorder.features.fleet.doctor_reports import doctor_reports
 from recorder.features.fleet.service import node_reports, worst_state
 from recorder.features.provider import service
 from recorder.features.team.invitations import IssuedInvitation
@@ -28,7 +29,7 @@ from web.playback.retention_view import zone
 from web.provider.form import LINK, CustomerForm, read_form
 from web.provider.months import last_day, months_since, parse_month, shift
 from web.registration.company import form_choices
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state
 from web.team.operations import invitations
 from web.team.views import LIMIT, REFUSALS, public_link, refusal
 from web.text import provider as text
@@ -67,6 +68,7 @@ def list_customers() -> str:
         line_count=line_count,
         node_count=len(nodes),
         node_state=worst_state(nodes, now()),
+        fault_count=sum(len(each.wrong) for each in doctor_reports(page_faults()).values()),
         after=after,
         query=query,
         more=found[PAGE - 1].tenant.id if len(found) > PAGE else "",
@@ -102,8 +104,16 @@ def download_usage() -> Response:
 @login_required
 @for_operators
 def list_nodes() -> str:
-    """How each node is, by what its worker last reported."""
-    return render_template("provider/nodes.html", nodes=node_reports(), now=now(), zone=zone(), text=text)
+    """How each node is, by what its worker last reported, and what the doctor last found there."""
+    nodes, checked = node_reports(), doctor_reports(page_faults())
+    return render_template(
+        "provider/nodes.html",
+        nodes=nodes,
+        checks={**dict.fromkeys(each.node for each in nodes), **checked},
+        now=now(),
+        zone=zone(),
+        text=text,
+    )
 
 
 @blueprint.route("/customers/invite", methods=["GET", "POST"])

@@ -6,13 +6,23 @@ from datetime import date as calendar_date
 from datetime import datetime, timedelta
 
 from babel.units import format_unit
-from flask_babel import format_date, format_decimal, format_percent, format_time, get_locale, ngettext
+from flask_babel import (
+    format_date,
+    format_decimal,
+    format_percent,
+    format_time,
+    format_timedelta,
+    get_locale,
+    ngettext,
+)
 from flask_babel import gettext as _
 from markupsafe import Markup
 
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
 from recorder.domain.written_dates import write_first
+
+_SECOND = timedelta(seconds=1)
 
 
 def party(someone: Party | None) -> str:
@@ -93,6 +103,11 @@ def time(at: datetime) -> str:
 def moment(at: datetime) -> str:
     """Date and time."""
     return f"{date(at)}, {time(at)}"
+
+
+def age(at: datetime, now: datetime) -> str:
+    """How long ago a moment was: "40 minutes ago"."""
+    return str(format_timedelta(min(at - now, -_SECOND), granularity="minute", add_direction=True))
 
 
 def time_tag(at: datetime, text: str) -> Markup:

@@ -128,6 +128,7 @@ def init_app(app: Flask) -> None:
             formats.date,
             formats.time,
             formats.moment,
+            formats.age,
             formats.time_tag,
             retention_text.purpose_list,
             retention_text.limit_confirmation,

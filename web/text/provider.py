@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, tzinfo
 from typing import Final
 
@@ -41,6 +41,11 @@ KINDS: Final = {ACTIVE: "good", SUSPENDED: "warn", INVITED: "", EMPTY: "", LEAVI
 
 NODE_KINDS: Final = {FINE: "good", SILENT: "wrong", UNWATCHED: "wrong", BEHIND: "warn", DISK_FILLS: "warn"}
 """The kind of the badge of a node's state."""
+
+
+def checks(codes: Iterable[str]) -> str:
+    """What some of the doctor's checks are about."""
+    return " · ".join(dict.fromkeys(sentence("node_check", code) for code in codes))
 
 
 def state(customer: Customer) -> str:

@@ -18,6 +18,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeStatementTable,
     DisputeTable,
 )
+from recorder.catalogue.tables.doctor_report import DoctorReportTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.extension import ExtensionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -119,6 +120,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     AccountLinkTable,
     UsageTable,
     NodeReportTable,
+    DoctorReportTable,
     NoteTable,
     ContactTable,
     ExtensionTable,

@@ -27,6 +27,7 @@ from recorder.features.disputes import queries as dispute_queries
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
+from recorder.features.fleet.doctor_reports import DoctorReport, report_findings
 from recorder.features.fleet.service import report_node
 from recorder.features.live import queries
 from recorder.features.live import service as live_service
@@ -92,6 +93,7 @@ def _passing_rows(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
+    report_findings(DoctorReport(NODE, world.house.clock(), ("dialplan",), ("disk",)))
     report_node(measure_node(NODE, world.house.folder, world.house.clock(), "root", ("kek",)))
     notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
     notifications.note_import(

@@ -19,6 +19,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.domain.roles import OPERATOR, PROVIDER, SUPPORT
 from recorder.errors import AccessError, CatalogueError, SubjectRequestError
+from recorder.features.fleet.doctor_reports import DoctorReport, report_findings
 from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.offboarding import service as offboarding
 from recorder.features.subject_requests import service as subject_requests
@@ -26,6 +27,7 @@ from recorder.features.tenants import setup
 from recorder.features.tenants.registration import CUSTOMER_CREATED, Registration
 from recorder.features.usage import service as usage
 from recorder.identity import users
+from recorder.ops.doctor.checks import CHECKS
 from recorder.playback.interface import Actor
 from recorder.seal.amendment import By
 from tests.expected_errors import expect_error
@@ -36,6 +38,7 @@ from tests.unit.web.page_text import text_of
 from tests.unit.web.test_navigation import links
 from web import WebConfig
 from web.provider.months import last_day, months_since, parse_month, shift
+from web.text.sentences import SENTENCES
 
 NEW = {
     "company": "Reliure Adam", "country": "be", "time_zone": "Europe/Brussels", "languages": "fr",
@@ -129,6 +132,30 @@ def test_operator_sees_how_each_node_is(house, provider, browser) -> None:
     assert "north Records calls" in found
     assert "south No report" in found
     assert browser("sam").get("/nodes").status_code == 403
+
+
+def test_operator_sees_what_the_doctor_found_on_each_node(house, provider, browser) -> None:
+    olga, at = browser("olga"), house.clock()
+    north = NodeReport("north", at, at, "0.1.0", 5, 12, at, 0, 1000, 280)
+    report_node(north)
+    assert "north Never checked Is accord-doctor.timer running there?" in text_of(olga.get("/nodes").text)
+    report_findings(DoctorReport("north", at))
+    report_findings(DoctorReport("south", at, ("dialplan", "<b>", "everything-is-fine"), ("disk", "clock")))
+    assert "north Checked 1 minute ago." in text_of(olga.get("/nodes").text)
+    house.clock.forward(minutes=40)
+    found = text_of(olga.get("/nodes").text)
+    assert "north Checked 40 minutes ago. Everything works" in found
+    south = "Does not work Dialplan · Another check Needs attention Disk · Clock"
+    assert f"south Checked 40 minutes ago. {south}" in found
+    assert "everything-is-fine" not in found, "a row has no words of its own"
+    assert "3 faults" in text_of(olga.get("/customers").text)
+    house.clock.forward(hours=3)
+    assert "north Out of date Checked 4 hours ago." in text_of(browser("olga").get("/nodes").text)
+    assert browser("sam").get("/nodes").status_code == 403
+
+
+def test_every_check_has_a_name_for_operators() -> None:
+    assert {*SENTENCES["node_check"]} == {*(check.__name__ for check in CHECKS), "otherwise"}
 
 
 def test_usage_is_a_table_of_months(house, provider, bakery, rival, browser) -> None:
