@@ -12,6 +12,7 @@ import pytest
 from recorder.capture import room_callers
 from recorder.domain.room_caller import ANSWER, CODE, END, SESSION_VARIABLE
 from tests.caller_steps import CONFERENCE, KEYS, NUMBER, SESSION, Desk
+from tests.freeswitch import vanilla
 from tests.freeswitch.process import Switch, binary, free_ports, rtp_ports
 from tests.freeswitch.switches import CONF, PASSWORD
 
@@ -30,7 +31,7 @@ class Site(Desk):
             "ACCORD_OUTBOUND_PORT": str(outbound), "ACCORD_RTP_START": str(first),
             "ACCORD_RTP_END": str(first + 400),
         }  # fmt: skip
-        self.sip = sip
+        self.sip, self.profile = sip, "accord"
         self.switch = Switch(folder / "switch", CONF, environment, esl, PASSWORD)
         self.switch.start()
         assert self.switch.esl.command("event plain PLAYBACK_START CHANNEL_HANGUP").startswith("+OK")
@@ -38,7 +39,7 @@ class Site(Desk):
 
     def call(self) -> str:
         """The caller's leg."""
-        where = f"sofia/accord/{NUMBER}@127.0.0.1:{self.sip}"
+        where = f"sofia/{self.profile}/{NUMBER}@127.0.0.1:{self.sip}"
         caller = self.switch.esl.api(f"originate {where} &playback(silence_stream://-1)")
         self.hears("code")
         return caller.removeprefix("+OK ").strip()
@@ -73,6 +74,22 @@ class Site(Desk):
     def close(self) -> None:
         self.node.stop()
         self.switch.stop()
+
+
+class VanillaSite(Site):
+    """With FreeSWITCH's own example configuration, and Accord's files placed in it as documented."""
+
+    def __init__(self, folder: Path) -> None:
+        Desk.__init__(self, folder)
+        rig = vanilla.make(folder)
+        vanilla.place_rooms(rig.switch.conf)
+        rig.environment.update(self.environment)
+        self.sip, self.switch = rig.sip_port, rig.switch
+        self.profile = "external"
+        self.switch.start()
+        wait(lambda: f":{self.sip}" in self.switch.esl.api("sofia status"))
+        assert self.switch.esl.command("event plain PLAYBACK_START CHANNEL_HANGUP").startswith("+OK")
+        self.connect(self.switch.esl_port, PASSWORD)
 
 
 def wait(condition: Callable[[], object]) -> None:
@@ -134,3 +151,21 @@ def test_without_a_daemon_the_switch_says_goodbye_by_itself(site: Site) -> None:
     site.enter(caller, KEYS)
     own = site.hears("away")
     wait(lambda: site.has_ended(own))
+
+
+def test_example_configuration_leads_callers_in_and_keeps_its_own_conferences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_callers, "FIRST_CODE_S", 0.2)
+    site = VanillaSite(tmp_path)
+    try:
+        caller = site.call()
+        site.enter(caller, KEYS)
+        site.hears("question")
+        site.enter(caller, "1")
+        wait(lambda: site.members() == "1")
+        found = site.switch.esl.api("xml_locate configuration configuration name conference.conf")
+        for name in ("default", "wideband", "accord_room"):
+            assert f'<profile name="{name}">' in found
+    finally:
+        site.close()

@@ -74,6 +74,22 @@ def misplace(conf: Path) -> None:
     shutil.copy(CONF / WAY_OUT, conf / "dialplan/default/10_accord.xml")
 
 
+def place_rooms(conf: Path) -> None:
+    """Add what callers to rooms need, as documented: the operator's own conferences stay."""
+    shutil.copy(CONF / "dialplan/accord_room.xml", conf / "dialplan/accord_room.xml")
+    shutil.copy(CONF / "dialplan/public/00_accord-room.xml", conf / "accord/room.xml")
+    public = conf / "dialplan/public.xml"
+    above = INCLUDED.replace("inbound.xml", "room.xml")
+    public.write_text(public.read_text().replace('<context name="public">', above, 1))
+    ours = (CONF / "autoload_configs/conference.conf.xml").read_text()
+    path = conf / "autoload_configs/conference.conf.xml"
+    theirs = path.read_text()
+    for part, place in (("group", "caller-controls"), ("profile", "profiles")):
+        (added,) = re.findall(rf'<{part} name="accord_room">.*?</{part}>', ours, re.DOTALL)
+        theirs = theirs.replace(f"<{place}>", f"<{place}>\n{added}", 1)
+    path.write_text(theirs)
+
+
 def _take_out(conf: Path) -> None:
     for name in ("accord/inbound.xml", "dialplan/public/00_accord.xml"):
         (conf / name).unlink(missing_ok=True)
