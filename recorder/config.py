@@ -249,6 +249,10 @@ class RoomSettings(_Section):
     number: Annotated[str, _STRIP] = Field(default="", pattern=r"^(\+[0-9]{6,15})?$")
     """The number that guests call, ``+3225550199``, which the switch's ``accord_room_number`` takes. If
     empty, nobody enters a room by telephone."""
+    sounds: Path | None = None
+    """Folder in memory (a tmpfs with ``noswap``) for what is played to callers: a file is there for the
+    moment until the switch has opened it. Accord writes there, and the switch reads; 16 MB hold a quarter of
+    an hour. If empty, callers in a room talk, and nothing is played to them."""
 
 
 class LogSettings(_Section):

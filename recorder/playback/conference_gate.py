@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from recorder.catalogue.database import connected
 from recorder.playback import channel_mute
 from recorder.playback.audio_reader import WAV
 from recorder.playback.authorization import CheckedAdmission
 from recorder.playback.gate import Gate
-from recorder.playback.interface import WEBM, Actor, Grant, Passages
-
-PLAY = "telephone"
-"""In place of a player's token."""
-
-
-class ConferenceListener(NamedTuple):
-    """Somebody in a conference, and their grant for its recording."""
-
-    who: Actor
-    grant: Grant
+from recorder.playback.interface import TELEPHONE, WEBM, ConferenceListener, Passages
 
 
 class ConferenceGate(Gate):
-    """The gate, with an exit into conferences."""
+    """The gate, with an exit into conferences
+    (:class:`recorder.playback.interface.ConferenceGateInterface`)."""
 
     @connected()
     def heard_together(self, listeners: Sequence[ConferenceListener]) -> Passages | None:
-        """The passages that each of the listeners may hear now; ``None``: all of the recording. Raises as
-        :meth:`GateInterface.open`."""
+        """See :class:`recorder.playback.interface.ConferenceGateInterface`."""
         return self._admit(listeners).passages
 
     @connected()
     def open_together(self, listeners: Sequence[ConferenceListener]) -> Iterator[bytes]:
-        """The recording's sound for the telephone (:func:`recorder.playback.channel_mute.as_telephone`), in
-        pieces: silence wherever one of the listeners may not hear it. A listen of each is in the log before
-        the first piece. Raises as :meth:`GateInterface.open`, and its iterator :class:`SealError`."""
+        """See :class:`recorder.playback.interface.ConferenceGateInterface`."""
         admission = self._admit(listeners)
         sealed, first = admission.sealed, listeners[0].who
         name = WEBM if sealed.manifest.object(WAV) is None else WAV
         with self._guard.reported(first, sealed.row, name):
             sound = self._guard.sounds.open(admission, name)
         for who, grant in listeners:
-            self._count(who, grant, name, PLAY, sound.length)
+            self._count(who, grant, name, TELEPHONE, sound.length)
 
         def pieces() -> Iterator[bytes]:
             with self._guard.reported(first, sealed.row, name):

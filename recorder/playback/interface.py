@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.errors import AccessError
@@ -251,3 +251,35 @@ class GateInterface(Protocol):
         """Store the player's report since its last one (:mod:`recorder.playback.playback_report`) with the
         listen, whose closing leaf states it. No effect if the listen is closed, or was never opened. Raises
         ``ValueError`` for a malformed report, otherwise as :meth:`close`."""
+
+
+TELEPHONE: Final = "telephone"
+"""The token of a conference, as a player has one."""
+
+
+class ConferenceListener(NamedTuple):
+    """Somebody in a conference, and their grant for its recording."""
+
+    who: Actor
+    grant: Grant
+
+
+class ConferenceGateInterface(Protocol):
+    """The gate, as a conference on the telephone sees it. Raises as :class:`GateInterface`."""
+
+    def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
+        """See :class:`GateInterface`."""
+
+    def renew(self, who: Actor, grant_id: str) -> Grant:
+        """See :class:`GateInterface`."""
+
+    def close(self, who: Actor, grant_id: str, play: str) -> None:
+        """See :class:`GateInterface`."""
+
+    def heard_together(self, listeners: Sequence[ConferenceListener]) -> Passages | None:
+        """The passages of the recording that each of the listeners may hear now; ``None``: all of it."""
+
+    def open_together(self, listeners: Sequence[ConferenceListener]) -> Iterator[bytes]:
+        """The recording's sound for the telephone (:func:`recorder.playback.channel_mute.as_telephone`), in
+        pieces: silence wherever one of the listeners may not hear it. A listen of each is in the log before
+        the first piece. The iterator raises :class:`recorder.errors.SealError`."""

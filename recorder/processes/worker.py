@@ -15,6 +15,7 @@ from recorder.processes.checkpoint_witnesses import open_witnesses
 from recorder.processes.mail_delivery import MailDelivery, mail_server
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
+from recorder.processes.telephone_rooms import open_telephone_rooms
 from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
 from recorder.prompts.sound_sources import Sources, open_sources
@@ -51,6 +52,7 @@ def run(context: Context) -> None:
         if settings.verification_calls.dial
         else None,
         desk=caller_desk(context, services, speech),
+        rooms=open_telephone_rooms(settings, services),
         mail=MailDelivery(services, mail_server(settings)),
         outbox=context.outbox(),
     )

@@ -31,6 +31,7 @@ from recorder.errors import AccordError, ConfigError
 from recorder.features.disputes.callers import CallerDesk
 from recorder.features.live.duty import LiveCallRelay
 from recorder.features.notifications.duty import Notifier
+from recorder.features.rooms.telephone import TelephoneRooms
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.mail.outbox import Outbox
@@ -109,6 +110,8 @@ class Worker:
     """Calls numbers with a verification code, where this node can make outbound calls."""
     desk: CallerDesk | None = None
     """Answers about callers to rooms, where guests can listen by telephone."""
+    rooms: TelephoneRooms | None = None
+    """Plays rooms on the telephone, where there is a folder for their sound."""
     mail: MailDelivery | None = None
     """Sends queued mail."""
     outbox: Outbox = field(default_factory=Outbox)
@@ -186,6 +189,8 @@ class Worker:
             self.caller.start()
         if self.desk is not None:
             self.desk.start()
+        if self.rooms is not None:
+            self.rooms.start()
         if self.mail is not None:
             self.mail.start()
         log.info("worker.started", spool=str(self.services.spool))

@@ -103,7 +103,12 @@ def state_of(visit: RoomVisit) -> dict[str, Any]:
         "now": now,
         "version": len(visit.dispute.statements),
         "members": [
-            {"id": each.user, "name": visit.names.get(each.user, ""), "ready": each.ready}
+            {
+                "id": each.user,
+                "name": visit.names.get(each.user, ""),
+                "ready": each.ready,
+                "by_telephone": each.by_telephone,
+            }
             for each in members
             if each.is_present(now)
         ],

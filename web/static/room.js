@@ -213,6 +213,7 @@ function show() {
   place.max = duration();
   const speed = document.getElementById("room-speed");
   speed.value = String(room.rate);
+  if (members.some((each) => each.by_telephone)) speed.disabled = true; // a telephone conference has one speed
   const choice = document.getElementById("room-recording");
   if (choice !== null) choice.value = room.recording;
   showMembers();
@@ -231,10 +232,10 @@ function showMembers() {
     const name = document.createElement("span");
     name.textContent = each.id === root.dataset.me ? say("You").replace("{name}", each.name) : each.name;
     entry.append(name);
-    if (!each.ready) {
+    for (const what of [each.by_telephone && "ByTelephone", !each.ready && "Behind"].filter(Boolean)) {
       const state = document.createElement("span");
       state.className = "muted";
-      state.textContent = ` ${say("Behind")}`;
+      state.textContent = ` ${say(what)}`;
       entry.append(state);
     }
     if (isLeader() && each.id !== root.dataset.me) {

@@ -39,7 +39,7 @@ class RoomMemberTable(Table):
     at the room's position."""
 
     not_copied = "who is in a room now"
-    not_compared = (("id tenant_id room_id user_id seen_ms ready", ROOM_STATE),)
+    not_compared = (("id tenant_id room_id user_id seen_ms ready by_telephone", ROOM_STATE),)
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -47,6 +47,7 @@ class RoomMemberTable(Table):
     user_id = TextField()
     seen_ms = BigIntegerField()
     ready = IntegerField()
+    by_telephone = IntegerField(default=0)
 
     class Meta:
         table_name = "room_member"

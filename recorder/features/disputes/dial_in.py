@@ -148,6 +148,12 @@ def grouped(code: str) -> str:
     return "\u00a0".join(code[place : place + 3] for place in range(0, DIGITS, 3))
 
 
+def words_of_mark(language: str) -> str:
+    """The words of a passage that was marked with a key."""
+    words = _words()["marked"]
+    return words.get(language) or words["en"]
+
+
 def _is_in_force(dispute: Dispute, guest: Guest, now: datetime) -> bool:
     """Whether an invitation of somebody who was in the call leads in."""
     if guest.role != EXTERNAL_PARTY or guest.token_sha256 is None:

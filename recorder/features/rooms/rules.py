@@ -24,6 +24,9 @@ PRESENT_MS: Final = 25_000
 RATES: Final = (75, 100, 125, 150)
 """Speeds, in percent."""
 
+NORMAL_RATE: Final = 100
+"""The only speed while somebody listens by telephone: a conference cannot change it."""
+
 Action = Literal["play", "pause", "seek", "rate", "choose", "lead"]
 
 PAUSE: Final[Action] = "pause"
@@ -57,6 +60,7 @@ class Member:
     user: str
     seen_ms: int
     ready: bool
+    by_telephone: bool = False
 
     def is_present(self, now_ms: int) -> bool:
         return now_ms - self.seen_ms < PRESENT_MS
@@ -92,7 +96,8 @@ def follow_command(
     """The room after a command of a user; ``durations`` are those of the recordings that can be heard in it,
     in milliseconds. Anybody pauses, whoever leads, and anybody takes the lead. Whoever gives a command where
     nobody leads, leads from then on. Raises :class:`RoomError`: ``room.led`` (somebody else leads),
-    ``room.command`` (it makes no sense here), ``room.nobody`` (the lead is given to somebody who is not
+    ``room.command`` (it makes no sense here), ``room.telephone`` (no other speed than the normal one, while
+    somebody listens by telephone), ``room.nobody`` (the lead is given to somebody who is not
     there)."""
     leader = leader_of(room, members, now_ms)
     duration = durations.get(room.recording, 0)
@@ -121,6 +126,14 @@ def follow_command(
             raise RoomError(
                 "room.command", f"the room has no speed {command.rate}", "choose one of the speeds shown"
             )
+        if command.rate != NORMAL_RATE and any(
+            each.by_telephone and each.is_present(now_ms) for each in members
+        ):
+            raise RoomError(
+                "room.telephone",
+                "somebody listens by telephone, at normal speed",
+                "change the speed once nobody listens by telephone",
+            )
         return replace(room, rate=command.rate, position_ms=here, at_ms=at)
     position = here if command.position_ms is None else command.position_ms
     if not 0 <= position <= duration:
@@ -129,3 +142,35 @@ def follow_command(
         return replace(room, position_ms=position, at_ms=at)
     begin = 0 if position >= duration else position
     return replace(room, playing=True, position_ms=begin, at_ms=at)
+
+
+def slow_down(room: Room, durations: Mapping[str, int], now_ms: int) -> Room:
+    """The room at normal speed: somebody listens by telephone."""
+    at = now_ms + DELAY_MS
+    here = room.position_at(at, durations.get(room.recording, 0))
+    return replace(room, rate=NORMAL_RATE, position_ms=here, at_ms=at, seq=room.seq + 1)
+
+
+STEP_MS: Final = 10_000
+"""How far a key on the telephone goes back or forward."""
+
+MARK_KEY: Final = "8"
+"""The key on the telephone that marks a passage."""
+
+
+def command_of(key: str, room: Room, duration_ms: int, now_ms: int) -> RoomCommand | None:
+    """The command of a key on the telephone: 1 back, 2 pause (to talk), 3 forward, 5 play, 9 take the lead;
+    ``None`` for another key, and for one that changes nothing."""
+    here = room.position_at(now_ms, duration_ms)
+    match key:
+        case "1":
+            return RoomCommand("seek", position_ms=max(0, here - STEP_MS))
+        case "2":
+            return RoomCommand(PAUSE)
+        case "3":
+            return RoomCommand("seek", position_ms=min(duration_ms, here + STEP_MS))
+        case "5":
+            return None if room.playing and here < duration_ms else RoomCommand("play")
+        case "9":
+            return RoomCommand("lead")
+    return None

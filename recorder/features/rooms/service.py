@@ -17,7 +17,15 @@ from recorder.catalogue.server_clock import time_of_catalogue
 from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
 from recorder.clock import Now
 from recorder.errors import RoomError
-from recorder.features.rooms.rules import PAUSE, Member, Room, RoomCommand, follow_command
+from recorder.features.rooms.rules import (
+    NORMAL_RATE,
+    PAUSE,
+    Member,
+    Room,
+    RoomCommand,
+    follow_command,
+    slow_down,
+)
 
 CHANNEL = "accord_room"
 
@@ -54,11 +62,13 @@ class Rooms:
             rows = RoomMemberTable.select().where(mine).order_by(RoomMemberTable.user_id)
             return tuple(read_value(Member, row) for row in rows)
 
-    def note_presence(self, tenant: str, room: str, user: str, *, ready: bool) -> None:
+    def note_presence(
+        self, tenant: str, room: str, user: str, *, ready: bool, by_telephone: bool = False
+    ) -> None:
         """Somebody is in a room, and their player has the sound (``ready``), or not yet."""
         now = self.now_ms()
         before = next((each for each in self.members(tenant, room) if each.user == user), None)
-        change = {"seen_ms": now, "ready": int(ready)}
+        change = {"seen_ms": now, "ready": int(ready), "by_telephone": int(by_telephone)}
         with writing():
             RoomMemberTable.insert(
                 id=f"{room}/{user}", tenant_id=tenant, room_id=room, user_id=user, **change
@@ -90,6 +100,16 @@ class Rooms:
                 return after
             before = self.find(before.tenant, before.id, before.recording)
         raise _outdated()
+
+    def slow_down(self, before: Room, durations: Mapping[str, int]) -> Room:
+        """Somebody listens by telephone: the room goes on at normal speed. Returns it; another command may
+        have come first."""
+        if before.rate != NORMAL_RATE:
+            after = slow_down(before, durations, self.now_ms())
+            if _replace_room(before, after):
+                change_messages.send(CHANNEL, before.id)
+                return after
+        return before
 
 
 def _replace_room(before: Room, after: Room) -> bool:

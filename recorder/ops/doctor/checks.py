@@ -35,6 +35,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     outbound.call_budget,
     rooms.dial_in,
     rooms.dial_in_budget,
+    rooms.room_sounds,
     machine.daemon,
     machine.worker,
     machine.panel,
@@ -92,6 +93,7 @@ NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
     outbound.call_budget: (storage.catalogue,),
     rooms.dial_in: (switch.switch, switch.dialplan),
     rooms.dial_in_budget: (storage.catalogue,),
+    rooms.room_sounds: (node.spool, switch.switch),
     switch.recording: (node.spool, switch.switch),
     machine.waiting_mail: (storage.catalogue,),
 }

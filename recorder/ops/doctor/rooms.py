@@ -90,3 +90,35 @@ def dial_in_budget(patient: Patient) -> Iterator[DoctorFinding]:
         what = "dial-in budget: used up by wrong codes; only callers from invited numbers get in"
         hint = "find out who calls the room's number; another code can be tried every half hour"
         yield warning(what, hint)
+
+
+def room_sounds(patient: Patient) -> Iterator[DoctorFinding]:
+    """The folder for the sound of rooms is in memory, closed to others, and the switch finds a file there."""
+    from recorder.features.rooms.sound_folder import MOUNT, SoundFolder
+    from recorder.switch import commands
+
+    path = patient.settings.rooms.sounds
+    if path is None:
+        if patient.settings.rooms.number:
+            yield warning(
+                "room sounds: callers in a room talk, and nothing is played to them",
+                f"set [rooms] sounds to a folder in memory: `{MOUNT} FOLDER`",
+            )
+        return
+    folder = SoundFolder(path.absolute())
+    folder.check()
+    owner = folder.path.stat()
+    if owner.st_uid != patient.settings.node.spool_folder.stat().st_uid:
+        yield wrong(f"room sounds: {path} does not belong to the user of the spool", f"`{MOUNT} {path}`")
+        return
+    probe = folder.write(iter(()))
+    try:
+        (answer,) = ask_switch(patient.settings.switch, commands.file_exists(probe))
+    finally:
+        probe.unlink(missing_ok=True)
+    if answer.strip() != "true":
+        yield wrong(
+            f"room sounds: the switch cannot read {path}", "give the folder the group that the switch is in"
+        )
+    else:
+        yield ok(f"room sounds: {path} is in memory, and the switch reads it")

@@ -14,8 +14,8 @@ from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
 from recorder.errors import AccessError
 from recorder.identity import users
 from recorder.ids import uuid7
-from recorder.playback.conference_gate import ConferenceGate, ConferenceListener
-from recorder.playback.interface import Actor, GuestAdmission, Passages, common_passages
+from recorder.playback.conference_gate import ConferenceGate
+from recorder.playback.interface import Actor, ConferenceListener, GuestAdmission, Passages, common_passages
 from tests.expected_errors import error_of
 from tests.house import RATE
 

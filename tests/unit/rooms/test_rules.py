@@ -17,8 +17,10 @@ from recorder.features.rooms.rules import (
     Member,
     Room,
     RoomCommand,
+    command_of,
     follow_command,
     leader_of,
+    slow_down,
 )
 
 NOW = 1_800_000_000_000
@@ -140,3 +142,45 @@ def test_the_position_is_always_in_the_recording(position, since, rate, playing)
     assert position <= found <= 60_000
     if not playing or since <= 0:
         assert found == position
+
+
+def test_speed_stays_normal_while_somebody_listens_by_telephone() -> None:
+    room = Room("room", "tenant", "call", rate=150, playing=True)
+    jan = Member("jan", 0, True, by_telephone=True)
+    after = slow_down(room, {"call": 60_000}, 2000)
+    assert (after.rate, after.seq, after.position_ms, after.at_ms) == (100, 1, 2350 * 150 // 100, 2350)
+
+    def change(rate: int, now_ms: int) -> Room:
+        command = RoomCommand("rate", rate=rate)
+        return follow_command(
+            after, command, "claire", members=[jan], durations={"call": 60_000}, now_ms=now_ms
+        )
+
+    with pytest.raises(RoomError, match="by telephone"):
+        change(125, 1000)
+    assert change(100, 1000).rate == 100
+    assert change(125, PRESENT_MS).rate == 125
+
+
+@pytest.mark.parametrize(
+    ("key", "playing", "position_ms", "command"),
+    [
+        ("1", True, 15_000, RoomCommand("seek", position_ms=5000)),
+        ("1", True, 5000, RoomCommand("seek", position_ms=0)),
+        ("3", False, 15_000, RoomCommand("seek", position_ms=25_000)),
+        ("3", False, 55_000, RoomCommand("seek", position_ms=60_000)),
+        ("2", True, 0, RoomCommand("pause")),
+        ("2", False, 0, RoomCommand("pause")),
+        ("5", False, 0, RoomCommand("play")),
+        ("5", True, 60_000, RoomCommand("play")),
+        ("5", True, 0, None),
+        ("9", False, 0, RoomCommand("lead")),
+        ("8", False, 0, None),
+        ("*", False, 0, None),
+    ],
+)
+def test_keys_on_the_telephone(
+    key: str, playing: bool, position_ms: int, command: RoomCommand | None
+) -> None:
+    room = Room("room", "tenant", "call", playing=playing, position_ms=position_ms, at_ms=1000)
+    assert command_of(key, room, 60_000, 1000) == command
