@@ -94,21 +94,23 @@ class DialIn:
                     return dispute, guest
         return None
 
-    def budget_of(self, number: str | None, now: datetime) -> Bucket:
-        """The budget that an attempt of a caller uses, by the ``number`` that they show."""
+    def budgets_of(self, number: str | None, now: datetime) -> tuple[Bucket, ...]:
+        """The budgets of a caller, by the ``number`` that they show: an attempt uses the first that is not
+        used up."""
         for key in self._keys() if number else ():
             mac = _mac(key, "number", str(number))
             for _row, dispute, guest in self._led_to("number_mac", mac):
                 if guest.number == number and _is_in_force(dispute, guest, now):
-                    return f"dial-in {mac}", INVITED_NUMBER
-        return ALL_NUMBERS
+                    return (f"dial-in {mac}", INVITED_NUMBER), ALL_NUMBERS
+        return (ALL_NUMBERS,)
 
     def try_code(self, code: str, number: str | None, now: datetime) -> tuple[Dispute, Guest] | None:
         """The guest whose code a caller typed, and their dispute; ``None`` for any other code, and where the
         budget is used up. Each attempt is counted first, and a right one is given back."""
-        budget = self.budget_of(number, now)
-        if wait := throttle.take([budget], now):
-            log.warning("dial_in.budget_used_up", invited=budget != ALL_NUMBERS, seconds=wait)
+        budgets = self.budgets_of(number, now)
+        budget = next((each for each in budgets if not throttle.take([each], now)), None)
+        if budget is None:
+            log.warning("dial_in.budget_used_up", invited=len(budgets) > 1)
             return None
         found = self.find(code, now)
         if found is not None:

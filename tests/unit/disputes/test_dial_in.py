@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.dispute import DisputeGuestTable
@@ -122,11 +123,11 @@ def test_codes_outlive_a_rotation_of_the_key_encryption_key(scene, service) -> N
 
 
 def wrong_until_refused(scene, service: DialIn, number: str | None) -> int:
-    """How many wrong codes are looked up before the budget is used up."""
-    key, limit = service.budget_of(number, scene.house.clock())
-    for count in range(1, 200):
-        service.try_code("000000000", number, scene.house.clock())
-        if dial_in.throttle.share_used((key, limit), scene.house.clock()) > 1:
+    """How many wrong codes are looked up before the budgets are used up."""
+    for count in range(200):
+        with capture_logs() as logs:
+            assert service.try_code("000000000", number, scene.house.clock()) is None
+        if [each["event"] for each in logs] == ["dial_in.budget_used_up"]:
             return count
     raise AssertionError("no budget")
 
@@ -151,16 +152,21 @@ def test_wrong_codes_use_up_a_budget_that_lasts_and_right_ones_do_not(scene, ser
     assert again.try_code(code, None, clock()) is not None
 
 
-def test_an_invited_number_has_a_budget_of_its_own(scene, service) -> None:
+def test_an_invited_number_has_a_budget_of_its_own_before_that_of_all(scene, service) -> None:
     dispute = scene.open()
     scene.invite(dispute)
-    code, invited = code_of(scene, service, dispute), scene.guest(dispute).number
-    assert wrong_until_refused(scene, service, invited) == dial_in.INVITED_NUMBER.attempts
-    assert service.try_code(str(code), invited, scene.house.clock()) is None
-    assert dial_in.share_used(scene.house.clock()) == 0
+    code, invited, now = code_of(scene, service, dispute), scene.guest(dispute).number, scene.house.clock()
+    for _ in range(dial_in.INVITED_NUMBER.attempts):
+        assert service.try_code("000000000", invited, now) is None
+    assert dial_in.share_used(now) == 0
+    assert service.try_code(str(code), invited, now) is not None, (
+        "somebody who shows that number locks nobody out"
+    )
+    assert wrong_until_refused(scene, service, invited) == dial_in.ALL_NUMBERS[1].attempts
+    assert service.try_code(str(code), invited, now) is None
     assert all(str(invited) not in row.key for row in ThrottleTable.select())
     scene.disputes.close(scene.claire, dispute.id)
-    assert service.budget_of(invited, scene.house.clock()) == dial_in.ALL_NUMBERS
+    assert service.budgets_of(invited, now) == (dial_in.ALL_NUMBERS,)
 
 
 def test_an_invitation_says_how_to_call(scene, service) -> None:
