@@ -27,7 +27,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.prompts = folder / "room_prompts"
         self.prompts.mkdir()
-        for name in ("code", "wrong", "closed", "away", "question", "declined"):
+        for name in ("code", "wrong", "closed", "away", "question", "keys", "declined"):
             write_tone(self.prompts / f"{name}.wav", 440, 0.4)
         self.folder = folder
         self.reports: list[CallerReport] = []
@@ -67,7 +67,7 @@ class Desk:
             to, name = (RETRY, "wrong") if tries < 2 else (LEAVE, "closed")
             return CallerDirection(to, self.sound(name))
         if report.step == ANSWER and report.keys == "1":
-            return CallerDirection(ENTER, room=DISPUTE, session=SESSION)
+            return CallerDirection(ENTER, self.sound("keys"), room=DISPUTE, session=SESSION)
         return CallerDirection(LEAVE, self.sound("declined"))
 
     def sound(self, name: str) -> str:

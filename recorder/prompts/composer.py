@@ -37,9 +37,9 @@ PAUSE_S = 0.15
 GREETING_PAUSE_S = 0.5
 """After a customer's greeting."""
 
-ROOM_SENTENCES: Final = ("code", "wrong", "closed", "away", "declined", "unrecognised")
+ROOM_SENTENCES: Final = ("code", "wrong", "closed", "away", "keys", "declined", "unrecognised")
 """What callers to rooms hear: asked for their code, which was wrong, and wrong again; nobody answers for
-Accord; after a no; and before it is established who they are."""
+Accord; the keys of the room, as they enter it; after a no; and before it is established who they are."""
 
 SHIPPED = Sources()
 NO_SENTENCES: Mapping[str, str] = MappingProxyType({})

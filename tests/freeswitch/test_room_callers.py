@@ -111,6 +111,7 @@ def test_caller_comes_into_the_room_and_their_end_is_reported(site: Site) -> Non
     site.enter(caller, KEYS)
     own = site.hears("question")
     site.enter(caller, "1")
+    site.hears("keys")
     wait(lambda: site.members() == "1")
     assert site.switch.esl.api(f"uuid_getvar {own} {SESSION_VARIABLE}").strip() == SESSION
     code, answer = site.reports

@@ -72,6 +72,7 @@ def test_caller_comes_into_the_room_and_their_end_is_reported(site: Site) -> Non
     site.enter(call, KEYS)
     site.hears(call, "question")
     site.enter(call, "1")
+    site.hears(call, "keys")
     wait(lambda: CONFERENCE in site.switch.conferences)
     assert len(site.switch.conferences[CONFERENCE].members) == 1
     assert call.leg.variables[SESSION_VARIABLE] == SESSION
@@ -126,7 +127,7 @@ def test_without_a_worker_the_caller_is_told_to_call_later(site: Site) -> None:
 
 def test_orders_that_come_too_late_are_refused_by_the_switch(site: Site) -> None:
     call = site.call()
-    late = CallerDirection(ENTER, room=DISPUTE, session=SESSION)
+    late = CallerDirection(ENTER, site.sound("keys"), room=DISPUTE, session=SESSION)
     site.callers.report = lambda _spool, _report: late
     site.callers._ask(CallerReport(call.leg.uuid, ANSWER, "1"))
     assert CONFERENCE not in site.switch.conferences

@@ -165,7 +165,8 @@ class CallerDesk(DutyThread):
             return self._leave("unrecognised", guest.language)
         session = self._open_session(user, dispute.id, caller.notice)
         log.info("dial_in.entered", dispute=dispute.id, guest=guest.id, session=session)
-        return CallerDirection(ENTER, room=dispute.id, session=session)
+        keys = str(self._place("keys", guest.language))
+        return CallerDirection(ENTER, keys, room=dispute.id, session=session)
 
     def _open_session(self, user: UserRow, dispute: str, notice: str) -> str:
         """A session of a guest who said yes on the telephone, with a leaf about it; returns its id. Nobody

@@ -68,7 +68,7 @@ def test_a_recognised_guest_comes_in_and_the_session_ends_with_the_call(scene, p
     assert Path(direction.sound).read_bytes() == question.wav
     assert phones.leaves() == []
     entered = phones.step(ANSWER, "1")
-    assert (entered.to, entered.room) == (ENTER, dispute.id)
+    assert (entered.to, entered.room, phones.sound(entered)) == (ENTER, dispute.id, "keys-nl")
     (body,) = phones.leaves()
     assert (body["dispute"], body["guest"], body["session"]) == (dispute.id, jan.id, entered.session)
     now = scene.house.clock()
