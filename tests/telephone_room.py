@@ -19,6 +19,7 @@ from recorder.capture.room_conferences import RoomConferences
 from recorder.clock import utc_now
 from recorder.domain.room_caller import SESSION_VARIABLE
 from recorder.errors import ConfigError
+from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.rooms.rules import RoomCommand
@@ -44,6 +45,10 @@ GUEST, NEUTRAL = "701", "702"
 STRANGER: Final = "703"
 """… and as nobody."""
 
+PART: Final = "704"
+"""… and as somebody who may hear :data:`PASSAGE` alone, in milliseconds."""
+PASSAGE: Final = (11_000, 14_000)
+
 
 class TelephoneRoom:
     """The room. Write its extensions (:meth:`write_extensions`), start a switch, then :meth:`connect`."""
@@ -60,9 +65,11 @@ class TelephoneRoom:
         invitations.answer(link, ACCEPTED, notice="You may say no.", language="en")
         self.dispute = disputes.find(self.tenant, self.id)
         (self.recording,) = self.dispute.recording_ids
+        self._invite_to_part(invitations)
+        self.dispute = disputes.find(self.tenant, self.id)
         self.sessions = {
             number: self._open_session(guest.id)
-            for number, guest in zip((GUEST, NEUTRAL), self.dispute.guests, strict=True)
+            for number, guest in zip((GUEST, NEUTRAL, PART), self.dispute.guests, strict=True)
         }
         self._sounds = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="accord-test-")
         self.folder = Path(self._sounds.name)
@@ -73,6 +80,20 @@ class TelephoneRoom:
             pytest.skip(error.message)
         self.rooms = Rooms(utc_now)
         self.worker: TelephoneRooms | None = None
+
+    def _invite_to_part(self, invitations: GuestInvitations) -> None:
+        people = self.dispute.opened_by.id, self.dispute.guests[0].id
+        claire, jan = (users.user(self.tenant, each or "") for each in people)
+        assert claire is not None
+        assert jan is not None
+        Agreements(invitations.disputes).mark_passage(claire, self.id, self.recording, *PASSAGE, "The date")
+        passage = invitations.disputes.find(self.tenant, self.id).passages[-1].id
+        issued = invitations.invite_neutral(
+            claire, self.id, [passage], name="Ann", language="en", address=None
+        )
+        invitations.agree_to_guest(jan, self.id, issued.guest, ACCEPTED, passages=[passage])
+        link = invitations.open_link(issued.path.rpartition("/")[2])
+        invitations.answer(link, ACCEPTED, notice="You may say no.", language="en")
 
     def _open_session(self, user: str) -> str:
         person = users.user(self.tenant, user)
@@ -90,10 +111,10 @@ class TelephoneRoom:
             f'<action application="answer"/>'
             f'<action application="conference" data="accord-room-{self.id}@accord_room"/>'
             "</condition></extension>"
-            for number in (GUEST, NEUTRAL, STRANGER)
+            for number in (GUEST, NEUTRAL, STRANGER, PART)
         )
         path = conf / "dialplan" / "public" / "00_a.xml"
-        path.write_text(f"<include>{extensions}</include>")
+        path.write_text(f"<include>\n{extensions}\n</include>\n")  # the switch drops a line with <include>
 
     def connect(self, port: int, password: str) -> None:
         """Connect to the switch as the daemon does, and start the worker's thread."""

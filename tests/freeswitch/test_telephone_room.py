@@ -1,0 +1,144 @@
+"""A room by telephone on the real switch: where its callers are in the recording, by what they hear."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gevent
+import numpy as np
+import pytest
+import soundfile
+
+from recorder.domain.telephone_room import UNATTENDED_SECONDS
+from tests.conference_steps import actions_of
+from tests.freeswitch.process import Switch, binary, event_time, free_ports, rtp_ports
+from tests.freeswitch.switches import CONF, PASSWORD
+from tests.telephone_room import GUEST, NEUTRAL, RATE, TelephoneRoom, place_of
+
+pytestmark = pytest.mark.skipif(binary() is None, reason="needs FreeSWITCH")
+
+APART_MS = 60
+"""How far callers may be apart."""
+
+STEADY_MS = 40
+"""How differently far from the room's position they may be after each jump and pause. How far that is by
+itself cannot be told: a recording begins some time after its event."""
+
+LATE_MS = 300
+"""… but no further than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A caller's leg, and the file of what they hear."""
+
+    uuid: str
+    file: Path
+
+
+class Site(TelephoneRoom):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "house")
+        conf = folder / "conf"
+        shutil.copytree(CONF, conf)
+        self.write_extensions(conf)
+        self.sip, esl, outbound = free_ports(3)
+        first = rtp_ports()
+        environment = {
+            "ACCORD_SWITCH_PASSWORD": PASSWORD, "ACCORD_SWITCH_PORT": str(esl),
+            "ACCORD_SIP_PORT": str(self.sip), "ACCORD_OUTBOUND_PORT": str(outbound),
+            "ACCORD_RTP_START": str(first), "ACCORD_RTP_END": str(first + 400),
+        }  # fmt: skip
+        self.switch = Switch(folder / "switch", conf, environment, esl, PASSWORD)
+        self.switch.start()
+        self.files = folder
+        self.esl = self.switch.esl
+        assert self.esl.command("event plain RECORD_START CUSTOM conference::maintenance").startswith("+OK")
+        self.connect(esl, PASSWORD)
+
+    def call(self, number: str) -> Leg:
+        file = self.files / f"{number}.wav"
+        where = f"{{absolute_codec_string=PCMU}}sofia/accord/{number}@127.0.0.1:{self.sip}"
+        return Leg(self.esl.api(f"originate {where} &record({file})").removeprefix("+OK ").strip(), file)
+
+    def has_sound(self, members: int) -> bool:
+        """Whether so many callers hear what is loaded."""
+        conference = f"conference accord-room-{self.id}"
+        is_loaded = self.esl.api(f"{conference} play_status").startswith("+OK")
+        return is_loaded and self.esl.api(f"{conference} list").count("hear|") == members
+
+    def count(self, action: str) -> int:
+        return actions_of(self.esl.drain(0.01)).count(action)
+
+    def piece_of(self, leg: Leg, begin_ms: int, length_ms: int) -> np.ndarray:
+        """What a caller heard from a time on, by the switch's clock."""
+        (start,) = (
+            event_time(each)
+            for each in self.esl.events
+            if each["Event-Name"] == "RECORD_START" and each.get("Record-File-Path") == str(leg.file)
+        )
+        samples, rate = soundfile.read(leg.file, dtype="int16")
+        assert rate == RATE
+        first = (begin_ms - start // 1000) * RATE // 1000
+        return np.asarray(samples[first : first + length_ms * RATE // 1000])
+
+    def close(self) -> None:
+        super().close()
+        self.switch.stop()
+
+
+def wait(condition: Callable[[], object], seconds: float = 15) -> None:
+    with gevent.Timeout(seconds):
+        while not condition():
+            gevent.sleep(0.02)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    found = Site(tmp_path)
+    yield found
+    found.close()
+
+
+def test_callers_are_where_the_room_is_and_close_to_each_other(site: Site) -> None:
+    legs = [site.call(number) for number in (GUEST, NEUTRAL)]
+    wait(lambda: site.has_sound(2))
+    places = [("play", 1000), ("seek", 12_000), ("seek", 8000), ("pause", None), ("play", 15_000)]
+    landings = []
+    for action, position in places:
+        site.command(action, **({} if position is None else {"position_ms": position}))
+        room = site.rooms.find(site.tenant, site.id, site.recording)
+        landings.append(room)
+        wait(lambda room=room: site.rooms.now_ms() > room.at_ms + 2000)
+    for leg in legs:
+        site.esl.api(f"uuid_kill {leg.uuid}")
+    wait(lambda: site.count("conference-destroy"))
+    sound = site.sound()
+    late = []
+    for room in landings:
+        pieces = [site.piece_of(leg, room.at_ms + 300, 1500) for leg in legs]
+        if not room.playing:
+            assert all(np.abs(piece).max() < 50 for piece in pieces), "paused"
+            continue
+        found = [place_of(piece, sound) for piece in pieces]
+        assert all(score > 0.9 for _place, score in found)
+        (first, _), (second, _) = found
+        assert abs(first - second) <= APART_MS
+        late.append(room.position_ms + 300 - first)
+    assert max(late) - min(late) <= STEADY_MS
+    assert all(abs(each) <= LATE_MS for each in late)
+
+
+def test_switch_ends_the_sound_of_a_worker_that_has_died(site: Site) -> None:
+    leg = site.call(GUEST)
+    wait(lambda: site.has_sound(1))
+    site.command("play")
+    assert site.worker is not None
+    assert not list(site.folder.iterdir())
+    site.worker.stop()
+    site.esl.events.clear()
+    wait(lambda: site.count("play-file-done"), UNATTENDED_SECONDS + 5)
+    assert site.esl.api(f"uuid_exists {leg.uuid}") == "true"
