@@ -34,6 +34,7 @@ STEPS: Final[Sequence[tuple[str, str, tuple[str, ...]]]] = (
     ("file_seek 1000", "-ERR no reply", ()),
     ("undeaf 9", "-ERR Non-Existant ID 9", ()),
     ("undeaf 1", "+OK undeaf 1", ("undeaf-member",)),
+    ("play {folder}/none.wav 1 nomux", "-ERR (play) File: {folder}/none.wav not found.", ()),
     ("kick 9", "-ERR Non-Existant ID 9", ()),
     ("kick 1", "+OK kicked 1", ("kick-member", "del-member")),
     ("hup 2", "+OK hup 2", ("hup-member", "del-member", "conference-destroy")),

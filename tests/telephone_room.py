@@ -33,11 +33,13 @@ from recorder.playback.conference_gate import ConferenceGate
 from recorder.playback.interface import Actor, ConferenceListener
 from recorder.processes.telephone_rooms import GuestAdmissions, open_telephone_rooms
 from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.spool.snapshot import ROOM_PROMPTS
 from recorder.switch.conference_events import MAINTENANCE
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import Node
 from tests.house import House
 from tests.room_panel import make_rooms
+from tests.scenarios.mechanics import write_tone
 
 RATE: Final = 8000
 GUEST, NEUTRAL = "701", "702"
@@ -124,6 +126,9 @@ class TelephoneRoom:
             on_down=lambda _reason: None, random=random.random,
         )  # fmt: skip
         self.conferences = RoomConferences(self.node)
+        self.sentences = self.house.services.snapshot / ROOM_PROMPTS
+        self.sentences.mkdir(parents=True, exist_ok=True)
+        write_tone(self.sentences / "keys-en.wav", 440, 0.4)
         spool = self.house.services.spool
         spool.mkdir(exist_ok=True)
         self.listener = CommandListener(spool, {}, self.node, utc_now, rooms=self.conferences.answer)

@@ -56,6 +56,8 @@ class PracticeMember:
         self.voice: Samples = SILENCE
         self.kicked = False
         self.is_deaf = False
+        self.sentence: Player | None = None
+        """What plays to them alone."""
         self._frames: deque[Samples] = deque(maxlen=_LONGEST_QUEUE)
 
     def hear(self, frame: Samples) -> None:
@@ -121,6 +123,8 @@ class PracticeConference:
         match words:
             case ["play", path]:
                 return self._play(Path(path))
+            case ["play", path, who, "nomux"]:
+                return self._play_to(Path(path), who)
             case ["stop", "all" | "current" as which]:
                 return self._stop(which)
             case ["play_status"]:
@@ -148,6 +152,18 @@ class PracticeConference:
         except SwitchError:
             return f"-ERR (play) File: {path} not found.\n"
         return f"+OK (play) Playing file {path}\n"
+
+    def _play_to(self, path: Path, who: str) -> str:
+        """To one member, instead of the conference."""
+        if not who.isdecimal() or int(who) not in self.members:
+            return f"-ERR Member: {who} not found.\n"
+        member = self.members[int(who)]
+        try:
+            member.sentence = Player(load(path))
+        except SwitchError:
+            return f"-ERR (play) File: {path} not found.\n"
+        self._emit("play-file-member", member, ("File", str(path)))
+        return f"+OK (play) Playing file {path} to member {who}\n"
 
     def _stop(self, which: str) -> str:
         count = len(self._sounds) if which == "all" else min(1, len(self._sounds))
@@ -229,6 +245,12 @@ class PracticeConference:
         voices = {number: each.voice.astype(np.int32) for number, each in self.members.items()}
         total = played.astype(np.int32) + sum(voices.values())
         for number, member in self.members.items():
+            if member.sentence is not None:
+                member.hear(member.sentence.frame())
+                if member.sentence.at_end:
+                    member.sentence = None
+                    self._emit("play-file-member-done", member)
+                continue
             mixed = np.clip(total - voices[number], -32768, 32767)
             member.hear(SILENCE if member.is_deaf else np.array(mixed, dtype=np.int16))
 

@@ -154,6 +154,9 @@ class RoomConferences:
                 self._ask(commands.let_hear(name, value))
             case "remove":
                 self._ask(commands.hang_up_member(name, value))
+            case "tell":
+                number, _, path = value.partition(" ")
+                self._ask(commands.play_sound(name, Path(path), number))
             case "renew":
                 for pending in self.node.send_all(_renewal(name), LIMIT):
                     pending.accepted()

@@ -12,10 +12,11 @@ from recorder.strict_json import Strict
 CONFERENCE: Final = "accord-room-"
 """What the name of a room's conference begins with; the id of its dispute follows."""
 
-RoomAction = Literal["load", "unload", "play", "pause", "admit", "remove", "renew"]
+RoomAction = Literal["load", "unload", "play", "pause", "admit", "remove", "tell", "renew"]
 """``load`` a sound (``value``: its path), paused at its beginning, and ``unload`` it; ``play`` from a
-position, ``pause`` at one (in milliseconds of the sound); let a member hear (``admit``; a number), or hang up
-(``remove``); ``renew`` the time after which the switch ends the sound by itself."""
+position, ``pause`` at one (in milliseconds of the sound); let a member hear (``admit``; a number), hang up
+(``remove``), or ``tell`` them alone a sentence (a number and a path); ``renew`` the time after which the
+switch ends the sound by itself."""
 
 UNATTENDED_SECONDS: Final = 30
 """Seconds after which the switch ends a sound that no worker attends to."""

@@ -27,6 +27,7 @@ from recorder.playback.interface import Actor
 from recorder.seal.revocation import Trust
 from recorder.services import Services
 from recorder.spool.command_socket import send_room_request
+from recorder.spool.snapshot import ROOM_PROMPTS
 
 log = structlog.get_logger()
 
@@ -85,6 +86,7 @@ def open_telephone_rooms(settings: Settings, services: Services) -> TelephoneRoo
         gate,
         GuestAdmissions(gate, Agreements(Disputes(changes)), services.trust, services.now),
         SoundFolder(settings.rooms.sounds.absolute()),
+        services.snapshot / ROOM_PROMPTS,
         partial(send_room_request, services.spool),
         services.now,
     )

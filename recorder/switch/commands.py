@@ -210,9 +210,11 @@ def play_in_conference(
     return SwitchCommand(f"api expand conference {target} play '{_path(sound)}'{to}")
 
 
-def play_sound(conference: str, sound: Path) -> SwitchCommand:
-    """Play a sound to a conference. It is open when the switch answers, and can be unlinked."""
-    return SwitchCommand(f"api conference {_conference(conference)} play '{_path(sound)}'")
+def play_sound(conference: str, sound: Path, member: str = "") -> SwitchCommand:
+    """Play a sound to a conference, or to one ``member`` alone, who does not hear the conference meanwhile.
+    It is open when the switch answers, and can be unlinked."""
+    to = f" {_member(member)} nomux" if member else ""
+    return SwitchCommand(f"api conference {_conference(conference)} play '{_path(sound)}'{to}")
 
 
 def stop_sounds(conference: str) -> SwitchCommand:

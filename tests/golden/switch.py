@@ -40,7 +40,7 @@ SAMPLES: Mapping[Callable[..., Any], tuple[tuple[Any, ...], ...]] = {
     commands.end_conference_playback: (("3000",), ("3000", "12")),
     commands.play_to: ((*STATE, LEG, SOUND),),
     commands.play_in_conference: ((*STATE, "3000", SOUND), (*STATE, "3000", SOUND, "12")),
-    commands.play_sound: (("accord-room-1", SOUND),),
+    commands.play_sound: (("accord-room-1", SOUND), ("accord-room-1", SOUND, "12")),
     commands.stop_sounds: (("accord-room-1",),),
     commands.toggle_sound: (("accord-room-1",),),
     commands.seek_sound: (("accord-room-1", 5000),),

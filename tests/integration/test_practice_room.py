@@ -147,6 +147,15 @@ def test_keys_change_the_room_by_its_rules(site: Site) -> None:
     assert disputes.find(site.tenant, site.id).passages[-1].text == "Marked on the telephone"
 
 
+def test_caller_hears_the_keys_again_and_nobody_else_does(site: Site) -> None:
+    jan, nora = site.call(GUEST), site.call(NEUTRAL)
+    wait(lambda: site.has_sound(2))
+    jan.call.press("0")
+    wait(lambda: not jan.is_silent)
+    wait(lambda: not jan.wait_frames(5).any())
+    assert nora.is_silent
+
+
 def test_room_is_at_normal_speed_while_somebody_listens_by_telephone(site: Site) -> None:
     site.command("rate", rate=125)
     site.call(GUEST)

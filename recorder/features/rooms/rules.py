@@ -157,6 +157,9 @@ STEP_MS: Final = 10_000
 MARK_KEY: Final = "8"
 """The key on the telephone that marks a passage."""
 
+KEYS_KEY: Final = "0"
+"""The key that tells which keys there are."""
+
 
 def command_of(key: str, room: Room, duration_ms: int, now_ms: int) -> RoomCommand | None:
     """The command of a key on the telephone: 1 back, 2 pause (to talk), 3 forward, 5 play, 9 take the lead;

@@ -30,7 +30,7 @@ from recorder.domain.telephone_room import (
     RoomRequest,
 )
 from recorder.errors import AccessError, AccordError, DisputeError, RoomError
-from recorder.features.rooms.rules import MARK_KEY, STEP_MS, Room, command_of
+from recorder.features.rooms.rules import KEYS_KEY, MARK_KEY, STEP_MS, Room, command_of
 from recorder.features.rooms.service import Rooms
 from recorder.features.rooms.sound_folder import SoundFolder
 from recorder.isolation import isolate_object
@@ -109,6 +109,8 @@ class TelephoneRooms(DutyThread):
     gate: ConferenceGateInterface
     callers: TelephoneAdmissions
     folder: SoundFolder
+    sentences: Path
+    """The folder of what callers are told (:mod:`recorder.features.disputes.callers` writes it)."""
     send: Callable[[RoomRequest], RoomAnswer]
     now: Now = utc_now
     monotonic: Callable[[], float] = time.monotonic
@@ -182,7 +184,7 @@ class RoomConference:
             return
         for number, key in report.keys:
             if number in self._callers:
-                self._press(self._callers[number], key)
+                self._press(number, key)
         room = self._slow_down(self._find_room())
         if self._has_sound(room):
             self._land(room)
@@ -387,12 +389,15 @@ class RoomConference:
 
     # --- keys
 
-    def _press(self, caller: TelephoneListener, key: str) -> None:
+    def _press(self, number: str, key: str) -> None:
         """Do what a key asks for, by the same rules as for a browser."""
-        room, rooms = self._find_room(), self._duty.rooms
+        caller, room, rooms = self._callers[number], self._find_room(), self._duty.rooms
         duration, now = caller.durations.get(room.recording, 0), rooms.now_ms()
         try:
-            if key == MARK_KEY:
+            if key == KEYS_KEY:
+                sentence = self._duty.sentences / f"keys-{caller.who.language}.wav"
+                self._duty.order(RoomOrder(self._room, "tell", f"{number} {sentence}"))
+            elif key == MARK_KEY:
                 end = room.position_at(now, duration)
                 self._duty.callers.mark_passage(
                     caller, self._room, room.recording, max(0, end - STEP_MS), end

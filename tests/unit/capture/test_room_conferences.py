@@ -142,6 +142,10 @@ def test_conferences_are_read_again_after_a_reconnect(rooms, node, ask) -> None:
         ),
         (RoomOrder("r1", "admit", "2"), (f"api conference {NAME} undeaf 2",)),
         (RoomOrder("r1", "remove", "2"), (f"api conference {NAME} hup 2",)),
+        (
+            RoomOrder("r1", "tell", "2 /run/accord/keys en.wav"),
+            (f"api conference {NAME} play '/run/accord/keys en.wav' 2 nomux",),
+        ),
         (RoomOrder("r1", "unload"), (f"api conference {NAME} stop all", f"api sched_del {NAME}")),
         (
             RoomOrder("r1", "renew"),
