@@ -28,14 +28,18 @@ from recorder.identity import throttle
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.ops.doctor import machine, node, storage
+from recorder.ops.doctor import rooms as doctor_rooms
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.ops.doctor.kernel_clock import KernelClock, kernel_clock
 from recorder.processes.services import Context
 from recorder.seal import signing
 from recorder.spool.disk_space import Disk, measure_disk
 from recorder.spool.layout import AUDIO, CALL, END, open_take
+from recorder.switch.commands import SwitchCommand
 from tests.house import Bakery
 from tests.lost_sounds import lose_sound
+
+AT = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def doctor(house: Bakery, **more: str) -> str:
@@ -449,3 +453,46 @@ def test_kernel_clock_is_read() -> None:
         return
     assert abs(kernel.at - datetime.now(UTC)) < timedelta(seconds=10)
     assert kernel.off >= timedelta()
+
+
+@pytest.mark.parametrize(
+    ("is_read", "state", "text"),
+    [("true", "ok", "is in memory, and the switch reads it"), ("false", "wrong", "the switch cannot read")],
+)
+def test_folder_for_the_sound_of_rooms_is_tried_on_the_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_read: str, state: str, text: str
+) -> None:
+    names: list[str] = []
+
+    def ask_switch(_settings: object, question: SwitchCommand) -> list[str]:
+        path = Path(question.text.removeprefix("api file_exists "))
+        names.append(path.name)
+        assert path.exists()
+        return [is_read]
+
+    monkeypatch.setattr(doctor_rooms, "ask_switch", ask_switch)
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="accord-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o2750)
+        settings = config.validate(
+            {"rooms": {"sounds": str(folder)}, "node": {"data": str(tmp_path), "spool": str(tmp_path)}}
+        )
+        (finding,) = examine(doctor_rooms.room_sounds, Patient(Context(settings, None), lambda: AT))
+        if "swapped" in finding.what:
+            pytest.skip(finding.what)
+        assert (finding.state, text in finding.what) == (state, True), finding.what
+        assert len(names) == 1
+        assert not list(folder.iterdir())
+
+
+def test_folder_on_a_disk_is_no_folder_for_the_sound_of_rooms(tmp_path: Path) -> None:
+    settings = config.validate({"rooms": {"sounds": str(tmp_path)}, "node": {"data": str(tmp_path)}})
+    (finding,) = examine(doctor_rooms.room_sounds, Patient(Context(settings, None), lambda: AT))
+    assert finding.state == "wrong"
+    assert "not in memory" in finding.what
+    assert "mount -t tmpfs -o noswap" in finding.hint
+    number = config.validate({"rooms": {"number": "+3225550199"}})
+    (finding,) = examine(doctor_rooms.room_sounds, Patient(Context(number, None), lambda: AT))
+    assert "nothing is played to them" in finding.what
+    none = Patient(Context(config.validate({}), None), lambda: AT)
+    assert examine(doctor_rooms.room_sounds, none) == []
