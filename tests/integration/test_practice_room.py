@@ -4,6 +4,7 @@ hears a second that was not granted."""
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from demo.practice.session import PracticeCall
 from demo.practice.sound import Samples
 from demo.practice.switch import CONF, PracticeSwitch
 from recorder.features.disputes.service import Disputes
+from recorder.features.rooms.sound_folder import SoundFolder
 from recorder.identity import users
 from recorder.seal.dispute_kinds import UNSETTLED
 from tests.telephone_room import GUEST, NEUTRAL, PART, PASSAGE, STRANGER, TelephoneRoom, place_of
@@ -228,6 +230,29 @@ def test_next_worker_empties_the_folder_and_begins_with_no_sound(site: Site) -> 
     wait(lambda: not left.exists())
     wait(lambda: site.conference._sounds and site.conference._sounds[0] is not first)
     wait(lambda: not list(site.folder.iterdir()))
+
+
+def test_sound_for_somebody_who_has_left_meanwhile_is_removed(site: Site) -> None:
+    begin, go = threading.Event(), threading.Event()
+
+    class SlowFolder(SoundFolder):
+        def write(self, pieces: Iterator[bytes]) -> Path:
+            begin.set()
+            assert go.wait(20)
+            return super().write(pieces)
+
+        def empty(self) -> None:
+            """Not this time."""
+
+    assert site.worker is not None
+    site.worker.folder = SlowFolder(site.folder)
+    jan = site.call(GUEST)
+    wait(begin.is_set)
+    jan.call.hang_up()
+    wait(lambda: not site.worker._conferences)
+    go.set()
+    site.worker.writers.shutdown(wait=True)
+    assert not list(site.folder.iterdir())
 
 
 def test_switch_ends_a_sound_that_no_worker_attends_to(site: Site) -> None:

@@ -58,6 +58,9 @@ RENEW_BEFORE: Final = timedelta(minutes=5)
 RETRY: Final = 5.0
 """Seconds until a sound that could not be made is tried again."""
 
+IDLE: Final = 0.4
+"""Further seconds between two looks while nobody is in a room."""
+
 WRITERS: Final = 4
 """Sounds that are written at once."""
 
@@ -148,6 +151,7 @@ class TelephoneRooms(DutyThread):
                 self._conferences[report.room].follow(report)
         if not reports:
             self.folder.empty()
+            self._stopped.wait(IDLE)
 
     def order(self, *orders: RoomOrder) -> bool:
         """Have the switch carry out orders; whether it did. Raises :class:`recorder.errors.SwitchError`."""
@@ -192,6 +196,8 @@ class RoomConference:
     def close(self) -> None:
         """Everybody has left."""
         self._sound = None  # the switch has closed it
+        if self._write_task is not None:
+            self._write_task.add_done_callback(_discard)
         for number in list(self._callers):
             self._drop(number)
         lease.release(self._lease, self._duty.node)
@@ -406,3 +412,9 @@ class RoomConference:
                 rooms.command(room, command, caller.who.user, seq=room.seq, durations=caller.durations)
         except (DisputeError, RoomError) as error:
             log.info("room.key_refused", room=self._room, key=key, error_id=error.error_id)
+
+
+def _discard(task: Future[_WrittenSound]) -> None:
+    """Remove a sound that nobody waits for any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().path.unlink(missing_ok=True)
