@@ -16,7 +16,7 @@ import gevent
 import numpy as np
 
 from demo.practice.core import LiveCall, SwitchCore
-from demo.practice.sound import FRAME_SECONDS, RATE, SILENCE, Player, Samples, load
+from demo.practice.sound import RATE, SILENCE, Player, Samples, load
 from demo.practice.wire import Header
 from recorder.errors import SwitchError
 
@@ -84,7 +84,7 @@ class PracticeConference:
         self._are_deaf = _parameter(root, profile, "member-flags") == "deaf"
         self._sounds: list[ConferenceSound] = []
         self._numbers = 0
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet = gevent.spawn(switch.run_frames, self._tick)
         self._emit("conference-create")
 
     # --- members
@@ -221,19 +221,6 @@ class PracticeConference:
         }  # fmt: skip
 
     # --- sound
-
-    def _run(self) -> None:
-        pace, awake = self._switch.pace, self._switch.awake
-        at = pace.seconds()
-        while True:
-            at += FRAME_SECONDS
-            ahead = at - pace.seconds()
-            if ahead > 0:
-                pace.sleep(ahead)
-            elif ahead < -1.0:
-                at = pace.seconds()
-            awake.wait()
-            self._tick()
 
     def _tick(self) -> None:
         played: Samples = SILENCE

@@ -21,6 +21,7 @@ from demo.practice import wire
 from demo.practice.dialplan import PracticeDialplan
 from demo.practice.leg import Leg
 from demo.practice.pace import Pace
+from demo.practice.sound import FRAME_SECONDS
 from demo.practice.wire import Header
 from recorder.ids import Entropy
 
@@ -169,6 +170,21 @@ class SwitchCore(ABC, Generic[CallT]):
         self._later.add(greenlet)
         greenlet.start_later(self.pace.real(seconds))
         return greenlet
+
+    def run_frames(self, tick: Callable[[], object]) -> None:
+        """Call ``tick`` for every 20 ms of call time, until the greenlet is killed."""
+        at = self.pace.seconds()
+        while True:
+            at += FRAME_SECONDS
+            ahead = at - self.pace.seconds()
+            if ahead > 0:
+                self.pace.sleep(ahead)
+            elif ahead < -1.0:
+                at = self.pace.seconds()  # it was stopped, or the machine slept: that time has no audio
+            if not self.awake.is_set():
+                self.awake.wait()
+                at = self.pace.seconds()
+            tick()
 
     # --- what is scheduled
 

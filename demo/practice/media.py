@@ -14,7 +14,7 @@ from demo.practice.conference import PracticeMember
 from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg
 from demo.practice.party import PracticeParty
-from demo.practice.sound import FRAME_SECONDS, SILENCE, Player, Samples, Tape, as_on_the_line, load
+from demo.practice.sound import SILENCE, Player, Samples, Tape, as_on_the_line, load
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Media:
         if self._greenlet is None:
             early = self._party.early
             self._caller = Player(_voice(early), repeat=True) if early else None
-            self._greenlet = gevent.spawn(self._run)
+            self._greenlet = gevent.spawn(self._switch.run_frames, self._tick)
 
     def connect(self) -> None:
         """Both ends hear each other and start their conversation."""
@@ -103,21 +103,6 @@ class Media:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
             self._greenlet = None
-
-    def _run(self) -> None:
-        pace, awake = self._switch.pace, self._switch.awake
-        at = pace.seconds()
-        while True:
-            at += FRAME_SECONDS
-            ahead = at - pace.seconds()
-            if ahead > 0:
-                pace.sleep(ahead)
-            elif ahead < -1.0:
-                at = pace.seconds()  # it was stopped, or the machine slept: that time has no audio
-            if not awake.is_set():
-                awake.wait()
-                at = pace.seconds()
-            self._tick()
 
     def _tick(self) -> None:
         left = self._caller.frame() if self._caller else SILENCE
