@@ -9,9 +9,9 @@ from recorder.verified_state import VerifiedState
 
 @dataclass(frozen=True, slots=True)
 class VerifiedNumber(VerifiedState):
-    """The number of a customer's call that its person has opened, as sealed, with the ``recording`` of that
-    call (its id), and the id of the user that they are meanwhile. They speak of that recording alone. Who
-    verifies that makes a class of its own."""
+    """The number of a customer's call that its person has opened, as sealed, and the id of that
+    ``recording``: they can ask about no other. ``guest`` is the id of the user that the person is logged in
+    as. Who verifies this makes a class of its own."""
 
     tenant: str
     number: str

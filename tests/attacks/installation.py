@@ -150,7 +150,7 @@ class Installation:
             by_kind="user", by=self.world.user, **when,
         )  # fmt: skip
         vouch(self.world.tenant, request.id, signer=house.services.signer, **when)
-        verified = request_register.find_erasure_request(self.world.tenant, request.id)
+        verified = request_register.find_erasure_request(self.world.tenant, request.id, now)
         assert call_erasure.erase_calls(house.changes, verified, self.world.user).erased == 1
 
     def _app(self) -> Flask:

@@ -129,9 +129,8 @@ class Step:
 
     def person(self) -> None:
         request, recording, user = self.argument.split("/")
-        erasure.erase_recording(
-            self.changes, request_register.find_erasure_request(self.tenant, request), recording, user
-        )
+        verified = request_register.find_erasure_request(self.tenant, request, self.now)
+        erasure.erase_recording(self.changes, verified, recording, user)
 
     def finish(self) -> None:
         amendment_recovery.list_pending(self.store, self.public, self.now, os.urandom)

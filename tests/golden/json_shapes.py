@@ -359,7 +359,8 @@ class _Session:
         vouch(house.tenant, request, house.clock(), house.entropy, house.services.signer)
         backup = house.folder / "before.backup"
         self.run("backup", backup)
-        call_erasure.erase_calls(house.office(), service.find_erasure_request(house.tenant, request), "u")
+        erasure = service.find_erasure_request(house.tenant, request, house.clock())
+        call_erasure.erase_calls(house.office(), erasure, "u")
         self.run("subject-request", "show", request, *MINE)
         self.run("subject-request", "extend", request, *MINE, "--reason", "Forty recordings")
         self.run("subject-request", "close", request, *MINE, "--how", "answered")

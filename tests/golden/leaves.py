@@ -284,7 +284,7 @@ def _start_erasure(world: World, found: Fields) -> None:
         **time_and_entropy(world),
     )
     contacts.write_names(tenant, world.user, {"+32470123456": "Jan Peeters"}, **time_and_entropy(world))
-    verified = request_register.find_erasure_request(tenant, request)
+    verified = request_register.find_erasure_request(tenant, request, house.clock())
     assert contact_erasure.erase_name(verified, world.user, **time_and_entropy(world))
     call_erasure.erase_calls(house.office(), verified, world.user)
 

@@ -351,7 +351,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    verified = service.find_erasure_request(_tenant_id(), request_id, panel_state().now)
+    verified = service.find_erasure_request(_tenant_id(), request_id, panel_state().now())
     row = verified.row
     found, review_rows = (
         reviews.recordings_of(row),

@@ -9,11 +9,11 @@ from recorder.catalogue.database import LEAF_NUMBER, DataField, MaybeMomentField
 
 
 class SubjectRequestTable(Table):
-    """A person's request to a customer: ``wants`` a copy, erasure, or both, or to
-    withdraw consent. ``received_on`` and ``due_on``
-    are days in the customer's time zone; ``language`` is that of the answer. ``verified_how`` says how the
-    number was shown to be theirs: ``code``, or ``people`` if two users vouched, each with a statement
-    (``vouched_…`` is the first, ``verified_…`` the second). ``exported_at`` is the time of the last copy.
+    """A person's request to a customer: ``wants`` a copy, erasure, or both, or to withdraw consent.
+    ``received_on`` and ``due_on`` are days in the customer's time zone; ``language`` is that of the answer.
+    ``verified_how`` says how the number was shown to be theirs: ``code``, or ``people`` if two users vouched,
+    each with a statement (``vouched_…`` is the first, ``verified_…`` the second). ``exported_at`` is the time
+    of the last copy.
 
     ``leaves`` are the numbers of the log's leaves about it: a row that differs from them decides nothing.
     They contain a commitment to the number under ``number_salt``, not the number

@@ -12,9 +12,8 @@ from recorder.lifecycle import contact_erasure
 
 
 def erase_name(request: ErasureRequest, who: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Erase the name of a request's number; false if it has none, or the
-    request is about one recording. Raises
-    :class:`recorder.errors.SubjectRequestError` if the request was closed meanwhile."""
+    """Erase the name of a request's number; false if it has none, or the request is about one recording.
+    Raises :class:`recorder.errors.SubjectRequestError` if the request was closed meanwhile."""
     if request.row.recording is not None:
         return False
     with tenant_lock(request.tenant) as locked:

@@ -31,7 +31,7 @@ from recorder.catalogue.subject_request_queries import (
 )
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
-from recorder.clock import Now, to_iso, utc_now
+from recorder.clock import to_iso
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests.queries import (
     change_row,
@@ -231,11 +231,11 @@ def find_copy_request(tenant: str, request_id: str) -> CopyRequest:
     return CopyRequest(_verified_row(tenant, request_id, COPIES))
 
 
-def find_erasure_request(tenant: str, request_id: str, now: Now = utc_now) -> ErasureRequest:
+def find_erasure_request(tenant: str, request_id: str, now: datetime) -> ErasureRequest:
     """The same for a request that asks for erasure. Raises ``subject_request.waits`` too: the person can
     still take it back."""
     row = _verified_row(tenant, request_id, ERASES)
-    _check_waited(row, now())
+    _check_waited(row, now)
     return ErasureRequest(row)
 
 

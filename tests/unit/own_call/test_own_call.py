@@ -210,13 +210,13 @@ def test_a_person_asks_about_their_call_alone(scene) -> None:
         requests.enter_own(person, wants="erasure", language="fr", **scene.when)
     tenant, clock = scene.customer.id, scene.house.clock
     with expect_error(SubjectRequestError, "subject_request.waits"):
-        requests.find_erasure_request(tenant, entry.id, clock)
+        requests.find_erasure_request(tenant, entry.id, clock())
     requests.take_back(person, entry.id, **scene.when)
     with expect_error(SubjectRequestError, "subject_request.closed"):
         requests.take_back(person, entry.id, **scene.when)
     again = requests.enter_own(person, wants="erasure", language="fr", **scene.when)
     clock.forward(days=3)
-    verified = requests.find_erasure_request(tenant, again.id, clock)
+    verified = requests.find_erasure_request(tenant, again.id, clock())
     assert [each.id for each in reviews.recordings_of(verified.row)] == [scene.call]
     assert reviews.unrecorded_calls_of(verified.row) == ()
     with expect_error(SubjectRequestError, "subject_request.not_theirs"):
@@ -235,7 +235,7 @@ def test_a_row_neither_widens_nor_hastens_a_request(scene, change) -> None:
     with writing():
         SubjectRequestTable.update(change).execute()
     with expect_error(SubjectRequestError, "subject_request.not_logged"):
-        requests.find_erasure_request(scene.customer.id, entry.id, scene.house.clock)
+        requests.find_erasure_request(scene.customer.id, entry.id, scene.house.clock())
 
 
 def test_only_who_opened_a_call_asks_about_it(scene) -> None:

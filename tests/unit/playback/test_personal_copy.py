@@ -307,7 +307,7 @@ def test_only_an_admin_gives_copies(house, gate, somebody, ask, request_, decide
     recording = put_small(house)
     decide(request_, recording, "both")
     person = somebody(role)
-    erasure = service.find_erasure_request(house.tenant, ask())
+    erasure = service.find_erasure_request(house.tenant, ask(), house.clock())
     for attempt in (
         lambda: gate.copy(person, request_, recording),
         lambda: gate.check_theirs(person, erasure, recording),
@@ -321,7 +321,7 @@ def test_recording_of_another_number_is_not_theirs(house, gate, admin, ask, requ
     mine, theirs, internal = (
         put_small(house, external_party=party) for party in (CALLER, OTHER, Party("extension", CALLER.value))
     )
-    erasure = service.find_erasure_request(house.tenant, ask())
+    erasure = service.find_erasure_request(house.tenant, ask(), house.clock())
     gate.check_theirs(admin, erasure, mine)
     assert refusals(mine) == []
     for recording in (theirs, internal):
@@ -336,7 +336,7 @@ def test_request_at_another_customer_discloses_nothing(house, gate, admin, stran
     recording = put_small(house)
     request = ask(stranger.tenant)
     copy_request = service.find_copy_request(stranger.tenant, request)
-    erasure = service.find_erasure_request(stranger.tenant, request)
+    erasure = service.find_erasure_request(stranger.tenant, request, house.clock())
     for attempt in (
         lambda: gate.copy(admin, copy_request, recording),
         lambda: gate.check_theirs(admin, erasure, recording),
@@ -350,7 +350,7 @@ def test_sealed_number_decides_whose_it_is(house, gate, admin, ask) -> None:
     theirs = put_small(house, external_party=OTHER)
     with writing():
         RecordingTable.update(external_value=CALLER.value).where(RecordingTable.id == theirs).execute()
-    erasure = service.find_erasure_request(house.tenant, ask())
+    erasure = service.find_erasure_request(house.tenant, ask(), house.clock())
     with pytest.raises(SealError):
         gate.check_theirs(admin, erasure, theirs)
 

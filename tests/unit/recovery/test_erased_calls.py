@@ -66,7 +66,7 @@ def erasure_request(house: Bakery, missed) -> ErasureRequest:
         by_kind="operator", by=None, **when,
     )  # fmt: skip
     vouch(house.tenant, request.id, signer=house.services.signer, **when)
-    return service.find_erasure_request(house.tenant, request.id)
+    return service.find_erasure_request(house.tenant, request.id, house.clock())
 
 
 def write(house: Bakery) -> Path:
