@@ -99,8 +99,12 @@ def permit_change(locked: LockedTenant, line: str, who: str) -> ChangePermission
 
 
 def permit_line(locked: LockedTenant, number: str) -> ChangePermission:
-    """How far the operator may choose what a new line of a locked customer promises, who had the number
-    before. Raises as :func:`permit_change`."""
+    """How far the operator may choose what a new line of a locked customer promises, who may have had the
+    number before. Raises as :func:`permit_change`."""
+    check_gapless(locked)
+    if not leaf_lookup.has_leaf(locked.tenant, (CHANGED, *LISTED)):
+        # Nobody chose and nothing was recorded: a customer with many numbers is set up without reading all.
+        return ChangePermission(locked, number, None, {})
     return _permission(locked, _read_leaves(locked), number, OPERATOR)
 
 

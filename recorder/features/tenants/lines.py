@@ -92,7 +92,7 @@ def create_line(
             rules.check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
                 columns["mode"] = OFF
-            elif _had(tenant, number):
+            else:
                 # What the customer agreed to does not end and begin again wider.
                 permit_line(locked, number).check([announcement, *others], None, columns["mode"])
             row = LineTable(
@@ -133,14 +133,6 @@ def create_line(
             "use `accord line move` to give it to another customer",
         ) from error
     return line_row(row)
-
-
-def _had(tenant: str, number: str) -> bool:
-    """Whether the tenant had a number before, in any spelling."""
-    country = country_check.country_of(tenant)
-    ended = (LineTable.tenant == tenant) & LineTable.until.is_null(False)
-    same = LineTable.select(LineTable.number).where(ended & LineTable.digits.endswith(number[-4:]))
-    return any(_canonical(row.number, country) == _canonical(number, country) for row in same)
 
 
 def check_label(label: str) -> str:

@@ -79,6 +79,15 @@ def test_number_does_not_end_and_begin_wider(world, number) -> None:
     world.change(line=line.id, announcements=[world.say(keep_days=14)], recorded=True)
 
 
+def test_an_ended_number_whose_row_is_gone_does_not_begin_wider(world) -> None:
+    wider = world.say(**WIDER["a longer retention"])
+    end_line(world.tenant, world.line.id, **world.at)
+    with writing():
+        assert lines.LineTable.delete().where(lines.LineTable.id == world.line.id).execute() == 1
+    assert refused(lambda: lines.create_line(world.tenant, number=NUMBER, announcement=wider, **world.at))
+    assert lines.create_line(world.tenant, number=NUMBER, announcement=world.say(keep_days=14), **world.at)
+
+
 def test_new_number_is_the_operators_choice_until_something_is_recorded(world, stored) -> None:
     parts = {"announcement": world.say(**WIDER["a longer retention"]), **world.at}
     line = lines.create_line(world.tenant, number="+3225550102", **parts)
