@@ -22,7 +22,7 @@ from recorder.features.notifications.duty import EVERY, LEASE, Notifier
 from recorder.features.notifications.rules import KINDS, NOT_RECORDED, LineFailure, Notification
 from recorder.features.offboarding import queries as offboarding
 from recorder.features.subject_requests import service as request_register
-from recorder.features.tenants import setup
+from recorder.features.tenants import composition, setup
 from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.features.tenants.line_proposals import change_or_propose, drop_proposals
 from recorder.identity import users
@@ -194,7 +194,10 @@ def test_suspension_is_mailed_with_what_goes_on(house, box):
 
 def test_proposal_is_mailed_until_it_is_answered(house, box):
     person = admin(house, language="fr")
-    change = LineChange(keep_days=90)
+    longer = {"language": "fr", "mode": "notice", "purposes": ("agreement",), "keep_days": 90}
+    change = LineChange(
+        announcements=[composition.compose(house.tenant, name="it", **longer, **authors(house)).id]
+    )
     put_small(house)
     assert change_or_propose(house.line, change, **authors(house)).code == "proposed"
     assert notify(house) == 1
