@@ -33,7 +33,7 @@ run: $(VENV)/.run $(MO)
 	$(BIN)/python -m demo
 
 # What is about time limits, and the real switch, apart: there a busy machine would tell, not the code.
-TIMED := tests/integration/switch tests/integration/test_first_week.py tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_practice_switch.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
+TIMED := tests/integration/switch tests/integration/test_practice_room.py tests/integration/test_first_week.py tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_practice_switch.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
 # What fails (status 1) beside others runs once more alone, so that a busy machine fails nobody; both are printed.
 tests = $(BIN)/python -m pytest $(1) $(2) $(PYTEST) || { [ $$? = 1 ] && \
 	TEST_DEADLINE=inf $(BIN)/python -m pytest $(2) --last-failed --last-failed-no-failures none $(PYTEST); }
