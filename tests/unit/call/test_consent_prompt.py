@@ -14,7 +14,7 @@ from recorder.call.machine import step
 from recorder.call.state import Action, CallState, Do, Finish, Phase
 from recorder.call.transitions import ANSWER_TIME
 from recorder.domain import call_events, call_plan
-from recorder.domain.markers import Marker
+from recorder.domain.markers import LATER, Marker
 from recorder.domain.parties import Party
 from tests.example_count import share
 from tests.unit.call.any_event import TYPES, any_event
@@ -433,6 +433,11 @@ def likely(name: str, state: CallState) -> call_events.CallEvent:
     }.get(name, call_events.KeyPressed(AT, key=name))
 
 
+def _is_confirmed_by_switch(orders: list[Action]) -> bool:
+    markers = [(one.kind, one.data) for one in orders if isinstance(one, Marker)]
+    return ("announcement_finished", LATER) in markers
+
+
 def check_rules(plan: call_plan.CallPlan, events: list[call_events.CallEvent | str]) -> None:
     """Check the rules of consent after each event."""
     state, actions = initial.arrive(plan, AT)
@@ -454,7 +459,13 @@ def check_rules(plan: call_plan.CallPlan, events: list[call_events.CallEvent | s
             assert isinstance(event, call_events.KeyPressed), "recorded without an answer"
             assert event.key == "1"
             assert question_asked, "answered before the question"
-        if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == call_plan.OPT_OUT:
+        if (
+            Do.CONFIRM in actions
+            and before.phase is not Phase.ENDED
+            and plan.mode == call_plan.OPT_OUT
+            # Unless the switch said before that it has our confirmation: it never takes that back.
+            and not _is_confirmed_by_switch(orders)
+        ):
             answers = [
                 dict(one.data)
                 for one in orders
