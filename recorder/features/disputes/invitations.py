@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from recorder.auditlog.append import tenant_lock
+from recorder.auditlog.complete_log import complete_log, signed_length
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import UserRow
 from recorder.clock import truncate
@@ -340,15 +341,20 @@ class GuestInvitations:
     def vouch(self, person: UserRow, dispute: str, guest: str, reason: str) -> None:
         """One of the customer's people says how they recognised a guest; with the second, it is established
         who the guest is. Whoever is alone says where in the call the address was named by whose mailbox the
-        guest accepted. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
+        guest accepted. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``,
+        :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``)."""
         reason, by = texts.check_reason(reason), By("user", person.id)
+        # Rows only spare those who are not alone the look into the store.
+        seems_alone = self.disputes.is_alone(person, self.disputes.find_handled(person, dispute))
+        changes = self.disputes.changes
+        signed = signed_length(person.tenant, changes.store, changes.root) if seems_alone else None
         with tenant_lock(person.tenant) as locked:
             found = self.disputes.find_handled(person, dispute)
             vouched = self.disputes.state(found, found.tenant, found.id, by, GuestVouched(guest, reason))
             if len(vouched.find_guest(guest).vouchers) >= rules.VOUCHERS:
                 self.disputes.state(vouched, found.tenant, found.id, by, GuestVerified(guest, PEOPLE))
-            elif vouched.find_guest(guest).answered_from:
-                alone = find_sole_handler(locked, person.id, vouched)
+            elif signed is not None and vouched.find_guest(guest).answered_from:
+                alone = find_sole_handler(complete_log(locked, signed), person.id, vouched)
                 if alone is not None:
                     self._verify_by_address(alone, vouched, guest)
 

@@ -22,7 +22,7 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.domain.parties import Party
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import AccessError, AccordError, CatalogueError, SealError
+from recorder.errors import AccessError, AccordError, AuditLogError, CatalogueError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.guest_calls import latest_call
 from recorder.features.disputes.invitations import IssuedGuestLink
@@ -243,6 +243,11 @@ def test_whoever_is_alone_vouches_for_an_address_named_in_the_call(scene, house)
 def test_a_deleted_row_of_a_colleague_makes_nobody_alone(scene) -> None:
     UserTable.delete().where(UserTable.id == scene.claire.id).execute()
     assert paul_vouches(scene, paul_opens(scene), "jan@example.com") is None
+    whose = (LeafTable.kind == "user.created") & LeafTable.body.contains(scene.claire.id)
+    assert LeafTable.delete().where(whose).execute() == 1
+    with pytest.raises(AuditLogError) as failure:
+        paul_vouches(scene, paul_opens(scene), "jan@example.com")
+    assert failure.value.error_id == "audit_log.incomplete"
 
 
 def test_one_dispute_is_about_one_number(scene, house) -> None:
