@@ -8,6 +8,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import UserRow
 from recorder.clock import utc_now
 from recorder.errors import DisputeError
+from recorder.features.disputes.dial_in import DialIn
 from recorder.features.disputes.invitations import GuestInvitations, IssuedGuestLink
 from recorder.features.disputes.queries import dispute_ids
 from recorder.features.disputes.service import Disputes
@@ -19,11 +20,13 @@ GUEST = "Jan Peeters"
 DAYS = 14
 
 
-def invite_guest(changes: Changes, people: tuple[UserRow, UserRow], recordings: set[str]) -> IssuedGuestLink:
+def invite_guest(
+    changes: Changes, people: tuple[UserRow, UserRow], recordings: set[str], dial_in: DialIn | None
+) -> IssuedGuestLink:
     """Open a difference about the first of some recordings, unless one is open, and invite the other person,
     for whom two people vouch. Raises :class:`DisputeError`, :class:`recorder.errors.AccordError`."""
     disputes, (claire, paul) = Disputes(changes), people
-    invitations = GuestInvitations(disputes, Outbox())
+    invitations = GuestInvitations(disputes, Outbox(), dial_in)
     every = (disputes.find(claire.tenant, each) for each in dispute_ids(claire.tenant))
     is_open = next((each for each in every if each.closed_at is None), None)
     if is_open is not None:

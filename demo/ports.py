@@ -22,6 +22,7 @@ class Ports:
     phones: int
     phones_sip: int
     metrics: int
+    telephone: int
 
 
 def choose_ports() -> Ports:
@@ -49,6 +50,7 @@ def choose_ports() -> Ports:
         phones=pick(8031),
         phones_sip=pick(5090),
         metrics=pick(9184, 3),
+        telephone=pick(8088),
     )
 
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -36,7 +37,9 @@ from recorder.catalogue.schema import migrate
 from recorder.cli.tenant_creation import make_tenant
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
+from recorder.features.disputes.dial_in import grouped
 from recorder.features.keys.kek_usage import refuse_new_keys
+from recorder.features.rooms.sound_folder import SoundFolder
 from recorder.features.tenants import snapshot
 from recorder.features.tenants.default_lines import add_line
 from recorder.features.tenants.line_change import LineChange, change_line
@@ -56,6 +59,10 @@ COLLEAGUE = "paul@example.com"
 CALLS = (("+3225550101", "fr"), ("+3225550102", "en"), ("+3225550101", "fr"), ("+3225550102", "en"))
 """The numbers that are called, and the language of each one's line."""
 
+ROOM_NUMBER = "+3225550199"
+"""What people call to listen together."""
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # nothing is on a disk there
 READY_IN = 60.0
 HEARD_IN = 150.0
 
@@ -91,6 +98,10 @@ dial = "sofia/accord/{{number}}@{ACCORD_ROUTE}"  # the practice telephones, neve
 dial_as = "3220000000"
 countries = ["be", "de", "fr", "lu", "nl"]
 
+[rooms]
+number = "{ACCORD_ROOMS_NUMBER}"
+{room_sounds}
+
 [metrics]
 daemon_port = {ACCORD_METRICS_DAEMON_PORT}
 worker_port = {ACCORD_METRICS_WORKER_PORT}
@@ -120,7 +131,8 @@ def show(once: bool) -> int:
         return 1
     ports = choose_ports()
     environment = _environment(folder, ports)
-    _write_settings(folder, environment)
+    room_sounds = _make_room_sounds()
+    _write_settings(folder, environment, room_sounds)
     os.environ.update(environment)
     context = Context(config.load(folder / "accord.toml", os.environ), folder / "accord.toml")
     tenant, password = prepare(context, folder)
@@ -156,7 +168,7 @@ def show(once: bool) -> int:
         if binary:
             demo_switch.place_calls(ports, environment["PHONES_PASSWORD"], CALLS, context, say)
         else:
-            supervisor.add(demo_switch.practice_switch(ports, CALLS, sounds))
+            supervisor.add(demo_switch.practice_switch(ports, CALLS, sounds, ROOM_NUMBER))
         if not _follow(stopped, tenant, before, say):
             raise ConfigError(
                 "demo.not_heard", "not all four calls became recordings", f"see the logs in {logs}"
@@ -165,13 +177,21 @@ def show(once: bool) -> int:
         click.echo(f"    Listen at   http://127.0.0.1:{ports.web}/")
         click.echo(f"    log in as   {LOGIN}")
         click.echo(f"    password    {password}\n")
-        issued = invite_guest(context.changes(), _people(tenant), recording_ids(tenant))
+        issued = invite_guest(context.changes(), _people(tenant), recording_ids(tenant), context.dial_in())
         click.echo("    Two remember a call differently, and listen together: go to its page under Together.")
         click.echo("    The other person's side, in a second window:\n")
         click.echo(
             f"        http://localhost:{ports.web}{issued.path}"
         )  # another host has cookies of its own
         click.echo(f"        code    {issued.code}\n")
+        telephone = (
+            f"sip:{ROOM_NUMBER}@127.0.0.1:{ports.sip}" if binary else f"http://127.0.0.1:{ports.telephone}/"
+        )
+        click.echo(
+            "    Or by telephone, while you see the room's page: call, enter the code, and press 1, then 5.\n"
+        )
+        click.echo(f"        {telephone}")
+        click.echo(f"        code    {grouped(issued.dial_code or '')}\n")
         if not once:
             click.echo("    Your own first day: register in a private window, and add a number; practice")
             click.echo("    telephones answer it, and call it once it is recorded.\n")
@@ -194,6 +214,23 @@ def show(once: bool) -> int:
         finally:  # nobody may be reading any more
             supervisor.stop()
             thread.join()
+            if room_sounds is not None:
+                shutil.rmtree(room_sounds, ignore_errors=True)
+
+
+def _make_room_sounds() -> Path | None:
+    """A folder in memory for the sound of rooms by telephone; ``None`` where this machine has none."""
+    if not MEMORY.is_dir():
+        return None
+    path = Path(tempfile.mkdtemp(dir=MEMORY, prefix="accord-demo-"))
+    path.chmod(0o2750)
+    try:
+        SoundFolder(path).check()
+    except ConfigError as error:
+        click.echo(f"accord: {error}", err=True)
+        path.rmdir()
+        return None
+    return path
 
 
 def _lock(folder: Path) -> IO[bytes]:
@@ -260,11 +297,12 @@ def recording_ids(tenant: str) -> set[str]:
     return {row.id for row in queries.recordings(tenant, limit=200).rows}
 
 
-def _write_settings(folder: Path, environment: dict[str, str]) -> None:
+def _write_settings(folder: Path, environment: dict[str, str], room_sounds: Path | None) -> None:
     """Write the settings for other commands, as `accord doctor` in another shell."""
     settings = folder / "accord.toml"
     settings.unlink(missing_ok=True)
-    write_private(settings, SETTINGS.format(data=folder, **environment).encode())
+    sounds = "" if room_sounds is None else f'sounds = "{room_sounds}"'
+    write_private(settings, SETTINGS.format(data=folder, room_sounds=sounds, **environment).encode())
 
 
 def _environment(folder: Path, ports: Ports) -> dict[str, str]:
@@ -281,6 +319,8 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_OUTBOUND_PORT": str(ports.outbound),
         "ACCORD_INFO_PROMPTS": str(folder / "snapshot" / INFO_PROMPTS),
         "ACCORD_ROOM_PROMPTS": str(folder / "snapshot" / ROOM_PROMPTS),
+        "ACCORD_ROOMS_NUMBER": ROOM_NUMBER,
+        "ACCORD_ROOM_NUMBER": rf"^\+?{ROOM_NUMBER.removeprefix('+')}$",
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),
     }

@@ -47,10 +47,15 @@ QUESTION_MS = 30_000
 
 
 def practice_switch(
-    ports: Ports, calls: Sequence[tuple[str, str]], sounds: Path, environment: Mapping[str, str] = os.environ
+    ports: Ports,
+    calls: Sequence[tuple[str, str]],
+    sounds: Path,
+    room_number: str,
+    environment: Mapping[str, str] = os.environ,
 ) -> Program:
     """The practice switch, which makes the calls itself and prints what happens; in ``sounds`` it keeps what
-    called telephones hear; ``environment`` holds the password of its event socket."""
+    called telephones hear; its page with a telephone calls ``room_number``; ``environment`` holds the
+    password of its event socket."""
     placed = [f"--call={number}:{language}" for number, language in calls]
     placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
     return Program(
@@ -62,6 +67,9 @@ def practice_switch(
             f"--event-port={ports.event_socket}",
             f"--daemon=127.0.0.1:{ports.daemon}",
             f"--sounds={sounds}",
+            "--telephone",
+            str(ports.telephone),
+            room_number,
             "--stay",
             *placed,
         ],

@@ -243,16 +243,19 @@ class NumberSettings(_Section):
 
 
 class RoomSettings(_Section):
-    """Rooms by telephone: who was invited to listen together dials a number and enters their personal
-    code."""
+    """Rooms by telephone: who listens together dials a number and enters their personal code."""
 
     number: Annotated[str, _STRIP] = Field(default="", pattern=r"^(\+[0-9]{6,15})?$")
-    """The number that guests call, ``+3225550199``, which the switch's ``accord_room_number`` takes. If
+    """The number that people call, ``+3225550199``, which the switch's ``accord_room_number`` takes. If
     empty, nobody enters a room by telephone."""
     sounds: Path | None = None
     """Folder in memory (a tmpfs with ``noswap``) for what is played to callers: a file is there for the
     moment until the switch has opened it. Accord writes there, and the switch reads; 16 MB hold a quarter of
-    an hour. If empty, callers in a room talk, and nothing is played to them."""
+    an hour. If empty, callers are told that nothing can be heard by telephone now, and come into no room."""
+    nodes: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+=[A-Za-z0-9.\[\]:-]+$")], ...] = ()
+    """The SIP addresses of your other nodes, ``node-b=10.0.0.2:5080``. A room is on the node that its first
+    caller came to; callers who come to another one are passed on to it, or told to call later where its
+    address is not named."""
 
 
 class LogSettings(_Section):

@@ -274,8 +274,8 @@ OBJECT_FAULTS: Final = (
     "doctor_report.unreadable", "endorsement.damaged", "hold.unreadable", "invitation.unreadable",
     "line.sound_missing", "line.unreadable", "listen.close_failed", "mail.unreadable",
     "notification.not_mailed", "notification.update_failed", "offboarding.delayed",
-    "offboarding.erasure_failed", "quarantine.erasure_failed", "recording.erasure_failed",
-    "recording.limit_failed", "retention_limit.refused", "room.delayed",
+    "offboarding.erasure_failed", "own_call.not_revoked", "quarantine.erasure_failed",
+    "recording.erasure_failed", "recording.limit_failed", "retention_limit.refused", "room.delayed",
     "subject_request.withdrawal_failed", "usage.count_failed",
 )  # fmt: skip
 """The log events that name an object that a duty could not deal with, or that a page leaves out."""

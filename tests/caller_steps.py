@@ -16,6 +16,8 @@ from tests.scenarios.mechanics import write_tone
 NUMBER: Final = "+3225550199"
 PATTERN: Final = r"^\+?3225550199$"
 KEYS: Final = "123456789"
+DIGITS: Final = "246802"
+"""What was read out for one's own call."""
 DISPUTE: Final = "01a211ee-ea80-7e1b-8a7d-4bb752b6f6c6"
 CONFERENCE: Final = f"accord-room-{DISPUTE}"
 SESSION: Final = "01a211ee-ea80-74fb-a05b-7e3d8e807324"
@@ -27,7 +29,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.prompts = folder / "room_prompts"
         self.prompts.mkdir()
-        for name in ("code", "wrong", "closed", "away", "question", "keys", "declined"):
+        for name in ("code", "code-fr", "wrong", "closed", "away", "question", "keys", "declined"):
             write_tone(self.prompts / f"{name}.wav", 440, 0.4)
         self.folder = folder
         self.reports: list[CallerReport] = []
@@ -63,9 +65,13 @@ class Desk:
         if report.step == CODE:
             if report.keys == KEYS:
                 return CallerDirection(ASK, self.sound("question"))
+            if report.keys == DIGITS:
+                return CallerDirection(ASK, self.sound("question"), session=SESSION)
             tries = sum(each.step == CODE for each in self.reports)
             to, name = (RETRY, "wrong") if tries < 2 else (LEAVE, "closed")
             return CallerDirection(to, self.sound(name))
+        if report.step == ANSWER and report.keys == "0":
+            return CallerDirection(ASK, self.sound("keys"), session=SESSION)
         if report.step == ANSWER and report.keys == "1":
             return CallerDirection(ENTER, self.sound("keys"), room=DISPUTE, session=SESSION)
         return CallerDirection(LEAVE, self.sound("declined"))

@@ -31,6 +31,7 @@ from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.offboarding import service as departures
 from recorder.features.own_call.admissions import OwnCallAdmissions
+from recorder.features.own_call.rules import code_keys
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.identity.second_factors import SecondFactorService
@@ -137,17 +138,19 @@ class House:
         )
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The settings of commands on it, with a folder as the store."""
+        """The settings of commands on it, whose store is its folder."""
         return {
             "ACCORD_NODE_DATA": str(self.folder),
             "ACCORD_CATALOGUE_URL": self.catalogue_url,
             "ACCORD_STORE_KIND": "directory",
+            "ACCORD_STORE_PATH": str(self.bucket),
             **more,
         }
 
     def app(self, config: WebConfig, **more: Any) -> Flask:
         """The panel, with more of its services."""
         parts = {"now": self.clock, "entropy": self.entropy, "changes": self.changes, "factors": self.factors}
+        parts["own_call_keys"] = code_keys(self.keyring)
         refused = LoginRefusals(self.entropy)
         return create_app(PanelState(config, self.gate, refused=refused, **parts, **more))
 

@@ -31,8 +31,10 @@ from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.mail.outbox import Outbox
 from recorder.playback.conference_gate import ConferenceGate
 from recorder.playback.interface import Actor, ConferenceListener
-from recorder.processes.telephone_rooms import GuestAdmissions, open_telephone_rooms
-from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.processes.telephone_rooms import RoomAdmissions, open_telephone_rooms
+from recorder.prompts.composer import ROOM_SENTENCES, room_sentence
+from recorder.prompts.sound_sources import Sources
+from recorder.seal.dispute_kinds import ACCEPTED, OutcomeConfirmed
 from recorder.spool.snapshot import ROOM_PROMPTS
 from recorder.switch.conference_events import MAINTENANCE
 from recorder.switch.esl_events import EslEvent
@@ -40,6 +42,7 @@ from recorder.switch.standing_connection import Node
 from tests.house import House
 from tests.room_panel import make_rooms
 from tests.scenarios.mechanics import write_tone
+from tests.tone_speech import Tone
 
 RATE: Final = 8000
 GUEST, NEUTRAL = "701", "702"
@@ -128,7 +131,7 @@ class TelephoneRoom:
         self.conferences = RoomConferences(self.node)
         self.sentences = self.house.services.snapshot / ROOM_PROMPTS
         self.sentences.mkdir(parents=True, exist_ok=True)
-        write_tone(self.sentences / "keys-en.wav", 440, 0.4)
+        self.write_sentence("keys")
         spool = self.house.services.spool
         spool.mkdir(exist_ok=True)
         self.listener = CommandListener(spool, {}, self.node, utc_now, rooms=self.conferences.answer)
@@ -136,6 +139,35 @@ class TelephoneRoom:
         self.node.start()
         assert self.node.up.wait(10)
         self.start_worker()
+
+    def write_sentence(self, name: str) -> None:
+        """Have the switch find a sentence; others play to nobody."""
+        write_tone(self.sentences / f"{name}-en.wav", 440, 0.4)
+
+    def speak(self) -> None:
+        """Have a speech engine, before anybody calls."""
+        assert self.worker is not None
+        self.worker.sources = Sources(engines=(Tone(),))
+
+    def write_sentences(self) -> None:
+        """Have the switch find all sentences, as the worker writes them."""
+        for name in ROOM_SENTENCES:
+            (self.sentences / f"{name}-en.wav").write_bytes(room_sentence(name, ("en",)).wav)
+
+    def write_outcome(self) -> str:
+        """What somebody of the company writes in a browser; returns its hash."""
+        person = users.user(self.tenant, self.dispute.opened_by.id or "")
+        assert person is not None
+        disputes = Disputes(self.house.changes)
+        Agreements(disputes).write_outcome(person, self.id, "anew", "Delivery on Friday.")
+        outcome = disputes.find(self.tenant, self.id).outcome
+        assert outcome is not None
+        return outcome.sha256
+
+    def confirmation(self) -> OutcomeConfirmed | None:
+        """The newest statement, if it confirms an outcome."""
+        data = Disputes(self.house.changes).find(self.tenant, self.id).statements[-1].data
+        return data if isinstance(data, OutcomeConfirmed) else None
 
     def _handle(self, event: EslEvent) -> None:
         if event.subclass == MAINTENANCE:
@@ -162,7 +194,7 @@ class TelephoneRoom:
     def duration_ms(self) -> int:
         assert self.worker is not None
         admissions = self.worker.callers
-        assert isinstance(admissions, GuestAdmissions)
+        assert isinstance(admissions, RoomAdmissions)
         found = admissions.find(self.id, self.sessions[GUEST])
         assert found is not None
         return found.durations[self.recording]

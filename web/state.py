@@ -68,7 +68,7 @@ class PanelState:
     where the store is not at hand.  ``number_proofs`` calls the numbers that customers add (``None``: the
     provider adds them).  ``branding`` is what operators set of the provider's presentation (``None``: the
     settings alone apply).  ``dial_in`` has the codes of guests who listen by telephone (``None``: nobody
-    can)."""
+    can), and ``own_call_keys`` are those of the codes for people's own calls."""
 
     config: WebConfig
     gate: PanelGateInterface
@@ -86,6 +86,7 @@ class PanelState:
     call_policy: CallPolicy = field(default_factory=CallPolicy)
     branding: CurrentBranding | None = None
     dial_in: DialIn | None = None
+    own_call_keys: tuple[bytes, ...] = ()
     signals: RoomSignals = field(default_factory=RoomSignals)
     faults: FaultLog = field(default_factory=FaultLog)
     """What requests have met and that lasts."""

@@ -29,6 +29,7 @@ from gevent.event import Event  # noqa: E402
 from demo.practice.demo import DemoCall, Progress, keep_sound, make_calls, wait_for_daemon  # noqa: E402
 from demo.practice.pace import Pace  # noqa: E402
 from demo.practice.switch import CONF, PracticeSwitch  # noqa: E402
+from demo.practice.telephone import BrowserTelephone  # noqa: E402
 from recorder.errors import AccordError  # noqa: E402
 
 PASSWORD = "ACCORD_SWITCH_PASSWORD"  # noqa: S105  # the name of a variable
@@ -72,8 +73,10 @@ class _Call(click.ParamType[DemoCall]):
 @click.option("--stay/--no-stay", default=False, help="Go on after the calls, until SIGTERM.")
 @click.option("--sounds", type=click.Path(path_type=Path, exists=True), help="Where called telephones keep "
               "what they hear, NUMBER.wav.")  # fmt: skip
+@click.option("--telephone", type=(int, str), metavar="PORT NUMBER", help="A page with a "
+              "telephone that calls a number.")  # fmt: skip
 def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], speed: float, wait: float,
-         stay: bool, sounds: Path | None) -> None:  # fmt: skip
+         stay: bool, sounds: Path | None, telephone: tuple[int, str] | None) -> None:  # fmt: skip
     """A practice switch.  The event socket's password comes from ACCORD_SWITCH_PASSWORD."""
     password = os.environ.get(PASSWORD)
     if not password:
@@ -90,6 +93,8 @@ def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], 
                             pace=Pace(speed), environment=os.environ) as switch:  # fmt: skip
             if sounds is not None:
                 switch.hear = partial(keep_sound, sounds)
+            if telephone is not None:
+                BrowserTelephone(switch, *telephone).start()
             switch.add_command("practice_call", partial(_call_again, switch))
             connected = _make(switch, calls, wait)
             if stay:

@@ -85,13 +85,17 @@ class Api:
         return f"+OK Added: {number}\n"
 
     def _originate(self, rest: str) -> str:
-        """Somebody outside is called, answers, and hears a sound."""
+        """Somebody outside is called, answers, and hears a sound, or is in an extension."""
         words = shlex.split(rest)
-        if len(words) != 2 or not words[1].startswith("&playback("):
-            return "-USAGE: <call url> <exten>|&<application_name>(<app_args>)\n"
-        where = words[0].partition("}")[2]
+        is_extension = len(words) == 4 and words[2] == "XML"
+        if not is_extension and (len(words) != 2 or not words[1].startswith("&playback(")):
+            return "-USAGE: <call url> <exten>|&<application_name>(<app_args>) [<dialplan>] [<context>]\n"
+        settings, _, where = words[0].removeprefix("{").partition("}")
         if not where.startswith("sofia/"):
             return "-ERR CHAN_NOT_IMPLEMENTED\n"
+        if is_extension:
+            variables = dict(each.split("=", 1) for each in settings.split(","))
+            return f"+OK {self._switch.call_into(where, words[1], words[3], variables)}\n"
         self._switch.call_outside(where, Path(words[1][len("&playback(") : -1]))
         return f"+OK {self._switch.new_uuid()}\n"
 

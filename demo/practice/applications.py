@@ -108,8 +108,9 @@ def _ask_for_digits(session: PracticeCall, data: str) -> None:
     """``<least> <most> <tries> <milliseconds> <terminators> <sound> <sound if invalid> <variable> <regex>``,
     with one try: any key ends the sound, whatever ``playback_terminators`` says, and counts. Too few digits
     are in the variable, too, and a digit that does not match is a success without one (observed)."""
-    least, most, tries, milliseconds, terminators, sound, _, variable, regex = data.split()
-    if (least, tries, terminators) != (most, "1", "none"):
+    words = [each.strip("'") for each in re.findall(r"'[^']*'|[^ ]+", data)]  # quoted, since it has spaces
+    least, most, tries, milliseconds, terminators, sound, _, variable, regex = words
+    if tries != "1" or terminators not in (("none",) if least == most else ("none", "#")):
         raise SwitchError(
             "practice.application",
             f"the practice switch does not know play_and_get_digits {data!r}",
@@ -129,7 +130,10 @@ def _ask_for_digits(session: PracticeCall, data: str) -> None:
             session.leg.variables.pop(playback.RESPONSE, None)
         digits = ""
         while len(digits) < int(most) and session.until(lambda: bool(session.keys), int(milliseconds) / 1000):
-            digits, session.keys = digits + session.keys[0], session.keys[1:]
+            key, session.keys = session.keys[0], session.keys[1:]
+            if key == terminators:
+                break
+            digits += key
     is_complete = len(digits) >= int(least)
     if digits and (re.fullmatch(regex, digits) or not is_complete):
         session.leg.variables[variable] = digits

@@ -56,8 +56,8 @@ class PracticeMember:
         self.voice: Samples = SILENCE
         self.kicked = False
         self.is_deaf = False
-        self.sentence: Player | None = None
-        """What plays to them alone."""
+        self.sentences: deque[Player] = deque()
+        """What plays to them alone, one after the other."""
         self._frames: deque[Samples] = deque(maxlen=_LONGEST_QUEUE)
 
     def hear(self, frame: Samples) -> None:
@@ -127,6 +127,8 @@ class PracticeConference:
                 return self._play_to(Path(path), who)
             case ["stop", "all" | "current" as which]:
                 return self._stop(which)
+            case ["stop", "all", who]:
+                return self._stop_sentences(who)
             case ["play_status"]:
                 if not self._sounds:
                     return "-ERR Nothing is playing\n"
@@ -159,7 +161,7 @@ class PracticeConference:
             return f"-ERR Member: {who} not found.\n"
         member = self.members[int(who)]
         try:
-            member.sentence = Player(load(path))
+            member.sentences.append(Player(load(path)))
         except SwitchError:
             return f"-ERR (play) File: {path} not found.\n"
         self._emit("play-file-member", member, ("File", str(path)))
@@ -169,6 +171,17 @@ class PracticeConference:
         count = len(self._sounds) if which == "all" else min(1, len(self._sounds))
         for _ in range(count):
             self._end_sound()
+        return f"+OK Stopped {count} files.\n"
+
+    def _stop_sentences(self, who: str) -> str:
+        """What plays to one member."""
+        if not who.isdecimal() or int(who) not in self.members:
+            return f"-ERR Member: {who} not found.\n"
+        member = self.members[int(who)]
+        count = len(member.sentences)
+        member.sentences.clear()
+        for _ in range(count):
+            self._emit("play-file-member-done", member)
         return f"+OK Stopped {count} files.\n"
 
     def _toggle_pause(self) -> str:
@@ -232,10 +245,10 @@ class PracticeConference:
         voices = {number: each.voice.astype(np.int32) for number, each in self.members.items()}
         total = played.astype(np.int32) + sum(voices.values())
         for number, member in self.members.items():
-            if member.sentence is not None:
-                member.hear(member.sentence.frame())
-                if member.sentence.at_end:
-                    member.sentence = None
+            if member.sentences:
+                member.hear(member.sentences[0].frame())
+                if member.sentences[0].at_end:
+                    member.sentences.popleft()
                     self._emit("play-file-member-done", member)
                 continue
             mixed = np.clip(total - voices[number], -32768, 32767)

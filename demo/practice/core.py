@@ -6,7 +6,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +122,10 @@ class SwitchCore(ABC, Generic[CallT]):
         """The answer to an ``api`` command."""
 
     # --- calls
+
+    @abstractmethod
+    def call_into(self, where: str, extension: str, context: str, variables: Mapping[str, str]) -> str:
+        """Somebody outside answers a call, and is in an extension; returns the leg's id."""
 
     def call_outside(self, where: str, sound: Path) -> None:
         """Somebody outside answers a call, and hears a sound."""

@@ -126,3 +126,11 @@ class OutboundCall(PracticeCall):
         if self.callee_gone is not None and a.cause is None:
             self.hang_up_leg(a, self.callee_gone)
         self.emit("CHANNEL_UNBRIDGE", leg=a, first=both)
+
+
+class AnsweredCall(PracticeCall):
+    """A call that ``originate`` made, and that was answered: its one leg is in an extension."""
+
+    def extension_steps(self, name: str, context: str) -> None:
+        self.answer()
+        super().extension_steps(name, context)

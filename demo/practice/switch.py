@@ -23,7 +23,7 @@ from demo.practice.core import SwitchCore
 from demo.practice.dialplan import PracticeDialplan
 from demo.practice.leg import inbound_leg
 from demo.practice.listener import PracticeListener
-from demo.practice.outbound import OutboundCall
+from demo.practice.outbound import AnsweredCall, OutboundCall
 from demo.practice.pace import Pace
 from demo.practice.party import PracticeParty
 from demo.practice.session import PracticeCall
@@ -153,6 +153,19 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         self.sessions[leg.uuid] = session
         session.start()
         return session
+
+    def call_into(self, where: str, extension: str, context: str, variables: Mapping[str, str]) -> str:
+        """Somebody outside answers a call, and is in an extension; returns the leg's id."""
+        self.calls_so_far += 1
+        leg = inbound_leg(
+            self.new_uuid(), extension, variables.get("origination_caller_id_number", ""), "", context,
+            self.pace, self.calls_so_far, variables,
+        )  # fmt: skip
+        leg.direction, leg.callee = "outbound", where.rpartition("/")[2]
+        session = AnsweredCall(self, leg, PracticeParty(), APPLICATIONS)
+        self.sessions[leg.uuid] = session
+        session.start()
+        return leg.uuid
 
     def _serve(self, connection: gsocket.socket, _address: tuple[str, int]) -> None:
         self.listen(PracticeListener(self, connection))

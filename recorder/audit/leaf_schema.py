@@ -49,7 +49,7 @@ from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, displ
 from recorder.lifecycle import line_proposals, suspension
 from recorder.lifecycle.contact_erasure import DELETED as CONTACT_DELETED
 from recorder.verification_calls.code import commit_text
-from recorder.verification_calls.register import CALLED, CREATED, OPENINGS, ORDERED, TRIED
+from recorder.verification_calls.register import CALLED, CREATED, ORDERED, ROOM, TAKEN, TRIED, USES
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -241,7 +241,7 @@ _KEY: Final = _digests(wrapped_key="key_sha256")
 
 
 def _verification_calls(use: str) -> dict[str, RowStatement]:
-    """The statements about calls with a code for a use."""
+    """The statements about calls for a use."""
     order = _all(
         _set(use=use, request_id=None, dispute_id=None, guest_id=None, recording_id=None,
              ordered_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
@@ -260,6 +260,12 @@ def _verification_calls(use: str) -> dict[str, RowStatement]:
     )
     attempt = _all(_same("tries"), lambda body: {"code_hash": None} if body["correct"] else {})
     columns = {ORDERED: order, CREATED: creation, TRIED: attempt, CALLED: _same("outcome")}
+    if use == ROOM:
+        columns = {
+            ORDERED: order,
+            TAKEN: _all(_same("node"), _set(taken_at=LEAF_TIME)),
+            CALLED: columns[CALLED],
+        }
     return _about(VerificationCallTable, "call", {f"{use}.{kind}": each for kind, each in columns.items()})
 
 
@@ -369,7 +375,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         rules.CLOSED: _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME)),
         rules.EXPORTED: _set(exported_at=LEAF_TIME),
     }),
-    **{kind: each for use in OPENINGS for kind, each in _verification_calls(use).items()},
+    **{kind: each for use in USES for kind, each in _verification_calls(use).items()},
     **_about(ReviewTable, _review, {
         reviews.LOOKED_AT: _all(
             _same(request_id="request", recording_id="recording"),

@@ -60,7 +60,7 @@ class CommandListener:
     node: Node
     now: Now
     monotonic: Callable[[], float] = time.monotonic
-    call_out: Callable[[str, Path], str] = lambda _number, _sound: NO_WAY_OUT
+    call_out: Callable[[str, Path, str], str] = lambda _number, _sound, _room: NO_WAY_OUT
     rooms: Callable[[RoomRequest], RoomAnswer] = lambda _request: RoomAnswer(None)
     _outcomes: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
     _greenlet: gevent.Greenlet[..., None] | None = field(default=None, init=False)
@@ -128,7 +128,7 @@ class CommandListener:
             return known
         name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
-        outcome = self.call_out(request.number, self.spool / OUTGOING_SOUNDS / name)
+        outcome = self.call_out(request.number, self.spool / OUTGOING_SOUNDS / name, request.room)
         self._remember(request.id, outcome)
         log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome

@@ -1,4 +1,4 @@
-"""Calls an external number and plays a sound to the person who answers.
+"""Calls an external number and plays a sound to the person who answers, or has them enter a room.
 
 Each call has its own connection to the switch, because it waits for the answer, and the standing connection
 must not wait.
@@ -46,14 +46,18 @@ class OutboundCaller:
     dial: str = ""
     caller_number: str = ""
 
-    def call(self, number: str, sound: Path) -> str:
+    def call(self, number: str, sound: Path, room: str = "") -> str:
         """Call the number, wait until somebody answers or nobody does, and return the outcome, one of
-        :mod:`recorder.domain.live_command`. Raises nothing."""
+        :mod:`recorder.domain.live_command`. They hear a sound, or enter their code for a ``room``, for which
+        they are asked in that language. Raises nothing."""
         if not self.dial:
             return NO_WAY_OUT
         connection = Inbound(self.host, self.port, self.password)
         try:
-            order = commands.call_out(self.dial, number, sound, self.caller_number, RING_SECONDS)
+            if room:
+                order = commands.call_to_room(self.dial, number, room, self.caller_number, RING_SECONDS)
+            else:
+                order = commands.call_out(self.dial, number, sound, self.caller_number, RING_SECONDS)
             connection.connect()
             reply = connection.send_later(order, RING_SECONDS + GRACE).wait()
         except SwitchError as error:

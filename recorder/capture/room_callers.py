@@ -16,6 +16,7 @@ import gevent
 import structlog
 
 from recorder.domain.room_caller import (
+    CALLEE_VARIABLE,
     CODE,
     END,
     ENTER,
@@ -71,9 +72,8 @@ class RoomCallers:
         if len(self._tries) >= MOST_CALLERS and event.uuid not in self._tries:
             log.warning("caller.refused", channel=event.uuid)
             return  # the switch says goodbye by itself
-        report = CallerReport(
-            event.uuid, step, event.header("accord_room_keys"), event.header("Caller-Caller-ID-Number")
-        )
+        number = event.header(CALLEE_VARIABLE) or event.header("Caller-Caller-ID-Number")
+        report = CallerReport(event.uuid, step, event.header("accord_room_keys"), number)
         gevent.spawn(self._ask, report)
 
     def handle_hangup(self, event: EslEvent) -> None:

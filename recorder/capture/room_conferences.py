@@ -157,6 +157,8 @@ class RoomConferences:
             case "tell":
                 number, _, path = value.partition(" ")
                 self._ask(commands.play_sound(name, Path(path), number))
+            case "hush":
+                self._ask(commands.stop_sounds(name, value))
             case "renew":
                 for pending in self.node.send_all(_renewal(name), LIMIT):
                     pending.accepted()

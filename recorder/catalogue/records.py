@@ -66,7 +66,8 @@ class UserRow:
 @dataclass(frozen=True, slots=True)
 class SessionRow:
     """A web session, which ends at ``until`` at the latest. ``device`` is the browser and the system
-    (``Firefox/Windows``), ``network`` the shortened address of the last request."""
+    (``Firefox/Windows``; ``telephone`` for a caller to a room), ``network`` the shortened address of the last
+    request."""
 
     id: str
     user: str

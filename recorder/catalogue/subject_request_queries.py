@@ -18,6 +18,8 @@ ERASURE: Final = "erasure"
 BOTH: Final = "both"
 WITHDRAWAL: Final = "withdrawal"
 """That a consent ends, which only the person of a call asks for, on the page of that call."""
+LISTENING: Final = "listening"
+"""That the customer listens to the call together with its person, who proposes it on the same page."""
 WANTS: Final = (COPY, ERASURE, BOTH)
 COPIES: Final = (COPY, BOTH)
 ERASES: Final = (ERASURE, BOTH)
@@ -91,6 +93,14 @@ def own_requests(tenant: str, recording: str) -> tuple[RequestRow, ...]:
     with connected():
         query = SubjectRequestTable.select().where(mine).order_by(SubjectRequestTable.id.desc())
         return tuple(request_row(row) for row in query)
+
+
+def is_listening_proposed(tenant: str, recording: str) -> bool:
+    """Whether the person of a recording waits for an answer to their proposal to listen together."""
+    mine = (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.recording_id == recording)
+    is_open = (SubjectRequestTable.wants == LISTENING) & SubjectRequestTable.closed_at.is_null()
+    with connected():
+        return bool(SubjectRequestTable.select().where(mine & is_open).exists())
 
 
 def open_withdrawals(until: datetime) -> tuple[RequestRow, ...]:

@@ -7,6 +7,7 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_creation import COUNTRY, LANGUAGE, PLAN, TIME_ZONE
 from recorder.cli.terminal import printable
 from recorder.cli.users import open_invitations, panel_link
+from recorder.clock import utc_now
 from recorder.domain import time_zones
 from recorder.errors import ConfigError
 from recorder.features.customer_import import service
@@ -27,7 +29,7 @@ from recorder.features.customer_import.plan import PersonStep, Planner
 from recorder.features.customer_import.queries import read_known_customers
 from recorder.features.customer_import.table import TableMistake, read_table
 from recorder.lifecycle import plans
-from recorder.processes.customer_import import OperatorOperations, complete_with
+from recorder.processes.customer_import import OperatorOperations, change_or_propose_line, complete_with
 from recorder.processes.services import Context
 from recorder.prompts.sound_sources import open_sources
 
@@ -45,7 +47,10 @@ COLUMNS = ("line", "part", "state", "column", "error", "message", "hint")
     "--check", "is_check", is_flag=True, help="Write nothing: list the mistakes, or the steps of the import."
 )
 @click.option(
-    "--update", is_flag=True, help="Change existing settings that differ from the table, where possible."
+    "--update",
+    is_flag=True,
+    help="Change existing settings that differ from the table, where possible; what promises callers more is "
+    "proposed to the tenant's admins.",
 )
 @click.option("--report", type=WRITABLE, help="Write the outcome of each line, or all mistakes, to a CSV.")
 @click.option(
@@ -98,7 +103,10 @@ def import_customers(
         sys.exit(1)
     steps = [step for tenant in tenants for step in tenant.steps]
     if is_check:
-        outcomes = [service.plan_outcome(step, update) for step in steps]
+        try_change = partial(
+            change_or_propose_line, dry_run=True, sources=sources, now=utc_now(), entropy=os.urandom
+        )
+        outcomes = list(service.check_steps(tenants, update, try_change))
     else:
         invites = any(isinstance(step, PersonStep) and step.known is None for step in steps)
         write_links = _open_links(context, links) if invites else None

@@ -24,10 +24,11 @@ from recorder.errors import CatalogueError
 from recorder.features.tenants import transfer_options
 from recorder.features.tenants.default_lines import add_line as create_shipped_line
 from recorder.features.tenants.default_lines import move_line as move_shipped_line
-from recorder.features.tenants.line_change import UNCHANGED, LineChange, Unchanged, change_line
+from recorder.features.tenants.line_change import LineChange
 from recorder.features.tenants.line_proposals import PENDING, change_or_propose
 from recorder.features.tenants.transfer_options import NoticeChoice
 from recorder.lifecycle import line_history
+from recorder.lifecycle.line_proposals import UNCHANGED, Unchanged
 from recorder.lifecycle.suspension import find_suspensions
 from recorder.processes.services import Context
 from recorder.prompts.sentences import Wording
@@ -315,10 +316,14 @@ def set_line(
     if outcome.error is not None:
         raise outcome.error
     if outcome.code == PENDING:
-        click.echo(f"proposed: it needs a yes of {printable(owner.name)}'s admins in the panel", err=True)
+        _print_pending(owner.name)
     for language in transfer_options.silent_languages(owner.id, outcome.line.id):
         click.echo(f"joining colleagues are told nothing in {language}: no sentence exists", err=True)
     print_line(find_line(owner, numbers[0]))
+
+
+def _print_pending(tenant_name: str) -> None:
+    click.echo(f"proposed: it needs a yes of {printable(tenant_name)}'s admins in the panel", err=True)
 
 
 def _read_change(
@@ -392,12 +397,18 @@ def set_keep_question(
 ) -> None:
     """Let colleagues ask, in a call, to keep its recording.
 
-    They press *5; the question is asked from the next call on."""
+    They press *5; the question is asked from the next call on. Where callers would be promised more than the
+    tenant agreed to, it is proposed to the tenant's admins, as by `accord line set`."""
     if off == (days is not None):
         raise click.UsageError("give either --days, the retention after a yes, or --off")
     context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
+    owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
+    row = find_line(owner, number)
     keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
     change = LineChange(keep=keep)
-    change_line(row.tenant, row.id, change, sources=found, now=utc_now(), entropy=os.urandom)
-    print_line(find_line(find_tenant(tenant_name), number))
+    outcome = change_or_propose(row, change, sources=found, now=utc_now(), entropy=os.urandom)
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.code == PENDING:
+        _print_pending(owner.name)
+    print_line(find_line(owner, number))

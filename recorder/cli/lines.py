@@ -14,7 +14,7 @@ from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.lifecycle.suspension import find_suspensions
 
 if TYPE_CHECKING:
-    from recorder.catalogue.records import LineRow
+    from recorder.catalogue.records import KeepOptions, LineRow
     from recorder.lifecycle.suspension import Suspensions
     from recorder.processes.services import Context
 
@@ -33,6 +33,7 @@ BEEPS = {"external": "external", "colleague": "internal", "both": "both", "nobod
         "add": LazyCommand("line_settings", "add_line"),
         "end": LazyCommand("line_settings", "end_line"),
         "move": LazyCommand("line_settings", "move_line"),
+        "proposal": LazyCommand("line_proposals", "proposal"),
         "resume": LazyCommand("suspension", "resume_line"),
         "set": LazyCommand("line_settings", "set_line"),
         "suspend": LazyCommand("suspension", "suspend_line"),
@@ -81,7 +82,7 @@ def announcement_languages(tenant: str) -> Mapping[str, str]:
 
 def line_record(row: LineRow, language_of: Mapping[str, str], stopped: Suspensions) -> Record:
     """A line with its settings, in the words of the options of `accord line set`."""
-    notice, keep = row.transfer_notice, row.keep
+    notice = row.transfer_notice
     return {
         **fields_of(row, "id", "tenant", "number", "label", "mode"),
         "suspended": stopped.of(row.id) is not None,
@@ -94,14 +95,17 @@ def line_record(row: LineRow, language_of: Mapping[str, str], stopped: Suspensio
         "join_notice": "off" if notice is None else notice.how,
         "join_question": notice is not None and bool(notice.questions),
         "delete_in_call": row.deletable,
-        "keep_question": None
-        if keep is None
-        else {
-            "days": keep.keep_days,
-            **fields_of(keep, "purpose", "own_words", "destroy", "at_start", "wording"),
-        },
+        "keep_question": keep_record(row.keep),
         "since": row.since,
     }
+
+
+def keep_record(keep: KeepOptions | None) -> Record | None:
+    """A keep question, in the words of the options of `accord line set-keep-question`."""
+    if keep is None:
+        return None
+    names = ("purpose", "own_words", "destroy", "at_start", "wording")
+    return {"days": keep.keep_days, **fields_of(keep, *names)}
 
 
 def dashed(name: str) -> str:

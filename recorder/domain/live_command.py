@@ -41,9 +41,10 @@ class Request(Strict):
 
 @dataclass(frozen=True, slots=True)
 class CallOut(Strict):
-    """A number to call and a sound to play: ``<id>.wav`` among the spool's outgoing sounds. ``until`` as in
-    :class:`Request`."""
+    """A number to call and a sound to play: ``<id>.wav`` among the spool's outgoing sounds. With ``room``, a
+    guest's language, who answers enters a code for a room instead. ``until`` as in :class:`Request`."""
 
     id: str
     number: str
     until: float
+    room: str = ""

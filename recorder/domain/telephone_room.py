@@ -5,6 +5,7 @@ They travel over a Unix socket (``spool/command_socket.py``)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal
 
 from recorder.strict_json import Strict
@@ -12,11 +13,14 @@ from recorder.strict_json import Strict
 CONFERENCE: Final = "accord-room-"
 """What the name of a room's conference begins with; the id of its dispute follows."""
 
-RoomAction = Literal["load", "unload", "play", "pause", "admit", "remove", "tell", "renew"]
+LEASE: Final = timedelta(seconds=30)
+"""How long after its node has died a room's callers can dial in at another one."""
+
+RoomAction = Literal["load", "unload", "play", "pause", "admit", "remove", "tell", "hush", "renew"]
 """``load`` a sound (``value``: its path), paused at its beginning, and ``unload`` it; ``play`` from a
 position, ``pause`` at one (in milliseconds of the sound); let a member hear (``admit``; a number), hang up
-(``remove``), or ``tell`` them alone a sentence (a number and a path); ``renew`` the time after which the
-switch ends the sound by itself."""
+(``remove``), or ``tell`` them alone a sentence (a number and a path), and end what they are told (``hush``);
+``renew`` the time after which the switch ends the sound by itself."""
 
 UNATTENDED_SECONDS: Final = 30
 """Seconds after which the switch ends a sound that no worker attends to."""
@@ -64,3 +68,8 @@ class RoomAnswer(Strict):
 
     reports: tuple[RoomReport, ...] | None = None
     failed: tuple[RoomOrder, ...] = ()
+
+
+def lease_of(room: str) -> str:
+    """The name of the lease that the one node has on whose switch the room's conference is."""
+    return f"room by telephone {room}"

@@ -13,6 +13,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
+    RoomCodeTable,
 )
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
@@ -50,7 +51,7 @@ def drop_disputes(erasure: DisputeErasure, now: datetime, entropy: Entropy) -> N
     DisputeTable.delete().where((DisputeTable.tenant_id == tenant) & DisputeTable.id.in_(ids)).execute()
     for table in (
         VerificationCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable,
-        DisputeNewsTable,
+        RoomCodeTable, DisputeNewsTable,
     ):  # fmt: skip
         table.delete().where(_of(table, erasure)).execute()
     append(tenant, DISPUTES_ERASED, body, now, entropy)

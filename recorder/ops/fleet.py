@@ -9,7 +9,9 @@ from datetime import datetime
 
 from recorder.catalogue.tenant_queries import newest_tenant_key
 from recorder.clock import to_iso
+from recorder.fault_log import FaultLog
 from recorder.features.fleet import service as fleet
+from recorder.features.fleet.doctor_reports import DoctorReport, doctor_reports
 from recorder.features.fleet.service import NodeReport, node_reports
 from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.ops.doctor.key_files import PAGE
@@ -18,24 +20,44 @@ from recorder.ops.status import format_duration
 
 @dataclass
 class FleetStatus:
-    """The findings about each node, and the ``reports`` that they come from."""
+    """The findings about each node, and the ``reports`` of workers and doctors that they come from."""
 
     patient: Patient
     reports: tuple[NodeReport, ...] = field(default_factory=tuple)
+    doctors: dict[str, DoctorReport] = field(default_factory=dict)
 
     def look(self) -> Iterator[tuple[str, DoctorFinding]]:
-        """A finding for each node with its name."""
+        """A finding for each node with its name, and another for what the doctor last found there."""
         self.reports, now = node_reports(), self.patient.now()
+        self.doctors = doctor_reports(FaultLog())
         wrapped = newest_tenant_key()
         kek = None if wrapped is None else wrapped.wrapped_by
         for each in self.reports:
             yield each.node, self._look_at_keys(each, kek) or self._look_at(each, now)
+            if each.node in self.doctors:
+                yield from self._read_doctor(self.doctors[each.node], now)
         if not self.reports:
             yield "fleet", warning("no node has reported", "start a worker on each node")
 
     def figures(self) -> dict[str, object]:
         """The reports as JSON."""
-        return {"nodes": [_as_json(each) for each in self.reports]}
+        nodes = [_as_json(each) | {"doctor": self._doctor(each.node)} for each in self.reports]
+        return {"nodes": nodes}
+
+    def _doctor(self, node: str) -> dict[str, object] | None:
+        found = self.doctors.get(node)
+        return None if found is None else _as_json(found)
+
+    def _read_doctor(self, report: DoctorReport, now: datetime) -> Iterator[tuple[str, DoctorFinding]]:
+        """What the doctor found on a node, if it found anything or has not looked for long."""
+        node, age = report.node, format_duration(now - report.made_at)
+        names = ", ".join([*report.wrong, *(f"{each} (a warning)" for each in report.warnings)])
+        if names:
+            kind = wrong if report.wrong else warning
+            yield node, kind(f"{node}: the doctor found, {age} ago: {names}", "run `accord doctor` there")
+        if report.is_stale(now):
+            what = f"{node}: the doctor has not looked for {age}"
+            yield node, warning(what, "`systemctl start accord-doctor.timer` there")
 
     def _look_at(self, report: NodeReport, now: datetime) -> DoctorFinding:
         age, node = format_duration(now - report.reported_at), report.node
@@ -72,7 +94,7 @@ class FleetStatus:
         return None
 
 
-def _as_json(report: NodeReport) -> dict[str, object]:
+def _as_json(report: NodeReport | DoctorReport) -> dict[str, object]:
     return {
         name: to_iso(value) if isinstance(value, datetime) else value
         for name, value in asdict(report).items()

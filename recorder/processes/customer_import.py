@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 
+from recorder.catalogue import queries
 from recorder.catalogue.records import TenantRow
 from recorder.clock import Now
 from recorder.domain import phone_numbers
@@ -17,6 +19,7 @@ from recorder.features.team import access
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import line_settings, service
 from recorder.features.tenants.drafts import LineSettings
+from recorder.features.tenants.line_proposals import PENDING
 from recorder.features.tenants.lines import ActiveNumbers
 from recorder.features.tenants.registration import Registration
 from recorder.identity.tenants import CustomerNames
@@ -64,6 +67,27 @@ def complete_with(sources: Sources) -> CompleteSettings:
         number.purposes,
         number.keep_days,
     )
+
+
+def change_or_propose_line(
+    tenant: TenantRow,
+    line: str,
+    settings: AnnouncedSettings,
+    *,
+    dry_run: bool = False,
+    sources: Sources,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """Whether a change of a line is proposed to the customer's admins, and not made; with ``dry_run``,
+    whether it would be. Raises as :func:`line_settings.change_settings`, and ``line.unknown``."""
+    row = queries.line(tenant.id, line)
+    if row is None or row.until is not None:
+        raise CatalogueError("line.unknown", "the number has ended meanwhile", "run the command again")
+    outcome = line_settings.change_settings(
+        row, _line_settings(settings), dry_run=dry_run, sources=sources, now=now, entropy=entropy
+    )
+    return outcome == PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +158,10 @@ class OperatorOperations:
             entropy=self.entropy,
         )
 
-    def change_line(self, tenant: TenantRow, line: str, settings: AnnouncedSettings) -> None:
-        if not line_settings.change_settings(
-            tenant.id,
-            line,
-            _line_settings(settings),
-            sources=self.sources,
-            now=self.now(),
-            entropy=self.entropy,
-        ):
-            raise CatalogueError("line.unknown", "the number has ended meanwhile", "run the command again")
+    def change_line(self, tenant: TenantRow, line: str, settings: AnnouncedSettings) -> bool:
+        return change_or_propose_line(
+            tenant, line, settings, sources=self.sources, now=self.now(), entropy=self.entropy
+        )
 
     def invite(self, tenant: TenantRow, person: PersonStep, lines: Sequence[str] | None) -> str | None:
         issued = self.invitations.invite(

@@ -17,6 +17,7 @@ from recorder.features.fleet.service import report_node
 from recorder.features.notifications.duty import Notifier
 from recorder.features.notifications.service import wants_dispute_mail
 from recorder.features.offboarding.duty import erase_due
+from recorder.features.own_call.duty import revoke_ended
 from recorder.features.rooms.service import Rooms, drop_rooms, milliseconds
 from recorder.features.subject_requests.withdrawals import WithdrawalDuty
 from recorder.features.team import account_links
@@ -96,6 +97,7 @@ _EACH_TURN: Final[Mapping[str, Callable[[Duties, Services, datetime], object]]] 
     # What both sides agreed on is sealed before anything is erased.
     "outcomes": lambda its, own, _: OutcomeDuty(own, its.outbox).record_due(its.timekeeper.check()),
     "withdrawals": lambda its, own, _: WithdrawalDuty(own).record_due(its.timekeeper.check()),
+    "own_calls": lambda _its, own, now: revoke_ended(own, now),
     "recordings": lambda its, own, _: expiry.destroy_due(own, its.timekeeper.check()),
     "leaving": lambda its, own, _: erase_due(own, its.timekeeper.check()),
     "quarantine": lambda its, own, _: expiry.empty_quarantine(own, its.timekeeper.check()),

@@ -15,6 +15,7 @@ from recorder.features.branding.logo import read_logo
 from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.own_call.admissions import OwnCallAdmissions
+from recorder.features.own_call.rules import code_keys
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
@@ -91,6 +92,7 @@ def run(context: Context) -> None:
         call_policy=context.call_policy(),
         branding=branding,
         dial_in=context.dial_in(),
+        own_call_keys=code_keys(context.keyring()),
         readiness=Readiness(
             {
                 **CatalogueChecks(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -21,6 +21,7 @@ from recorder.prompts.sentences import (
     PURPOSES,
     RECORDED_FOR,
     SHORT,
+    WHO_IS_THERE,
     ClipText,
     Wording,
     check_language,
@@ -37,9 +38,20 @@ PAUSE_S = 0.15
 GREETING_PAUSE_S = 0.5
 """After a customer's greeting."""
 
-ROOM_SENTENCES: Final = ("code", "wrong", "closed", "away", "keys", "declined", "unrecognised")
-"""What callers to rooms hear: asked for their code, which was wrong, and wrong again; nobody answers for
-Accord; the keys of the room, as they enter it; after a no; and before it is established who they are."""
+ROOM_SENTENCES: Final = (
+    "code", "wrong", "closed", "away", "declined", "unrecognised", "unplayed",
+    "enter", "keys", "led", "overtaken", "other-key", "leading", "marked", "unmarked", "unheard",
+    "joined-company", "joined-caller", "joined-helper", "left",
+    "text-on-page", "confirm", "confirmed", "agreed", "not-now", "text-changed", "unconfirmed",
+)  # fmt: skip
+"""What callers to rooms hear whole: as they call; in the room, of its keys and why one did nothing; of who
+comes and goes; and of the outcome that they confirm."""
+
+OWN_CALL_SENTENCES: Final = ("own-menu", "own-keys", "own-wait", "own-request", "goodbye")
+"""What somebody hears who has opened their own call by telephone, whose language is known."""
+
+COUNTED_UP_TO: Final = 5
+"""How many people in a room are counted: of more, it is said that there are more."""
 
 SHIPPED = Sources()
 NO_SENTENCES: Mapping[str, str] = MappingProxyType({})
@@ -251,20 +263,101 @@ def verification_code(
 def room_sentence(
     name: str, languages: Sequence[str], *, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """What somebody hears who listens by telephone, one of :data:`ROOM_SENTENCES`, in one language after the
-    other. The :class:`Rendered` has the first language."""
+    """What somebody hears who listens by telephone, one of :data:`ROOM_SENTENCES` or
+    :data:`OWN_CALL_SENTENCES`, in one language after the other. The :class:`Rendered` has the first
+    language."""
     parts = [part for language in languages for part in _parts(f"room-{name}", language)]
     return _render(languages[0], parts, sources, sample_rate)
 
 
+@dataclass(frozen=True, slots=True)
+class RoomPeople:
+    """How many people are in a room: of the ``company``, other ``callers`` who were in the call, and
+    ``helpers``, who were not."""
+
+    company: int = 0
+    callers: int = 0
+    helpers: int = 0
+
+
 def room_question(
-    language: str, *, helpers: bool, first: bool, sources: Sources = SHIPPED, sample_rate: int = 8000
+    language: str,
+    *,
+    people: RoomPeople,
+    helpers: bool = False,
+    first: bool = False,
+    was_recorded: bool = True,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
 ) -> Rendered:
-    """What a guest is told before they listen by telephone: what they will hear and with whom, what it is
-    for, that it is noted, and the key for yes. ``helpers``: somebody who was not in the call listens, too;
-    ``first``: they have not accepted the invitation before."""
+    """What somebody is told before they listen by telephone: who is there already, what it is for, that it is
+    noted, and the key for yes; the person who ``was_recorded`` also what they will hear, and with whom.
+    ``helpers``: somebody who was not in the call listens, too; ``first``: they have not accepted the
+    invitation before."""
     name = f"room-question{'-helpers' if helpers else ''}{'-first' if first else ''}"
-    return _render(language, _parts(name, language), sources, sample_rate)
+    name = name if was_recorded else "room-question-others"
+    return _render(language, _parts(name, language, people=people), sources, sample_rate)
+
+
+def room_people(
+    language: str, people: RoomPeople, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """Who is in a room."""
+    return _render(language, _people_parts(people, language), sources, sample_rate)
+
+
+def own_call_listens(
+    language: str, company: int, own: int, others: int, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """How often somebody's own call was listened to: by the ``company``, by themselves, by others."""
+    parts = list[ClipText]()
+    for name, count in (("company", company), ("you", own), ("others", others)):
+        digits = [clip_text("digit", language, key=int(each)) for each in str(count)]
+        parts += [clip_text(f"room-own-{name}", language), *digits]
+    return _render(language, [*parts, clip_text("room-own-days", language)], sources, sample_rate)
+
+
+def room_name(language: str, words: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:
+    """Words with somebody's name. Raises :class:`ConfigError` (``tts.*``) without a speech engine."""
+    return _render(language, [_free_text(words, language)], sources, sample_rate)
+
+
+def room_proposal(
+    language: str,
+    outcome: str,
+    text: str,
+    keep_days: int | None,
+    *,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
+) -> Rendered:
+    """How somebody proposes to go on: the kind of ``outcome``, the ``text`` that its author wrote, and for
+    how long the recordings are then kept. Raises :class:`ConfigError` without a speech engine, and for too
+    long a text."""
+    begin = [clip_text(name, language) for name in ("room-proposed", f"room-{outcome.replace('_', '-')}")]
+    end = [] if keep_days is None else [clip_text("kept", language, keep_days=keep_days)]
+    uncached = replace(sources, prompts=None)  # what somebody wrote is kept nowhere
+    return _render(language, [*begin, _free_text(text, language), *end], uncached, sample_rate)
+
+
+def _free_text(text: str, language: str) -> ClipText:
+    """Words that somebody wrote, for a speech engine alone."""
+    words = " ".join(text.split())
+    return ClipText(f"text-{hashlib.sha256(words.encode()).hexdigest()[:12]}", language, words, words)
+
+
+def _people_parts(people: RoomPeople, language: str) -> list[ClipText]:
+    count = people.company + people.callers + people.helpers
+    if count == 0:
+        return [clip_text("room-nobody", language)]
+    if count == 1:
+        found = [clip_text("room-somebody", language)]
+    elif count <= COUNTED_UP_TO:
+        found = [clip_text("room-people", language, key=count)]
+    else:
+        found = [clip_text("room-many", language)]
+    roles = {"company": people.company, "caller": people.callers, "helper": people.helpers}
+    return found + [clip_text(f"room-has-{role}", language) for role, here in roles.items() if here]
 
 
 def _parts(
@@ -275,12 +368,15 @@ def _parts(
     purposes: Sequence[str] = (),
     keep_days: int | None = None,
     own: Mapping[str, str] = NO_SENTENCES,
+    people: RoomPeople | None = None,
 ) -> list[ClipText]:
     check_language(language)
     found: list[ClipText] = []
     for part in clips_of(name, wording):
         if part in (PURPOSES, RECORDED_FOR, ASKED_FOR):
             found += purpose_sentences(purposes, language, own, part)
+        elif part == WHO_IS_THERE:
+            found += _people_parts(people or RoomPeople(), language)
         else:
             found.append(clip_text(part, language, keep_days=keep_days))
     return found

@@ -35,6 +35,9 @@ ASKED_FOR: Final = "{may-we-record-for}"
 """Placeholders for the sentences of an announcement's purposes: separate; within the sentence that says that
 the call is recorded; within the one that asks whether it may be."""
 
+WHO_IS_THERE: Final = "{room}"
+"""Placeholder for the sentences that say who is in a room."""
+
 LONGEST_OWN = 200
 """Characters of a customer's own sentence: about fifteen seconds."""
 
@@ -115,7 +118,7 @@ def _sentence(name: str, entry: Mapping[str, Any]) -> _Sentence:
 
 
 def _check(found: _Catalogue) -> None:
-    stand_ins = {PURPOSES, RECORDED_FOR, ASKED_FOR}
+    stand_ins = {PURPOSES, RECORDED_FOR, ASKED_FOR, WHO_IS_THERE}
     for name, parts in (each for wording in WORDINGS for each in found.together[wording].items()):
         for part in parts:
             if part not in stand_ins and part not in found.sentences:

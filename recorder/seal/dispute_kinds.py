@@ -55,6 +55,9 @@ OPEN: Final = "open"
 OUTCOMES: Final = (AS_AGREED, ANEW, OPEN)
 """What comes of a dispute: the two sides go on from what was agreed, agree anew, or leave it open."""
 
+BY_TELEPHONE: Final = "telephone"
+"""How an outcome is confirmed that was read out."""
+
 SETTLED: Final = "settled"
 UNSETTLED: Final = "unsettled"
 CLOSED_HOW: Final = (SETTLED, UNSETTLED)
@@ -246,9 +249,12 @@ class OutcomeWritten(Strict):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeConfirmed(Strict):
-    """Somebody confirms the outcome as it is written (:func:`recorder.seal.outcome.outcome_sha256`)."""
+    """Somebody confirms the outcome as it is written (:func:`recorder.seal.outcome.outcome_sha256`): on its
+    page, or ``how`` else, by a key after it was read out in a ``session`` by telephone."""
 
     outcome_sha256: Sha256
+    how: Annotated[Annotated[str, one_of((BY_TELEPHONE,))] | None, Field(exclude_if=is_none)] = None
+    session: Annotated[str | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)

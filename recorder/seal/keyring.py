@@ -147,6 +147,10 @@ class Keyring:
         """The same for the key of the codes with which guests enter a room by telephone."""
         return self._derive(b"accord/1/dial-in-key", kek_id)[0]
 
+    def own_call_key(self, kek_id: str | None = None) -> Secret:
+        """The same for the key under which codes for people's own calls are kept."""
+        return self._derive(b"accord/1/own-call-key", kek_id)[0]
+
     def _derive(self, purpose: bytes, kek_id: str | None) -> tuple[Secret, str]:
         kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:

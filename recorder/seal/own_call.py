@@ -24,7 +24,7 @@ from recorder.strict_json import Form, Positive, Sha256, Strict, Time
 @dataclass(frozen=True, slots=True)
 class OwnCallCode(Strict):
     """A code that opens a recording ``until`` a time, together with one that is spoken to ``phone``, the
-    number that took part as sealed. ``code_mac`` is the code under the panel's secret (hex), ``None`` once it
+    number that took part as sealed. ``code_mac`` is the code under a key of its own (hex), ``None`` once it
     is withdrawn; ``guest`` is the id of the user that the person then is. ``names``: they see the names of
     the customer's people who listened."""
 

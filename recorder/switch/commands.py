@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recorder.domain.room_caller import SESSION_VARIABLE, CallerDirection
+from recorder.domain.room_caller import CALLEE_VARIABLE, SESSION_VARIABLE, CallerDirection
 from recorder.errors import SwitchError
 from recorder.switch.esl_events import NAMES
 
@@ -217,9 +217,10 @@ def play_sound(conference: str, sound: Path, member: str = "") -> SwitchCommand:
     return SwitchCommand(f"api conference {_conference(conference)} play '{_path(sound)}'{to}")
 
 
-def stop_sounds(conference: str) -> SwitchCommand:
-    """End what plays to a conference, and what waits to be played."""
-    return SwitchCommand(f"api conference {_conference(conference)} stop all")
+def stop_sounds(conference: str, member: str = "") -> SwitchCommand:
+    """End what plays to a conference, or to one ``member`` alone, and what waits to be played."""
+    to = f" {_member(member)}" if member else ""
+    return SwitchCommand(f"api conference {_conference(conference)} stop all{to}")
 
 
 def toggle_sound(conference: str) -> SwitchCommand:
@@ -288,6 +289,7 @@ def direct_caller(leg: str, step: str, direction: CallerDirection | None) -> lis
     variables, to = dict[str, str](), "away"
     if direction is not None:
         variables = {"accord_room_sound": direction.sound, "accord_room": direction.room}
+        variables |= {"accord_room_address": direction.address, "accord_room_token": direction.token}
         variables[SESSION_VARIABLE], to = direction.session, _word(direction.to)
     target = _in_state(leg, "accord_room_step", step)
     return [
@@ -443,6 +445,19 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
     ``dial`` is the operator's dial string, containing ``{number}`` (``+32…``) or ``{digits}``. It leads
     straight to a gateway and through no dialplan, so the call is neither announced nor recorded. ``caller``
     is the caller number to show (``""``: the gateway's)."""
+    return _originate(dial, number, caller, seconds, f"'&playback({_path(sound)})'")
+
+
+def call_to_room(dial: str, number: str, language: str, caller: str, seconds: int) -> SwitchCommand:
+    """Call an external number, and have the person who answers enter their code for a room, as somebody who
+    dials the rooms' number does; they are asked for it in a language. The rest as :func:`call_out`."""
+    if not _LANGUAGE.fullmatch(language):
+        raise _refuse(f"the language {language!r}", "two letters")
+    settings = f",{CALLEE_VARIABLE}={number},accord_room_language={language}"
+    return _originate(dial, number, caller, seconds, "accord_room_called XML accord_room", settings)
+
+
+def _originate(dial: str, number: str, caller: str, seconds: int, then: str, more: str = "") -> SwitchCommand:
     if not _CALLEE.fullmatch(number):
         raise _refuse(f"the number {number!r}", "E.164, +32470123456")
     if not 5 <= seconds <= 120:
@@ -455,8 +470,8 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
     caller_settings = (
         f",origination_caller_id_number={caller},origination_caller_id_name={caller}" if caller else ""
     )
-    settings = f"ignore_early_media=true,originate_timeout={seconds}{caller_settings}"
-    return SwitchCommand(f"api originate {{{settings}}}{where} '&playback({_path(sound)})'")
+    settings = f"ignore_early_media=true,originate_timeout={seconds}{caller_settings}{more}"
+    return SwitchCommand(f"api originate {{{settings}}}{where} {then}")
 
 
 def dialable(dial: str) -> bool:
@@ -512,6 +527,7 @@ _VALUE = re.compile(r"[^\x00-\x1f\x7f$'\"\\{}`]{0,1024}")
 _CALLEE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
 _CALLER = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
 _DIAL_PART = r"[A-Za-z0-9_.:/@;=+*-]"
+_LANGUAGE = re.compile(r"[a-z]{2}", re.ASCII)
 _DIAL = re.compile(rf"[a-z_]{{2,20}}/{_DIAL_PART}{{0,150}}\{{(?:number|digits)\}}{_DIAL_PART}{{0,150}}")
 _MEMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _PATH = re.compile(r"/[\w/ .+@=-]{1,500}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
@@ -27,7 +27,7 @@ from recorder.spool.atomic_files import share_folder, write_file
 from recorder.spool.command_socket import OUTGOING_SOUNDS, send_request
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy, count_calls
-from recorder.verification_calls.register import OPENINGS, VerificationCall
+from recorder.verification_calls.register import OPENINGS, ROOM, USES, VerificationCall
 
 PLAYED: Final = 300.0
 """Seconds after which a sound has been played."""
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 @dataclass
 class VerificationCaller(DutyThread):
-    """Makes the verification calls of one node that can call out."""
+    """Makes the verification calls of one node that can call out: those of ``uses``."""
 
     node: str
     spool: Path
@@ -60,6 +60,7 @@ class VerificationCaller(DutyThread):
     now: Now = utc_now
     entropy: Entropy = os.urandom
     monotonic: Callable[[], float] = time.monotonic
+    uses: Collection[str] = USES
 
     _measure_due: float = 0.0
 
@@ -79,7 +80,7 @@ class VerificationCaller(DutyThread):
         if self.monotonic() >= self._measure_due:
             self._measure_due = self.monotonic() + MEASURED_EVERY
             self._measure_budget()
-        claim = register.take(self.node, self.now(), self.entropy)
+        claim = register.take(self.node, self.now(), self.entropy, self.uses)
         if claim is None:
             return False
         call, digits = claim
@@ -106,6 +107,10 @@ class VerificationCaller(DutyThread):
         return count
 
     def _call(self, call: VerificationCall, digits: str) -> str:
+        if call.use == ROOM:
+            return send_request(
+                self.spool, CallOut(call.id, call.number, self._until(call), call.language), PATIENCE
+            )
         try:
             sound = verification_code(call.language, digits, OPENINGS[call.use], sources=self.sources)
         except ConfigError as error:
@@ -120,8 +125,11 @@ class VerificationCaller(DutyThread):
         path = self.spool / OUTGOING_SOUNDS / f"{call.id}.wav"
         write_file(path, sound.wav)
         path.chmod(MODE)
-        until = self.monotonic() + (call.until - self.now()).total_seconds()
-        return send_request(self.spool, CallOut(call.id, call.number, until), PATIENCE)
+        return send_request(self.spool, CallOut(call.id, call.number, self._until(call)), PATIENCE)
+
+    def _until(self, call: VerificationCall) -> float:
+        """The deadline of a call by the machine's monotonic clock."""
+        return self.monotonic() + (call.until - self.now()).total_seconds()
 
     def _tidy(self) -> None:
         """Remove sounds that have been played."""

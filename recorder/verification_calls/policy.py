@@ -54,6 +54,10 @@ class CallPolicy:
             return False
         return True
 
+    def calls_left(self, number: str, now: datetime) -> int:
+        """How often a number may still be called today, apart from the other limits."""
+        return max(0, self.calls_a_number - count_calls(now, number=number))
+
     def check(self, tenant: str, number: str, now: datetime) -> None:
         """Raises :class:`VerificationCallError` for a call that may not be ordered now: what
         :meth:`check_number` raises, ``call.number_exhausted``, ``call.customer_exhausted``,

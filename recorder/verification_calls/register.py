@@ -1,15 +1,16 @@
 """Verification calls, from the order to the code that is typed in, whatever they are for.
 
 The panel orders a call; the worker of a node that can call out takes it, makes the code and stores a hash.
-The code itself is in no table and no log. What is called, and which code counts, is what the customer's log
-says: a row alone decides nothing. A code is valid for minutes and a few attempts, and once. Which numbers are
-called, and how often, is in :mod:`recorder.verification_calls.policy`; what it means that somebody entered
-the code, in the features that order calls.
+The code itself is in no table and no log; a call to a room has none. What is called, and which code counts,
+is what the customer's log says: a row alone decides nothing. A code is valid for minutes and a few attempts,
+and once. Which numbers are called, and how often, is in :mod:`recorder.verification_calls.policy`; what it
+means that somebody entered the code, in the features that order calls.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,6 +33,8 @@ NUMBER: Final = "number"
 SUBJECT_REQUEST: Final = "subject_request"
 DISPUTE: Final = "dispute"
 OWN_CALL: Final = "own_call"
+ROOM: Final = "room"
+"""A call without a code: whoever answers enters the one of their invitation."""
 
 OPENINGS: Final = {
     NUMBER: "number-proof",
@@ -39,11 +42,14 @@ OPENINGS: Final = {
     DISPUTE: "somebody-listens",
     OWN_CALL: "own-call",
 }
-"""What calls are for, which is the first word of their leaves' kinds; and what is said before the code
-(``[spoken-together]`` in ``prompts/sentences.toml``)."""
+"""What calls with a code are for, which is the first word of their leaves' kinds; and what is said before the
+code (``[spoken-together]`` in ``prompts/sentences.toml``)."""
+
+USES: Final = (*OPENINGS, ROOM)
 
 ORDERED: Final = "call_ordered"
 CREATED: Final = "code_created"
+TAKEN: Final = "call_taken"
 CALLED: Final = "called"
 TRIED: Final = "code_tried"
 """The second word."""
@@ -72,8 +78,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class VerificationCall:
-    """A call with a code. ``outcome`` is ``None`` while it is open; ``done``: it was answered. The log has a
-    commitment to the number under ``number_salt``."""
+    """A call with a code, or to a room. ``outcome`` is ``None`` while it is open; ``done``: it was answered.
+    The log has a commitment to the number under ``number_salt``."""
 
     id: str
     tenant: str
@@ -82,6 +88,7 @@ class VerificationCall:
     number_salt: str
     language: str
     until: datetime
+    taken_at: datetime | None
     outcome: str | None
     valid_until: datetime | None
     tries: int
@@ -91,9 +98,9 @@ class VerificationCall:
         unknown."""
         if self.outcome is not None or now <= self.until:
             return self
-        if self.valid_until is not None and now <= self.until + SILENT:
+        if self.taken_at is not None and now <= self.until + SILENT:
             return self
-        return replace(self, outcome=NO_ANSWER if self.valid_until is None else UNKNOWN)
+        return replace(self, outcome=NO_ANSWER if self.taken_at is None else UNKNOWN)
 
 
 def order(
@@ -149,26 +156,32 @@ def refresh(call: VerificationCall | None, now: datetime, entropy: Entropy) -> V
     return find(call.use, call.tenant, call.id)
 
 
-def take(node: str, now: datetime, entropy: Entropy) -> tuple[VerificationCall, str] | None:
-    """Take the next call for this node, with a new code; ``None`` if there is none. A call that is not in the
-    log, or to another number, is refused."""
+def take(
+    node: str, now: datetime, entropy: Entropy, uses: Collection[str] = USES
+) -> tuple[VerificationCall, str] | None:
+    """Take the next call of some uses for this node, with a new code, which is empty for a room; ``None`` if
+    there is none. A call that is not in the log, or to another number, is refused."""
     pending = Calls.taken_at.is_null() & Calls.outcome.is_null() & (Calls.until > now)
+    pending &= Calls.use.in_(tuple(uses))
     with connected():
         row = Calls.select().where(pending).order_by(Calls.id).first()
     if row is None:
         return None
-    code = new_code(entropy)
-    code_hash, until = hash_code(row.id, code, entropy), now + VALID
+    code, columns = "", dict[str, Any]()
+    if row.use != ROOM:
+        code = new_code(entropy)
+        columns = {"code_hash": hash_code(row.id, code, entropy), "valid_until": now + VALID}
     with tenant_lock(row.tenant_id):
         condition = (Calls.id == row.id) & pending
         if not _was_ordered(row):
             if Calls.update(outcome=NOT_LOGGED).where(condition).execute():
                 log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
             return None
-        claim = Calls.update(node=node, taken_at=now, code_hash=code_hash, valid_until=until)
+        claim = Calls.update(node=node, taken_at=now, **columns)
         if not claim.where(condition).execute():
             return None
-        leaf = _append(row, CREATED, now, entropy, node=node, **_created(code_hash, until))
+        kind, digests = (CREATED, _created(**columns)) if columns else (TAKEN, {})
+        leaf = _append(row, kind, now, entropy, node=node, **digests)
         Calls.update(leaves=[*row.leaves, leaf]).where(Calls.id == row.id).execute()
     return read_value(VerificationCall, row), code
 
@@ -253,6 +266,6 @@ def _about(row: Any) -> dict[str, str]:
     return {name: value for name, value in columns.items() if value is not None}
 
 
-def _created(code_hash: str, until: datetime) -> dict[str, str]:
+def _created(code_hash: str, valid_until: datetime) -> dict[str, str]:
     """What the log contains of a code: the digest of its hash, and when it expires."""
-    return {"code_sha256": hashlib.sha256(code_hash.encode()).hexdigest(), "valid_until": to_iso(until)}
+    return {"code_sha256": hashlib.sha256(code_hash.encode()).hexdigest(), "valid_until": to_iso(valid_until)}

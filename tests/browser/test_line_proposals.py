@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import open_catalogue
+from recorder.catalogue.records import KeepOptions
+from recorder.clock import utc_now
+from recorder.features.tenants.line_change import LineChange
+from recorder.features.tenants.line_proposals import change_or_propose
 
 from .test_pages import check_look
 
@@ -63,3 +71,25 @@ def test_provider_proposes_and_the_admin_answers(person, tmp_path) -> None:
     expect(cleo.page.get_by_role("link", name="Voir la proposition")).to_have_count(0)
     page.reload()
     expect(page.get_by_text("En attente de la réponse du client")).to_have_count(0)
+
+
+def test_admin_hears_and_accepts_the_keep_question_that_the_provider_proposes(person, tmp_path) -> None:
+    cleo = person(width=360, reduced_motion="reduce").log_in("cleo", "main h1")
+    open_catalogue(f"sqlite:///{cleo.panel.folder / 'catalogue.db'}")
+    line = next(each for each in queries.lines(cleo.panel.ids["cellar"]) if each.label == "Boutique")
+    change = LineChange(keep=KeepOptions(730, at_start=True))
+    outcome = change_or_propose(line, change, now=utc_now(), entropy=os.urandom)
+    assert outcome.code == "proposed", outcome
+    cleo.go("/numbers")
+    cleo.page.get_by_role("link", name=re.compile("Voir la proposition.*01 61")).click()
+    expect(cleo.page.get_by_text("Ce que les deux entendraient")).to_be_visible()
+    expect(cleo.page.get_by_text("Ce qu’on entendrait en appelant")).to_have_count(0)
+    expect(cleo.page.get_by_text("plus qu’aujourd’hui")).to_have_count(1)
+    look(cleo, tmp_path, "keep")
+    sound = "document.querySelectorAll('audio')[0]"
+    cleo.page.evaluate(f"{sound}.play()")
+    cleo.until(f"{sound}.currentTime > 0.3")
+    cleo.page.get_by_role("button", name="Accepter").click()
+    expect(cleo.page.get_by_text("Accepté.")).to_be_visible()
+    cleo.page.get_by_role("link", name="La question pendant l’appel").first.click()
+    expect(cleo.page.get_by_text("La question est posée automatiquement au début.").first).to_be_visible()

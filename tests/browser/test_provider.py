@@ -82,6 +82,27 @@ def test_operator_finds_a_customer_and_suspends_it(person) -> None:
     expect(sol.page.get_by_text("L’enregistrement est suspendu")).to_have_count(0)
 
 
+def test_operator_changes_the_languages_of_a_number(person) -> None:
+    olga = person(width=360, reduced_motion="reduce").log_in("olga", ".customers")
+    page = olga.page
+    page.get_by_role("link", name="Boulangerie Martin", exact=True).click()
+    page.get_by_role("link", name="Modifier les annonces").click()
+    page.get_by_role("group", name="Numéros").get_by_role("checkbox").last.check()
+    languages = page.get_by_role("group", name="Dans quelles langues")
+    languages.get_by_role("checkbox", name="Français").check()
+    languages.get_by_role("checkbox", name="Allemand").check()
+    page.get_by_role("button", name="Voir les conséquences").click()
+    expect(page.get_by_text("Choisissez la première de ces langues.")).to_be_visible()
+    olga.expect_refusal("422")
+    check_look(olga)
+    page.get_by_label("Première langue").select_option(label="Allemand")
+    page.get_by_role("button", name="Voir les conséquences").click()
+    expect(page.get_by_text("Allemand, Français")).to_be_visible()
+    check_look(olga)
+    page.get_by_role("button", name="Modifier", exact=True).click()
+    expect(page.get_by_text("1 numéro modifié.")).to_be_visible()
+
+
 def test_operator_moves_a_number(person) -> None:
     olga = person(width=360, reduced_motion="reduce").log_in("olga", ".customers")
     page = olga.page

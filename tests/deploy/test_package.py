@@ -276,7 +276,9 @@ def test_upgrade_and_the_way_back(machine: Machine, catalogue: str) -> None:
     assert advice.returncode == 1, advice.stdout
     assert "ok      way back: " in advice.stdout
 
+    machine.run("systemctl", "stop", "accord-doctor.timer")  # a version before has none
     output = install(machine, LATER)
+    assert machine.show("accord-doctor.timer", "ActiveState") == "active"
     assert "    accord migrate\n    systemctl restart accord-worker accord-web\n" in output
     successor = "accord-daemon.service"
     machine.until("the next runs", lambda: pids(machine)[successor] not in ("0", before[successor]), 60)

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from recorder.domain.telephone_room import UNATTENDED_SECONDS
+from recorder.seal.dispute_kinds import OutcomeConfirmed
 from tests.conference_steps import actions_of
 from tests.freeswitch.process import Switch, binary, event_time, free_ports, rtp_ports
 from tests.freeswitch.switches import CONF, PASSWORD
@@ -145,3 +146,119 @@ def test_switch_ends_the_sound_of_a_worker_that_has_died(site: Site) -> None:
     site.esl.events.clear()
     wait(lambda: site.count("play-file-done"), UNATTENDED_SECONDS + 5)
     assert site.esl.api(f"uuid_exists {leg.uuid}") == "true"
+
+
+PIECES = 6
+"""Pieces of a sentence; half of them must be heard, in their order."""
+
+
+def has_heard(leg: Leg, sentence: Path) -> bool:
+    """Whether a caller has heard a sentence, of which a busy machine, and a leg that sends a key, miss
+    frames."""
+    if not leg.file.exists() or leg.file.stat().st_size < RATE:
+        return False  # just made
+    sound, words = (soundfile.read(each, dtype="int16")[0] for each in (leg.file, sentence))
+    length = len(words) * 1000 / RATE / PIECES
+    places = [place_of(piece, sound) for piece in np.array_split(words, PIECES)]
+    begins = [place - length * number for number, (place, score) in enumerate(places) if score > FITS]
+    return sum(abs(each - np.median(begins)) < APART_MS * 5 for each in begins) >= PIECES // 2
+
+
+def test_callers_alone_hear_who_comes_and_what_becomes_of_their_keys(site: Site) -> None:
+    site.write_sentences()
+    site.rooms.note_presence(site.tenant, site.id, "claire", ready=True)
+    site.command("lead")
+    jan = site.call(GUEST)
+    wait(lambda: site.has_sound(1))
+    nora = site.call(NEUTRAL)
+    names = {"joined-helper": "", "led": "3", "leading": "9", "other-key": "4", "unmarked": "8", "keys": "0"}
+    sentences = {name: site.sentences / f"{name}-en.wav" for name in names}
+    for name, key in names.items():
+        if key:
+            site.esl.api(f"uuid_send_dtmf {jan.uuid} {key}")
+        wait(lambda name=name: has_heard(jan, sentences[name]), 30)
+    site.esl.api(f"uuid_kill {nora.uuid}")
+    wait(lambda: has_heard(jan, site.sentences / "left-en.wav"), 30)
+    assert [name for name, path in sentences.items() if has_heard(nora, path)] == []
+
+
+def test_a_key_ends_what_a_caller_hears_of_another_one(site: Site) -> None:
+    site.write_sentences()
+    jan = site.call(GUEST)
+    wait(lambda: site.has_sound(1))
+    for key in "00":
+        site.esl.api(f"uuid_send_dtmf {jan.uuid} {key}")
+    site.esl.events.clear()
+    wait(lambda: site.count("play-file-member"))
+    site.esl.api(f"uuid_send_dtmf {jan.uuid} 4")
+    wait(lambda: has_heard(jan, site.sentences / "other-key-en.wav"))
+    assert not has_heard(jan, site.sentences / "keys-en.wav")
+
+
+def test_who_may_hear_nothing_yet_hears_what_they_are_told(site: Site) -> None:
+    site.write_sentences()
+    site.folder.chmod(0o2777)  # no sound is written into a folder that is open to everybody
+    jan = site.call(GUEST)
+    wait(lambda: has_heard(jan, site.sentences / "unheard-en.wav"), 30)
+    assert not site.has_sound(1)
+
+
+def test_outcome_that_is_read_out_is_confirmed_by_whom_it_asks(site: Site) -> None:
+    site.write_sentences()
+    site.speak()
+    jan, nora = site.call(GUEST), site.call(NEUTRAL)
+    wait(lambda: site.has_sound(2))
+    site.command("play", position_ms=1000)
+    sha256 = site.write_outcome()
+    confirm, confirmed = (site.sentences / f"{name}-en.wav" for name in ("confirm", "confirmed"))
+    wait(lambda: has_heard(jan, confirm), 60)
+    assert not site.rooms.find(site.tenant, site.id, site.recording).playing
+    for leg in (nora, jan):
+        site.esl.api(f"uuid_send_dtmf {leg.uuid} 1")
+    wait(lambda: has_heard(jan, confirmed), 30)
+    assert site.confirmation() == OutcomeConfirmed(sha256, "telephone", site.sessions[GUEST])
+    assert not any(has_heard(nora, each) for each in (confirm, confirmed))
+
+
+SPOKEN_MS = 11_000
+"""Before, there is the announcement, which is no secret."""
+
+PIECE = 64
+"""Samples that no other file has by chance."""
+
+
+def test_no_byte_of_the_sound_is_on_a_disk(site: Site) -> None:
+    """During a room and after it: spool, store, the switch's folders, and what it has open."""
+    leg = site.call(GUEST)
+    wait(lambda: site.has_sound(1))
+    begin = site.rooms.now_ms()
+    sound = site.sound()
+    loud = np.flatnonzero(np.abs(sound.astype(int)) > 2000)
+    loud = loud[loud > SPOKEN_MS * RATE // 1000]
+    places = loud[:: max(1, len(loud) // 40)][:40]
+    pieces = [sound[each : each + PIECE].astype("<i2").tobytes() for each in places]
+    pieces = [each for each in pieces if len({*each}) > PIECE // 2]
+    assert len(pieces) > 10
+
+    def has_sound(path: Path) -> bool:
+        data = path.read_bytes()
+        return any(each in data for each in pieces)
+
+    def found() -> list[Path]:
+        return [each for each in site.files.rglob("*") if each.is_file() and has_sound(each)]
+
+    sample = site.files / "sample"
+    sample.write_bytes(sound.astype("<i2").tobytes())
+    assert found() == [sample], "what is there is found"
+    sample.unlink()
+    site.command("play", position_ms=SPOKEN_MS)
+    wait(lambda: site.rooms.now_ms() > begin + 4000)
+    assert found() == []
+    assert site.switch.process is not None
+    fds = [each for each in Path(f"/proc/{site.switch.process.pid}/fd").iterdir() if each.is_file()]
+    holders = [each.readlink() for each in fds if has_sound(each)]
+    assert holders, "the switch plays it"
+    assert all(each.is_relative_to(site.folder) for each in holders)
+    site.esl.api(f"uuid_kill {leg.uuid}")
+    wait(lambda: site.count("conference-destroy"))
+    assert found() == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,25 +21,38 @@ import soundfile
 from playwright.sync_api import Page, sync_playwright
 
 from demo.people import make_user
+from demo.spoken_digits import digits as read_digits
+from demo.spoken_digits import likeness
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.subject_request_queries import own_requests
 from recorder.clock import utc_now
+from recorder.domain.roles import EXTERNAL_PARTY
+from recorder.errors import ConfigError
+from recorder.features.own_call import codes, rules, tenant_rule
+from recorder.features.rooms.sound_folder import SoundFolder
 from recorder.features.tenants import announcements, lines, snapshot
 from recorder.identity import tenants, users
 from recorder.ids import uuid7
+from recorder.playback import call_history
 from recorder.playback.interface import Actor
 from recorder.processes import run
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from recorder.seal.verification import verify
+from recorder.spool.snapshot import ROOM_PROMPTS
 from tests.chromium import find_chromium
-from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, level, onset_of, until
+from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, level, onset_of, read_wav, until
 from tests.processes import Ports, environment, supervised
 
 CALLS = 20
+ROOM_NUMBER = "3225550199"
+DIAL_AS = "3225550100"
+"""The number that calls with a code show."""
 LOGIN, PASSWORD = "claire@example.com", "let us listen together"
 TONE = 0.01
 """A level of a pitch that is there: the caller speaks at 0.3."""
@@ -51,6 +65,7 @@ class Installation:
     tenant: str
     supervisor: Supervisor
     url: str
+    sounds: Path
 
     def recordings(self) -> list[RecordingRow]:
         return list(queries.recordings(self.tenant, limit=200).rows)
@@ -61,8 +76,21 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     folder = tmp_path_factory.mktemp("installation")
     rig = Rig(folder)
     ports = Ports.reserve()
-    store = {"ACCORD_STORE_EMBEDDED": "true", "ACCORD_STORE_KIND": "s3"}
+    memory = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="accord-test-")
+    sounds = Path(memory.name)
+    sounds.chmod(0o2750)
+    store = {
+        "ACCORD_STORE_EMBEDDED": "true", "ACCORD_STORE_KIND": "s3",
+        "ACCORD_ROOMS_NUMBER": f"+{ROOM_NUMBER}", "ACCORD_ROOMS_SOUNDS": str(sounds),
+        "ACCORD_VERIFICATION_CALLS_DIAL":
+            f"sofia/accord_outbound/{{digits}}@{rig.environment['ACCORD_TRUNK']}",
+        "ACCORD_VERIFICATION_CALLS_DIAL_AS": DIAL_AS, "ACCORD_VERIFICATION_CALLS_COUNTRIES": "be",
+    }  # fmt: skip
     variables = environment(folder / HOME, ports.settings, rig.environment, store)
+    rig.environment |= {
+        "ACCORD_ROOM_NUMBER": rf"^\+?{ROOM_NUMBER}$",
+        "ACCORD_ROOM_PROMPTS": str(rig.snapshot / ROOM_PROMPTS),
+    }
     context = Context(config.load(None, variables), None)
     signing.init(context.settings.keys_folder, utc_now())
     schema.migrate(context.settings.catalogue_url)
@@ -78,10 +106,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             url = f"http://127.0.0.1:{ports.web}"
             until("the panel answers", lambda: answers(f"{url}/healthz"), 60, 0.2)
             rig.wait_daemon()
-            yield Installation(rig, context, tenant, supervisor, url)
+            yield Installation(rig, context, tenant, supervisor, url, sounds)
     finally:
         rig.stop()
         opened.close()
+        memory.cleanup()
 
 
 def set_up_customer(context: Context) -> str:
@@ -233,3 +262,124 @@ def plays(page: Page, url: str, recording: str) -> bool:
     page.evaluate("() => { document.querySelector('#audio').currentTime = 4 }")
     page.wait_for_function("() => document.querySelector('#audio').currentTime > 4.2", timeout=60000)
     return bool(page.evaluate("() => document.querySelector('#audio').error === null"))
+
+
+class Caller:
+    """Somebody who calls the number of rooms, from any telephone."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.call = rig.call(ROOM_NUMBER)
+        self.hears("code.wav")
+
+    def hears(self, name: str) -> None:
+        """Wait until a sound begins to play to the caller."""
+
+        def is_heard() -> bool:
+            return any(name in each.get("Playback-File-Path", "") for each in events.drain(0.05))
+
+        events = self.rig.switch.esl
+        until(f"somebody hears {name}", is_heard, 40)
+        events.events.clear()
+
+    def press(self, keys: str) -> None:
+        for key in keys:
+            self.call.key(key)
+            time.sleep(0.15)  # a person presses one key after the other
+
+    def hang_up(self) -> np.ndarray:
+        """Returns what they heard."""
+        self.call.hang_up()
+        self.rig.switch.wait_empty()
+        self.rig.phones.wait_empty()
+        return read_wav(self.call.heard_by_caller)[:, 0].astype(np.float32)
+
+
+def test_a_person_hears_their_own_call_by_telephone(installation: Installation) -> None:
+    """Two calls from a telephone that takes no part, and one to the number that did."""
+    rig, tenant, sounds = installation.rig, installation.tenant, installation.sounds
+    try:
+        SoundFolder(sounds).check()
+    except ConfigError as error:
+        pytest.skip(error.message)
+    number = "3225501001"
+    before = {row.id for row in installation.recordings()}
+    call = rig.call(caller=f"+{number}", more=",origination_caller_id_name='Jan Peeters'")
+    call.wait_bridged()
+    time.sleep(2)
+    call.hang_up()
+    until("it is listed", lambda: len(installation.recordings()) > len(before), 60, 0.3)
+    (recording,) = {row.id for row in installation.recordings()} - before
+    code = give_code(installation, recording)
+    assert rig.switch.esl.command("event plain PLAYBACK_START").startswith("+OK")
+    first = Caller(rig)
+    first.press(code)
+    first.hears("wrong.wav")
+    assert rig.recorded_now() == set()
+    first.hang_up()
+    file = rig.phones_folder / f"callee-{number}-{DIAL_AS}.wav"
+    until("the number that took part is called", file.exists, 40)
+    until("they hear something", lambda: len(read_wav(file)) > RATE, 20, 0.5)
+    rig.switch.wait_empty(90)
+    rig.phones.wait_empty()
+    sound_digits = read_digits(read_wav(file)[:, 0].astype(np.float32), "fr")
+    print(f"heard {sound_digits}")
+    digits = sound_digits[:6]
+    assert sound_digits == digits * 2
+
+    person = Caller(rig)
+    person.press(code)
+    person.hears("wrong.wav")
+    person.press(f"{digits}#")
+    person.hears("own-menu-fr.wav")
+    person.press("2")
+    person.hears(f"{sounds}/")
+    time.sleep(3)
+    person.press("1")
+    person.hears(f"{sounds}/")
+    time.sleep(call_length(installation, recording) + 1)
+    person.press("3")
+    person.hears("listens-")
+    person.press("4")
+    person.hears("own-request-fr.wav")
+    person.press("9")
+    person.hears("own-keys-fr.wav")
+    samples = person.hang_up()
+    announced = chirp(2.0)
+    assert count(samples, announced) == 2, "the announcement, by itself and in the call"
+    assert [each.wants for each in own_requests(tenant, recording)] == ["copy"]
+    history = call_history.history(tenant, recording)
+    assert [each.role for each in history if each.how == "listened"] == [EXTERNAL_PARTY] * 2
+    until("its sound is gone", lambda: not list(sounds.iterdir()), 30)
+    assert {row.id for row in installation.recordings()} == before | {recording}, "no call with codes is kept"
+
+
+def give_code(installation: Installation, recording: str) -> str:
+    """What a colleague gives to the person of a call."""
+    context, tenant = installation.context, installation.tenant
+    claire = users.users(tenant)[0]
+    by, when = By("user", claire.id), {"now": utc_now(), "entropy": os.urandom}
+    tenant_rule.change_rule(tenant, on=True, days=14, names=False, by=by, **when)
+    gate = PanelGate(context.store(), context.keyring(), context.root())
+    facts = gate.facts(Actor(claire.id, tenant, claire.role, "fr"), recording)
+    assert facts.parties.caller_name == "Jan Peeters"
+    keys = rules.code_keys(context.keyring())
+    return codes.give_code(
+        facts, by, key=keys[0], policy=context.call_policy(), signer=context.signer(), **when
+    )
+
+
+def call_length(installation: Installation, recording: str) -> float:
+    """Seconds."""
+    return next(row.duration_ms for row in installation.recordings() if row.id == recording) / 1000
+
+
+def count(samples: np.ndarray, prompt: np.ndarray) -> int:
+    """How often a prompt was heard."""
+    score = likeness(samples, prompt.astype(np.float32))
+    found = 0
+    while score.max() > 0.6:
+        best = int(score.argmax())
+        score[max(best - len(prompt), 0) : best + len(prompt)] = 0
+        found += 1
+    return found

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -20,13 +21,15 @@ from click.testing import CliRunner
 
 from recorder import config
 from recorder.auditlog import checkpoint
+from recorder.auditlog.append import append, tenant_lock
 from recorder.catalogue import database, queries, tenant_queries
-from recorder.catalogue.records import UserRow
+from recorder.catalogue.records import KeepOptions, UserRow
 from recorder.cli import accord
 from recorder.features.disputes.service import Disputes
 from recorder.features.subject_requests import call_erasure, service
 from recorder.identity import users
 from recorder.lifecycle import expiry
+from recorder.lifecycle.line_proposals import PROPOSED
 from recorder.pipeline import stages
 from recorder.processes.services import Context
 from recorder.prompts import country_file
@@ -230,6 +233,14 @@ class _Session:
         self.run("line", "set-keep-question", *MINE, "+3225550155", "--days", "90")
         self.run("line", "show", *MINE, "+3225550155")
         self.run("line", "list", *MINE)
+        (line,) = (each for each in queries.lines(self.house.tenant) if each.number == "+3225550155")
+        keep = asdict(KeepOptions(365))
+        pending = {"line": line.id, "announcements": [*line.announcements], "keep": keep, "actor": "operator"}
+        with tenant_lock(line.tenant):
+            append(line.tenant, PROPOSED, pending, self.house.clock(), self.house.entropy)
+        self.run("line", "proposal", "list", *MINE)
+        self.run("line", "proposal", "show", *MINE, "+3225550155")
+        self.run("line", "proposal", "withdraw", *MINE, "+3225550155")
         self.run("line", "suspend", *MINE, "+3225550155", "--reason", "Unpaid")
         self.run("line", "resume", *MINE, "+3225550155")
         self.run("line", "move", *MINE, "+3225550155", "--to", "Dubois")

@@ -13,6 +13,7 @@ from pathlib import Path
 from recorder.audit import continuation
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected
+from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.roles import OPERATOR
@@ -134,7 +135,9 @@ def _settings(world: World) -> None:
     )
     row = queries.line(world.tenant, line)
     assert row is not None
-    outcome = change_or_propose(row, LineChange(mode="notice"), **time_and_entropy(world))
+    outcome = change_or_propose(
+        row, LineChange(mode="notice", keep=KeepOptions(365)), **time_and_entropy(world)
+    )
     assert outcome.code == "proposed", outcome
     (proposal,) = find_proposals(world.tenant).values()
     assert drop_proposals(world.tenant, {line: proposal.number}, who=admin, **time_and_entropy(world))
@@ -198,9 +201,10 @@ def _telephone(world: World) -> None:
     disputes = Disputes(house.changes)
     (dispute,) = (disputes.find(world.tenant, each) for each in dispute_queries.dispute_ids(world.tenant))
     desk = CallerDesk(
-        house.folder, house.folder / "desk", dial_in, GuestInvitations(disputes, Outbox(), dial_in)
-    )
-    code = dial_in.code_of(dispute, dispute.guests[0], house.clock())
+        house.folder, house.folder / "desk", dial_in, GuestInvitations(disputes, Outbox(), dial_in),
+        lambda *_room: (), lambda: True, "node1",
+    )  # fmt: skip
+    code = dial_in.code_of(dispute, dispute.guests[0].id, house.clock())
     assert code is not None
     assert desk.answer(CallerReport("a", "code", code)).to == "ask"
     assert desk.answer(CallerReport("a", "answer", "1")).to == "enter"

@@ -150,6 +150,7 @@ STATEMENTS: tuple[DisputeData, ...] = (
     OrderConfirmed(24),
     DisputeClosed("settled"),
     TimeChosen("g1", NOW),
+    OutcomeConfirmed("0" * 64, "telephone", "s1"),
 )
 
 HERE = Path(__file__).parent

@@ -38,6 +38,7 @@ def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
     password = re.search(r"password +(\S+)", output)
     assert password
     assert re.search(r"http://localhost:\d+/together/invitation/[\w-]{43}\n +code +\d{6}\n", output)
+    assert re.search(r"http://127\.0\.0\.1:\d+/\n +code +\d{3}.\d{3}.\d{3}\n", output), "the telephone"
     secret = tmp_path / ".accord" / "login"
     assert secret.read_text() == password[1]
     assert secret.stat().st_mode & 0o077 == 0, "only its owner reads the password"

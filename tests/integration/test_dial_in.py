@@ -4,7 +4,9 @@ they hang up."""
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 from demo.practice.party import PracticeParty
 from demo.practice.switch import PracticeSwitch
 from recorder.clock import utc_now
+from recorder.domain.live_command import DONE
 from recorder.domain.room_caller import SESSION_VARIABLE
 from recorder.features.disputes.dial_in import DialIn
+from recorder.features.disputes.guest_calls import latest_call_to_room
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from tests.house import House
@@ -49,9 +53,50 @@ def wait(what: str, condition: Callable[[], object]) -> None:
 def test_a_guest_enters_the_code_says_yes_and_is_in_the_room(scene: Scene, house: House) -> None:
     dispute, jan = scene.recognised()
     dial_in = DialIn(NUMBER, house.keyring, house.trust)
-    code = dial_in.code_of(scene.find(dispute), scene.guest(dispute), utc_now())
+    code = dial_in.code_of(scene.find(dispute), jan.id, utc_now())
+    with rooms_site(house) as (switch, prompts):
+        call = switch.call(NUMBER, PracticeParty(number="+32470000099"))
+        wait("greeting", lambda: call.played == [str(prompts / "code.wav")])
+        for key in str(code):
+            call.press(key)
+        wait("question", lambda: len(call.played) == 2)
+        call.press("1")
+        wait("conference", lambda: f"accord-room-{dispute.id}" in switch.conferences)
+        session = call.leg.variables[SESSION_VARIABLE]
+        assert is_valid(jan.tenant, jan.id, session, utc_now())
+        call.hang_up()
+        wait("end", lambda: not is_valid(jan.tenant, jan.id, session, utc_now()))
+
+
+def test_a_guest_who_asks_for_it_is_called_and_enters_the_code(scene: Scene, house: House) -> None:
+    dispute, jan = scene.recognised()
+    dial_in = DialIn(NUMBER, house.keyring, house.trust)
+    code = dial_in.code_of(scene.find(dispute), jan.id, utc_now())
+    dial = {"ACCORD_VERIFICATION_CALLS_DIAL": "sofia/gateway/trunk/{number}"}
+    with rooms_site(house, **dial) as (switch, prompts):
+        scene.calls.order_to_room(jan.tenant, dispute.id, jan.id)
+        wait("call", lambda: switch.sessions)
+        (call,) = switch.sessions.values()
+        assert call.leg.callee == "+32470123456"
+        wait("greeting", lambda: call.played == [str(prompts / "code-nl.wav")])
+        for key in str(code):
+            call.press(key)
+        wait("question", lambda: len(call.played) == 2)
+        call.press("1")
+        wait("conference", lambda: f"accord-room-{dispute.id}" in switch.conferences)
+        wait("outcome", lambda: outcome_of(jan.tenant, jan.id) == DONE)
+        session = call.leg.variables[SESSION_VARIABLE]
+        call.hang_up()
+        wait("end", lambda: not is_valid(jan.tenant, jan.id, session, utc_now()))
+
+
+@contextmanager
+def rooms_site(house: House, **settings: str) -> Iterator[tuple[PracticeSwitch, Path]]:
+    """A switch with a daemon and a worker, and the folder of what callers to rooms hear."""
     ports, prompts = Ports.reserve(), house.folder / "snapshot" / "room_prompts"
-    site = Installation(house.folder, {**house.environment(), **ports.switch, "ACCORD_ROOMS_NUMBER": NUMBER})
+    sounds = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="accord-test-")
+    rooms = {"ACCORD_ROOMS_NUMBER": NUMBER, "ACCORD_ROOMS_SOUNDS": sounds.name, **settings}
+    site = Installation(house.folder, {**house.environment(), **ports.switch, **rooms})
     environment = {"ACCORD_ROOM_NUMBER": r"^\+?3225550199$", "ACCORD_ROOM_PROMPTS": str(prompts)}
     daemon = f"127.0.0.1:{ports.calls}"
     with PracticeSwitch(
@@ -62,19 +107,15 @@ def test_a_guest_enters_the_code_says_yes_and_is_in_the_room(scene: Scene, house
             site.start("daemon")
             wait("daemon", lambda: switch.has_daemon)
             wait("worker", (house.folder / "spool" / ".callers").exists)
-            call = switch.call(NUMBER, PracticeParty(number="+32470000099"))
-            wait("greeting", lambda: call.played == [str(prompts / "code.wav")])
-            for key in str(code):
-                call.press(key)
-            wait("question", lambda: len(call.played) == 2)
-            call.press("1")
-            wait("conference", lambda: f"accord-room-{dispute.id}" in switch.conferences)
-            session = call.leg.variables[SESSION_VARIABLE]
-            assert is_valid(jan.tenant, jan.id, session, utc_now())
-            call.hang_up()
-            wait("end", lambda: not is_valid(jan.tenant, jan.id, session, utc_now()))
+            yield switch, prompts
         finally:
             site.close()
+            sounds.cleanup()
+
+
+def outcome_of(tenant: str, guest: str) -> str | None:
+    call = latest_call_to_room(tenant, guest)
+    return None if call is None else call.outcome
 
 
 def is_valid(tenant: str, user: str, session: str, at: datetime) -> bool:

@@ -22,7 +22,8 @@ from recorder.domain.room_caller import (
     CallerDirection,
     CallerReport,
 )
-from tests.caller_steps import CONFERENCE, DISPUTE, KEYS, NUMBER, SESSION, Desk
+from recorder.switch import commands
+from tests.caller_steps import CONFERENCE, DIGITS, DISPUTE, KEYS, NUMBER, SESSION, Desk
 
 
 class Site(Desk):
@@ -65,6 +66,24 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     found = Site(tmp_path)
     yield found
     found.close()
+
+
+def test_somebody_who_is_called_enters_their_code_and_is_known_by_the_called_number(site: Site) -> None:
+    order = commands.call_to_room("sofia/gateway/out/{number}", "+32470000002", "fr", "3225550199", 40)
+    leg = site.switch.api(order.text.removeprefix("api ")).removeprefix("+OK ").strip()
+    call = site.switch.sessions[leg]
+    site.hears(call, "code-fr")
+    assert call.leg.variables["accord_state"] == "never_record"
+    site.enter(call, "000000000")
+    site.hears(call, "wrong")
+    site.enter(call, KEYS)
+    site.hears(call, "question")
+    site.enter(call, "1")
+    wait(lambda: CONFERENCE in site.switch.conferences)
+    assert {each.number for each in site.reports[:2]} == {"+32470000002"}
+    call.hang_up()
+    wait(lambda: site.reports[-1].step == END)
+    assert site.reports[-1].session == SESSION
 
 
 def test_caller_comes_into_the_room_and_their_end_is_reported(site: Site) -> None:
@@ -115,6 +134,22 @@ def test_any_other_key_ends_the_call_kindly(site: Site, key: str) -> None:
     site.hears(call, "declined")
     assert call.wait("ended", 10)
     assert CONFERENCE not in site.switch.conferences
+
+
+def test_digits_for_ones_own_call_end_with_hash_and_keys_go_on(site: Site) -> None:
+    caller = site.call()
+    site.enter(caller, "000000000")
+    site.hears(caller, "wrong")
+    site.enter(caller, f"{DIGITS}#")
+    site.hears(caller, "question")
+    site.enter(caller, "0")
+    site.hears(caller, "keys")
+    site.enter(caller, "0")
+    site.hears(caller, "keys")
+    wait(lambda: [each.keys for each in site.reports] == ["000000000", DIGITS, "0", "0"])
+    caller.hang_up()
+    wait(lambda: len(site.reports) == 5)
+    assert (site.reports[-1].step, site.reports[-1].session) == (END, SESSION)
 
 
 def test_without_a_worker_the_caller_is_told_to_call_later(site: Site) -> None:

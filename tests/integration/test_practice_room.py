@@ -19,7 +19,7 @@ from demo.practice.switch import CONF, PracticeSwitch
 from recorder.features.disputes.service import Disputes
 from recorder.features.rooms.sound_folder import SoundFolder
 from recorder.identity import users
-from recorder.seal.dispute_kinds import UNSETTLED
+from recorder.seal.dispute_kinds import UNSETTLED, OutcomeConfirmed
 from tests.telephone_room import GUEST, NEUTRAL, PART, PASSAGE, STRANGER, TelephoneRoom, place_of
 
 FRAME = 160
@@ -156,6 +156,46 @@ def test_caller_hears_the_keys_again_and_nobody_else_does(site: Site) -> None:
     wait(lambda: not jan.is_silent)
     wait(lambda: not jan.wait_frames(5).any())
     assert nora.is_silent
+
+
+def test_caller_hears_why_a_key_was_refused(site: Site) -> None:
+    site.write_sentence("led")
+    jan = site.call(GUEST)
+    wait(lambda: site.has_sound(1))
+    site.rooms.note_presence(site.tenant, site.id, "claire", ready=True)
+    site.command("lead")
+    assert jan.is_silent
+    jan.call.press("3")
+    wait(lambda: not jan.is_silent)
+
+
+def test_callers_hear_who_comes(site: Site) -> None:
+    site.write_sentence("joined-helper")
+    jan = site.call(GUEST)
+    wait(lambda: site.has_sound(1))
+    nora = site.call(NEUTRAL)
+    wait(lambda: not jan.is_silent)
+    assert nora.is_silent
+
+
+def test_outcome_is_read_out_and_confirmed_with_a_key(site: Site) -> None:
+    site.write_sentence("confirm")
+    site.speak()
+    jan, nora = site.call(GUEST), site.call(NEUTRAL)
+    wait(lambda: site.has_sound(2))
+    sha256 = site.write_outcome()
+    announcer = site.worker._conferences[site.id]._announcer
+    numbers = {each.call: str(number) for number, each in site.conference.members.items()}
+    wait(lambda: announcer.find_question(numbers[jan.call]) == sha256, 60)
+    assert not jan.is_silent
+    assert nora.is_silent, "who was not in the call has nothing to confirm"
+    assert site.confirmation() is None
+    nora.call.press("1")
+    jan.call.press("1")
+    wait(lambda: site.confirmation() is not None)
+    assert site.confirmation() == OutcomeConfirmed(sha256, "telephone", site.sessions[GUEST])
+    assert Disputes(site.house.changes).find(site.tenant, site.id).outcome.agreed_at is not None
+    assert not list(site.folder.iterdir())
 
 
 def test_room_is_at_normal_speed_while_somebody_listens_by_telephone(site: Site) -> None:

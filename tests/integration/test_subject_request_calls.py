@@ -66,7 +66,7 @@ def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A daemon's ear, whose way out is a list of what was called; carries something to it."""
     placed_calls: list[tuple[str, Path]] = []
 
-    def out(number: str, sound: Path) -> str:
+    def out(number: str, sound: Path, _room: str) -> str:
         placed_calls.append((number, sound))
         return BUSY
 

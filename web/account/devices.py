@@ -8,6 +8,8 @@ from typing import Final
 from flask import request
 from flask_babel import gettext as _
 
+from recorder.playback.interface import TELEPHONE
+
 BROWSERS: Final = (
     ("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser", "Samsung Internet"), ("Vivaldi", "Vivaldi"),
     ("Firefox", "Firefox"), ("FxiOS", "Firefox"), ("CriOS", "Chrome"), ("Chrome", "Chrome"),
@@ -44,6 +46,8 @@ def network() -> str:
 
 def describe(stored: str) -> str:
     """A stored device in the reader's language."""
+    if stored == TELEPHONE:
+        return str(_("By telephone"))
     browser, _slash, system = stored.partition("/")
     if browser and system:
         return str(_("%(browser)s on %(system)s", browser=browser, system=system))

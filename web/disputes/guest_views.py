@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import structlog
 from flask import abort, g, redirect, render_template, request, url_for
@@ -18,7 +20,7 @@ from recorder.catalogue.records import TenantRow, UserRow
 from recorder.errors import AccordError, DisputeError, RetentionError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.deferrals import may_withdraw
-from recorder.features.disputes.guest_calls import latest_call
+from recorder.features.disputes.guest_calls import latest_call, latest_call_to_room
 from recorder.features.disputes.invitations import OpenGuestLink
 from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until
 from recorder.identity import throttle, users
@@ -33,12 +35,11 @@ from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
     deletion_context,
-    dial_code,
-    dial_in_sentence,
     disputes,
     guest_calls,
     invitations,
     listed_names,
+    own_dial_in,
     people_of,
     recordings_of,
     refusal,
@@ -60,33 +61,46 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     """Show an invitation, or answer it: on a yes, the guest comes in."""
     try:
         link = invitations().open_link(token)
-    except (DisputeError, SealError) as error:
+        return handle_invitation(
+            link, partial(_answer_link, link), asks_code=link.guest.code_hash is not None
+        )
+    except (DisputeError, RetentionError, SealError) as error:
         return _ended(error, token)
+
+
+def _answer_link(link: OpenGuestLink, answer: str, notice: str) -> UserRow | None:
+    if answer == ACCEPTED:
+        _check_code(link)
+    return invitations().answer(link, answer, notice=notice, language=current_language())
+
+
+def handle_invitation(
+    link: OpenGuestLink, state_answer: Callable[[str, str], UserRow | None], *, asks_code: bool
+) -> ResponseReturnValue:
+    """Show an invitation, or state its form's answer together with what they were told: on a yes, the guest
+    comes in. Raises what ``state_answer`` does."""
     g.guest_language = link.guest.language
     use_zone_of(_customer(link.dispute))
     if request.method != "POST":
-        return _invitation(link, {})
+        return _invitation(link, {}, asks_code)
     answer = request.form.get("answer", "")
     if answer not in ANSWERS:
         abort(400)
-    notice = "\n".join(_notice(link.dispute, link.guest))
     time = _chosen_time(link.guest)
     try:
-        if answer == ACCEPTED:
-            _check_code(link)
-        user = invitations().answer(link, answer, notice=notice, language=current_language())
+        user = state_answer(answer, "\n".join(_notice(link.dispute, link.guest)))
         if user is not None and time is not None:
             invitations().choose_time(user.tenant, link.dispute.id, link.guest.id, time)
-    except (DisputeError, RetentionError, SealError) as error:
-        if error.error_id in ("dispute.wrong_code", "dispute.last_day", "retention.busy"):
-            return _invitation(link, refusal(error)), 422
-        return _ended(error, token)
+    except (DisputeError, RetentionError) as error:
+        if error.error_id not in ("dispute.wrong_code", "dispute.last_day", "retention.busy"):
+            raise
+        return _invitation(link, refusal(error), asks_code), 422
     log.info("dispute.answered", dispute=link.dispute.id, guest=link.guest.id, answer=answer)
     if user is None:
         return render_template(
             "disputes/declined.html", customer=_customer(link.dispute).name, guest=link.guest
         )
-    response = redirect(url_for(".welcome"), 303)
+    response = redirect(url_for("disputes.welcome"), 303)
     open_session(response, user)
     return response
 
@@ -157,6 +171,22 @@ def order_call() -> ResponseReturnValue:
     return redirect(url_for(".welcome", _anchor="code"), 303)
 
 
+@blueprint.post("/together/welcome/room-call")
+@login_required
+@limit_grants
+def order_room_call() -> ResponseReturnValue:
+    """Have the number in the recording called, to listen by telephone."""
+    dispute, guest = _own()
+    if not _can_be_called(dispute, guest):
+        abort(404)
+    try:
+        with count_call():
+            guest_calls().order_to_room(dispute.tenant, dispute.id, guest.id)
+    except REFUSALS as error:
+        return _welcome(refusal(error)), 422
+    return redirect(url_for(".welcome", _anchor="room"), 303)
+
+
 @blueprint.post("/together/welcome/code")
 @login_required
 @limit_grants
@@ -215,7 +245,8 @@ def _welcome(errors: Mapping[str, str]) -> str:
         customer=customer,
         recordings=recordings_of(dispute),
         notice=_notice(dispute, guest),
-        by_phone=dial_in_sentence(dial_code(dispute, guest)) if guest.may_hear else None,
+        room_call=_room_call(dispute, guest),
+        by_phone=own_dial_in(dispute, guest.id) if guest.may_hear else None,
         callable=panel_state().call_policy.allows_number(dispute.tenant, guest.number),
         call=register.refresh(latest_call(dispute.tenant, guest.id), now(), panel_state().entropy)
         if guest.verified_how is None
@@ -230,6 +261,23 @@ def _welcome(errors: Mapping[str, str]) -> str:
         now=now(),
         today=local_date(now()),
     )
+
+
+def _can_be_called(dispute: Dispute, guest: Guest) -> bool:
+    """Whether a guest can have the number of the call called, to listen by telephone."""
+    state = panel_state()
+    is_in_the_call = state.dial_in is not None and guest.may_hear and not guest.is_third_party
+    return is_in_the_call and state.call_policy.allows_number(dispute.tenant, guest.number)
+
+
+def _room_call(dispute: Dispute, guest: Guest) -> dict[str, Any] | None:
+    """What the page says of the call to the room; ``None`` for somebody whom nobody calls."""
+    if guest.number is None or not _can_be_called(dispute, guest):
+        return None
+    call = register.refresh(latest_call_to_room(dispute.tenant, guest.id), now(), panel_state().entropy)
+    if call is not None and now() > call.until + register.VALID:  # an old one is no news
+        call = None
+    return {"latest": call, "left": panel_state().call_policy.calls_left(guest.number, now())}
 
 
 def _withdraws(dispute: Dispute, guest: Guest) -> bool:
@@ -263,25 +311,22 @@ def _notice(dispute: Dispute, guest: Guest) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _invitation(link: OpenGuestLink, errors: Mapping[str, str]) -> str:
+def _invitation(link: OpenGuestLink, errors: Mapping[str, str], asks_code: bool) -> str:
+    """The page of an invitation; with ``asks_code``, whoever has its link must know the code that was read
+    out with it, too."""
     return render_template(
         "disputes/invitation.html",
         dispute=link.dispute,
         guest=link.guest,
+        asks_code=asks_code,
         declined=link.guest.answer == DECLINED,
         **_inviter(link.dispute, link.guest),
         notice=_notice(link.dispute, link.guest),
         recordings=recordings_of(link.dispute),
         times=tuple(each for each in link.guest.times if each > now()),
-        by_phone=dial_in_sentence(_dial_code_on_link(link)),
+        by_phone=None if asks_code else own_dial_in(link.dispute, link.guest.id),
         errors=errors,
     )
-
-
-def _dial_code_on_link(link: OpenGuestLink) -> str | None:
-    """The guest's code for the telephone, unless the link was passed on: whoever has that must know the code
-    that was read out with it, too."""
-    return dial_code(link.dispute, link.guest) if link.guest.code_hash is None else None
 
 
 def _inviter(dispute: Dispute, guest: Guest) -> dict[str, TenantRow | UserRow | None]:

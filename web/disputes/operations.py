@@ -9,7 +9,6 @@ import structlog
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
-from recorder.domain.roles import SUPPORT
 from recorder.errors import (
     AccordError,
     DisputeError,
@@ -18,12 +17,12 @@ from recorder.errors import (
     SealError,
     VerificationCallError,
 )
-from recorder.features.disputes import queries as dispute_queries
+from recorder.features.disputes import hearers
 from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.authority_orders import AuthorityOrders
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
-from recorder.features.disputes.rules import Dispute, Guest
+from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.seal.dispute_kinds import GuestEntered
@@ -48,14 +47,14 @@ def invitations() -> GuestInvitations:
     return GuestInvitations(disputes(), panel_state().outbox, panel_state().dial_in)
 
 
-def dial_code(dispute: Dispute, guest: Guest) -> str | None:
-    """What a guest enters on the telephone; ``None`` where they cannot listen by telephone."""
+def own_dial_in(dispute: Dispute, person: str) -> str | None:
+    """How one of a dispute's people listens by telephone; ``None`` where they cannot."""
     service = panel_state().dial_in
-    return None if service is None else service.code_of(dispute, guest, now())
+    return None if service is None else dial_in_sentence(service.code_of(dispute, person, now()))
 
 
 def dial_in_sentence(code: str | None) -> str | None:
-    """How the guest with a code listens by telephone, in the reader's language."""
+    """How somebody with a code listens by telephone, in the reader's language."""
     service = panel_state().dial_in
     return None if service is None or code is None else service.sentence(code, current_language())
 
@@ -126,14 +125,4 @@ def listed_names(names: Iterable[str]) -> str:
 def find_dispute(dispute_id: str) -> Dispute:
     """A dispute of the visitor's company; for the provider's support, of the customer who called it. Raises
     :class:`DisputeError` (``dispute.not_found``)."""
-    user, identity = current_visitor().user, dispute_id[:100]
-    if user.role != SUPPORT:
-        return disputes().find(user.tenant, identity)
-    for tenant, each in dispute_queries.disputes_for_support():
-        if each == identity:
-            return disputes().find(tenant, each)
-    raise DisputeError(
-        "dispute.not_found",
-        "support was not called to this dispute",
-        "open the dispute from the support page",
-    )
+    return hearers.find_dispute(current_visitor().user, dispute_id[:100], changes().trust)

@@ -13,13 +13,17 @@ from flask_babel import gettext as _
 
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import RecordingRow
-from recorder.domain.parties import E164
+from recorder.domain.parties import E164, Party
 from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import DisputeError
 from recorder.features.disputes import queries
+from recorder.features.disputes.dial_in import grouped
 from recorder.features.disputes.invitations import MOST_TIMES, IssuedGuestLink
 from recorder.features.disputes.rules import MOST_RECORDINGS, Dispute, Guest
 from recorder.features.disputes.service import HANDLERS, LONGEST
+from recorder.features.subject_requests import service
+from recorder.features.subject_requests.rules import DECLINED
+from recorder.features.subject_requests.service import ListeningRequest, find_proposal
 from recorder.isolation import isolate_object
 from recorder.mail.message import MailSection
 from recorder.playback import call_history
@@ -36,6 +40,7 @@ from web.disputes.operations import (
     disputes,
     invitations,
     orders,
+    own_dial_in,
     people_of,
     recordings_of,
     refusal,
@@ -102,13 +107,18 @@ def _place(dispute: Dispute) -> tuple[bool, float, str]:
 def open_dispute(recording_id: str) -> ResponseReturnValue:
     """Open a dispute about a call."""
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
-    others = _other_calls(status.row)
+    others, proposal = _other_calls(status.row), find_proposal(status.row.tenant, recording_id)
     also = [each.id for each in others if each.id in request.form.getlist("recordings")]
     usual = (_today() + DEFAULT_DAYS).isoformat()
     entry = {"settle_by": usual} if request.method != "POST" else request.form.to_dict()
     errors: dict[str, str] = {}
+    if proposal is not None and request.form.get("answer") == DECLINED:
+        _close_proposal(proposal, DECLINED)
+        flash(_("The other person sees that you do not want to listen together."), "done")
+        return redirect(url_for("playback.show_recording", recording_id=recording_id), 303)
     if request.method == "POST":
         try:
+            times = _proposed_times(entry)
             found = disputes().open(
                 current_visitor().user,
                 [recording_id, *also],
@@ -118,13 +128,37 @@ def open_dispute(recording_id: str) -> ResponseReturnValue:
         except REFUSALS as error:
             errors = refusal(error)
         else:
+            if proposal is not None:
+                _invite_proposer(found, proposal, times)
             return redirect(url_for(".show", dispute_id=found.id), 303)
     page = render_template(
         "disputes/open.html", recording=status.row, can_hold=bool(status.may_hold()),
         others=others, also=also, can_agree=status.why_not_agree() is None, entry=entry,
-        errors=errors, today=_today(), latest=_today() + LONGEST,
+        errors=errors, today=_today(), latest=_today() + LONGEST, proposal=proposal, most_times=MOST_TIMES,
+        earliest=_local_time(now()),
     )  # fmt: skip
     return page, 422 if errors else 200
+
+
+def _invite_proposer(dispute: Dispute, proposal: ListeningRequest, times: list[datetime]) -> None:
+    """Invite the person who proposed it on the page of their own call: they answer there."""
+    name = formats.party(Party(E164, proposal.number))
+    invitations().invite(
+        current_visitor().user,
+        dispute.id,
+        name=name,
+        language=proposal.row.language,
+        address=None,
+        times=times,
+    )
+    _close_proposal(proposal, "answered")
+
+
+def _close_proposal(proposal: ListeningRequest, how: str) -> None:
+    service.close(
+        proposal.tenant, proposal.id, how=how, who=current_visitor().user.id, now=now(),
+        entropy=panel_state().entropy,
+    )  # fmt: skip
 
 
 def _other_calls(row: RecordingRow) -> list[RecordingRow]:
@@ -168,6 +202,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
         tenant=tenant,
         **deletion_context(dispute, names),
         hears=disputes().may_hear(current_visitor().user, dispute),
+        by_phone=own_dial_in(dispute, current_visitor().user.id),
         notes=notes_context(dispute),
         sends=panel_state().outbox.sends,
         alone=disputes().is_alone(current_visitor().user, dispute),
@@ -206,7 +241,7 @@ def invite(dispute_id: str) -> ResponseReturnValue:
             language=language,
             address=None if entry.get("how") == "link" else entry.get("address", ""),
             times=times,
-            sections=_sections(_starts(dispute), times, language),
+            sections=call_sections(_starts(dispute), times, language),
         )
     except REFUSALS as error:
         return _invite_page(dispute, entry, refusal(error)), 422
@@ -239,11 +274,29 @@ def renew_invitation(dispute_id: str, guest_id: str) -> ResponseReturnValue:
             guest_id,
             address=guest.address if by_mail else None,
             times=times,
-            sections=_sections(calls, times, guest.language),
+            sections=call_sections(calls, times, guest.language),
         )
     except REFUSALS as error:
         return _page(dispute, refusal(error), guest_id), 422
     return show_issued(dispute, issued, guest.name)
+
+
+@blueprint.post("/together/<dispute_id>/guests/<guest_id>/dial-code")
+@login_required
+@handlers_only
+@limit_refusals
+@LIMIT
+def renew_dial_code(dispute_id: str, guest_id: str) -> ResponseReturnValue:
+    """Give a guest another code for the telephone, and show it."""
+    dispute = find_handled(dispute_id)
+    guest = _guest(dispute, guest_id)
+    try:
+        code = invitations().renew_dial_code(current_visitor().user, dispute.id, guest_id)
+    except REFUSALS as error:
+        return _page(dispute, refusal(error), guest_id), 422
+    if code is None:
+        abort(404)
+    return render_template("disputes/dial_code.html", dispute=dispute, name=guest.name, code=grouped(code))
 
 
 def show_issued(dispute: Dispute, issued: IssuedGuestLink, name: str) -> ResponseReturnValue:
@@ -408,7 +461,7 @@ def _parse_day(entry: str) -> date:
 
 def _proposed_times(entry: Mapping[str, str]) -> list[datetime]:
     """The times of a form, in the customer's time zone. Raises :class:`DisputeError` (``dispute.times``)."""
-    found = []
+    found = list[datetime]()
     for number in range(MOST_TIMES):
         text = entry.get(f"time-{number}", "").strip()
         if not text:
@@ -420,10 +473,12 @@ def _proposed_times(entry: Mapping[str, str]) -> list[datetime]:
             raise DisputeError(
                 "dispute.times", f"not a time: {text!r:.40}", "choose a date and a time"
             ) from None
+    if any(each <= now() for each in found):
+        raise DisputeError("dispute.times", "a proposed time is over", "choose times in the future")
     return found
 
 
-def _sections(calls: list[datetime], times: list[datetime], language: str) -> tuple[MailSection, ...]:
+def call_sections(calls: list[datetime], times: list[datetime], language: str) -> tuple[MailSection, ...]:
     """When the ``calls`` began, so that the person knows which are meant, and the proposed times, in the
     mail's language."""
     locale = LOCALES.get(language, language)

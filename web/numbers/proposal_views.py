@@ -1,8 +1,10 @@
-"""What the provider proposes that a number announces: the page for admins, and their answer."""
+"""What the provider proposes that a number announces, or asks as its keep question: the page for admins, and
+their answer."""
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request, url_for
+import structlog
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -15,9 +17,12 @@ from recorder.identity import users
 from web.errors import error_page
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.setup_views import for_admins
+from web.numbers.sound import send_prompt
 from web.state import current_visitor, login_required, now, panel_state
 from web.text import proposals as text
 from web.text.numbers import setup_error
+
+log = structlog.get_logger()
 
 
 @blueprint.get("/numbers/<line_id>/proposal")
@@ -25,6 +30,21 @@ from web.text.numbers import setup_error
 @for_admins
 def show_proposal(line_id: str) -> ResponseReturnValue:
     return _page(active_line(line_id))
+
+
+@blueprint.get("/numbers/<line_id>/proposal/<int:place>.wav")
+@login_required
+@for_admins
+def play_proposal(line_id: str, place: int) -> ResponseReturnValue:
+    """A sentence of the keep question that is proposed, byte for byte as it would be stored."""
+    try:
+        view = line_proposals.show_proposal(active_line(line_id), sources=panel_state().sources)
+    except (CatalogueError, ConfigError) as error:
+        return _refused(error)
+    prompts = () if view is None or view.keep is None else view.keep.prompts
+    if place >= len(prompts):
+        abort(404)
+    return send_prompt(prompts[place])
 
 
 @blueprint.post("/numbers/<line_id>/proposal")
@@ -46,6 +66,8 @@ def accept_proposal(line_id: str) -> ResponseReturnValue:
         )
     except (CatalogueError, ConfigError) as error:
         return _page(line, changed=True) if error.error_id == "line.changed" else _refused(error)
+    for each in (line.id, *_others()):
+        log.info("line.proposal_accepted", tenant=line.tenant, line=each, user=current_visitor().user.id)
     flash(_("Accepted. Callers hear it from the next call on."), "done")
     return redirect(url_for(".show", _anchor=f"line-{line.id}"), 303)
 
@@ -60,6 +82,8 @@ def drop_proposal(line_id: str) -> ResponseReturnValue:
     numbers = {line.id: number, **_others()}
     if not line_proposals.drop_proposals(line.tenant, numbers, who=who, now=now(), entropy=entropy):
         return _page(line, changed=True)
+    for each in numbers:
+        log.info("line.proposal_declined", tenant=line.tenant, line=each, user=who)
     flash(_("Nothing changes: callers hear what they hear now."), "done")
     return redirect(url_for(".show", _anchor=f"line-{line.id}"), 303)
 
@@ -87,7 +111,7 @@ def _page(line: LineRow, *, changed: bool = False) -> ResponseReturnValue:
         line=line,
         view=view,
         others=[(each, equal[each.id].number) for each in lines if each.id in equal],
-        changes=text.setting_changes(view.before.settings, view.after.settings),
+        changes=text.proposed_changes(line, view.proposal, view.before.settings, view.after.settings),
         proposed_by=text.proposed_by(view.proposal, {each.id: each.name for each in users.users(PROVIDER)}),
         changed=changed,
     )

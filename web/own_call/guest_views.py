@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import structlog
@@ -14,18 +15,31 @@ from flask import abort, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from recorder.catalogue.records import UserRow
 from recorder.catalogue.subject_request_queries import own_requests
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import AccessError, AccordError, OwnCallError, SubjectRequestError
+from recorder.errors import (
+    AccessError,
+    AccordError,
+    DisputeError,
+    OwnCallError,
+    RetentionError,
+    SubjectRequestError,
+)
+from recorder.features.disputes.invitations import OpenGuestLink
+from recorder.features.disputes.number_guests import NumberGuests
 from recorder.features.own_call import codes, rules
 from recorder.features.own_call.admissions import verify_number
 from recorder.features.own_call.opening import REFUSALS, OwnCalls
 from recorder.features.subject_requests import service as requests
 from recorder.playback import call_history
 from recorder.playback.call_history import WAS_REFUSED
+from recorder.seal.manifest import Manifest
 from recorder.verification_calls.verified_number import VerifiedNumber
 from web.account.limits import count_own_call_code, give_back, limit_grants
 from web.account.sessions import close_session, open_session
+from web.disputes.guest_views import handle_invitation
+from web.disputes.operations import invitations
 from web.gate import gate, who
 from web.language import current_language
 from web.own_call.blueprint import blueprint
@@ -35,6 +49,12 @@ from web.state import changes, current_visitor, now, panel_state, release_connec
 
 RESPONSE_S: Final = 1.0
 """Seconds until the page answers, whether a code is right or not."""
+
+ANSWER_MS: Final = 5_000
+"""What is heard after an answer, or after the beginning of a question that had none."""
+
+ORDERS: Final = ThreadPoolExecutor(1, thread_name_prefix="own-calls")
+"""Has telephones called, after the page has answered."""
 
 TYPED: Final = "own_call"
 """What the form's cookie has of the code that was typed, right or wrong: its MAC."""
@@ -62,14 +82,20 @@ def check_code() -> ResponseReturnValue:
         wrong = _("The code has %(count)s digits.", count=rules.DIGITS)
         return render_template("own_call/enter_code.html", wrong=wrong, has_left=False), 422
     count_own_call_code(is_first=True)
-    mac = rules.code_mac(panel_state().config.secret_key, code)
-    try:
-        own_calls().order_call(mac, current_language())
-    except AccordError as error:
-        _note_refusal(error)
+    mac = codes.mac_of(panel_state().own_call_keys, code)
+    ORDERS.submit(_order_call, own_calls(), mac, current_language())
     session[TYPED] = mac
     _wait(until)
     return redirect(url_for(".show_spoken"), 303)
+
+
+def _order_call(calls: OwnCalls, mac: str, language: str) -> None:
+    """In a thread of its own, so that the answer takes as long for a right code on a busy machine."""
+    try:
+        calls.order_call(mac, language)
+    except AccordError as error:
+        write = log.info if isinstance(error, REFUSALS) else log.error
+        write("own_call.refused", error_id=error.error_id, error=error.message)
 
 
 @blueprint.get("/my-call/code")
@@ -138,8 +164,11 @@ def show_call() -> ResponseReturnValue:
         purpose=allowed[0].code if allowed else None,
         withheld=None if allowed or not facts.choices else facts.choices[0].reason,
         player=player_data(facts.grant, view.sounds) if facts.grant else None,
+        clips=_clips(manifest),
         history=[each for each in call_history.history(customer.id, row.id) if each.how != WAS_REFUSED],
         code=valid.code,
+        links=_links(recording),
+        listens=bool(facts.status.may_hold()),
         withdraws=bool(facts.status.may_withdraw()),
         requests=[(each, requests.waits_until(each)) for each in own_requests(customer.id, row.id)],
         me=current_visitor().user.id,
@@ -198,6 +227,48 @@ def _request(act: Callable[[VerifiedNumber], None]) -> ResponseReturnValue:
     except OwnCallError as error:
         log.info("own_call.refused", error_id=error.error_id, error=error.message)
     return redirect(url_for(".show_call", _anchor="requests"), 303)
+
+
+@blueprint.route("/my-call/opened/together/<dispute_id>", methods=["GET", "POST"])
+@limit_grants
+def answer_invitation(dispute_id: str) -> ResponseReturnValue:
+    """Show an invitation to listen to the call together, or answer it: the number is known, so that a yes
+    leads into the room."""
+    recording = None if visitor() is None else _own()
+    if recording is None:
+        return redirect(url_for(".enter_code"), 303)
+    try:
+        person = verify_number(who(), recording, changes().trust, now())
+        guests = NumberGuests(invitations())
+
+        def state_answer(answer: str, notice: str) -> UserRow | None:
+            return guests.answer(person, dispute_id, answer, notice=notice, language=current_language())
+
+        return handle_invitation(guests.find(person, dispute_id), state_answer, asks_code=False)
+    except (DisputeError, OwnCallError, RetentionError) as error:
+        log.info("own_call.refused", error_id=error.error_id, error=error.message)
+        return redirect(url_for(".show_call"), 303)
+
+
+def _clips(manifest: Manifest) -> list[tuple[str, str]]:
+    """The passages of the call in which something was announced or asked, with what they are called: from
+    when to when, as the fragment of an address has it."""
+    found = list[tuple[str, int, int]]()
+    if manifest.announced is not None:
+        found.append((_("Announcement"), manifest.announced.offset_ms, manifest.announced.end_ms))
+    for each in manifest.keep_questions:
+        end = (each.answered_offset_ms or each.offset_ms) + ANSWER_MS
+        found.append((_("Question and answer"), each.offset_ms, end))
+    return [(name, f"#t={begin / 1000:.1f},{end / 1000:.1f}") for name, begin, end in found]
+
+
+def _links(recording: str) -> list[OpenGuestLink]:
+    """The invitations to listen to the call together that its person can answer."""
+    try:
+        person = verify_number(who(), recording, changes().trust, now())
+    except OwnCallError:
+        return []
+    return list(NumberGuests(invitations()).find_all(person))
 
 
 @blueprint.post("/my-call/leave")

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import Cursor, RecordingRow
+from recorder.catalogue.subject_request_queries import is_listening_proposed
 from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
 from recorder.features.call_list.rules import CallQuery
@@ -66,10 +67,14 @@ class Agreement:
 @dataclass(frozen=True, slots=True)
 class OwnCall:
     """Whether the person who was recorded can open the call: the valid ``code`` that they have, or why none
-    can be given (``why_not``, an error id)."""
+    can be given (``why_not``, an error id); whether they propose to listen together; and whether the code
+    can be sent by mail, and in which language."""
 
     code: OwnCallCode | None
     why_not: str | None
+    proposal: bool
+    sends: bool
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,16 @@ def _own_call(facts: CallFacts) -> OwnCall | None:
     if service is None or current_visitor().user.role not in own_calls.GIVERS or not rule_of(row.tenant).on:
         return None
     valid = own_calls.find_valid(row.tenant, row.id, service.trust, now())
-    return OwnCall(None if valid is None else valid.code, own_calls.why_not(facts, panel_state().call_policy))
+    proposal = is_listening_proposed(row.tenant, row.id)
+    why_not = own_calls.why_not(facts, panel_state().call_policy)
+    sends, language = panel_state().outbox.sends, _language(facts)
+    return OwnCall(None if valid is None else valid.code, why_not, proposal, sends, language)
+
+
+def _language(facts: CallFacts) -> str:
+    """The language of the announcement that the person heard."""
+    announced = facts.status.chain.manifest.announced
+    return current_visitor().tenant.language if announced is None else announced.language
 
 
 def _contact(row: RecordingRow) -> Contact | None:

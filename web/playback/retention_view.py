@@ -36,11 +36,12 @@ def retention_context(status: RecordingStatus) -> dict[str, Any]:
     usual = local_date(retention_start(status.chain.manifest) + DEFAULT_KEEP)
     is_kept = status.terms.holds or status.terms.deferrals
     names = {each.id: each.name for each in users.users(visitor.tenant.id)} if is_kept else {}
+    owners = {each.data.owner for each in status.terms.holds}
     return {
         "status": status,
         "admin": visitor.admin,
         "signs": panel_state().changes is not None,
-        "handlers": handlers(status) if visitor.admin else (),
+        "handlers": handlers(status) if visitor.admin or visitor.user.id in owners else (),
         "owners": {each.number: names.get(each.data.owner, "") for each in status.terms.holds},
         "pending": pending_deletion(status, names),
         "why_not_delete": status.why_not_delete(),

@@ -25,11 +25,12 @@ from recorder.features.tenants.line_proposals import (
     change_or_propose,
     drop_proposals,
 )
-from recorder.prompts.purposes import standard
+from recorder.prompts.purposes import LANGUAGES, standard
 from web.provider.customer_views import find_customer
 from web.provider.views import blueprint, for_operators
 from web.state import current_visitor, login_required, now, panel_state
 from web.text.labels import purpose
+from web.text.numbers import language_name
 from web.text.proposals import SettingChange, setting_changes
 from web.text.provider import change_counts
 from web.text.sentences import sentence
@@ -42,12 +43,15 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class BulkForm:
-    """What was entered: numbers (ids of lines), and what is to change; empty where it stays as it is."""
+    """What was entered: numbers (ids of lines), and what is to change; empty where it stays as it is.
+    Of the ``languages``, callers hear the ``first`` one if they choose none."""
 
     lines: Sequence[str]
     purposes: tuple[str, ...]
     mode: str
     keep_days: str
+    languages: tuple[str, ...]
+    first: str
     errors: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -59,6 +63,8 @@ class BulkForm:
             tuple(code for code in standard() if code in fields.getlist("purposes")),
             mode if mode in MODES else "",
             fields.get("keep_days", "").strip()[:10],
+            tuple(code for code in LANGUAGES if code in fields.getlist("languages")),
+            fields.get("first", "")[:10],
         )
 
     def check(self) -> bool:
@@ -68,16 +74,21 @@ class BulkForm:
             self.errors["lines"] = _("Choose at least one number.")
         if days and not (days.isascii() and days.isdecimal() and 1 <= int(days) < 10**6):
             self.errors["keep_days"] = _("Write a number of days.")
-        elif not (self.purposes or self.mode or days):
+        elif not (self.purposes or self.mode or days or self.languages or self.first):
             self.errors["purposes"] = _(
-                "Choose what is to change: purposes, the way to agree, or the retention."
+                "Choose what is to change: purposes, the way to agree, the retention, or the languages."
             )
+        if (self.first or len(self.languages) > 1) and self.first not in self.languages:
+            self.errors["first"] = _("Choose the first of these languages.")
         return not self.errors
 
     def change(self) -> LineChange:
         """What was entered, once it was checked."""
         days = int(self.keep_days) if self.keep_days else None
-        return LineChange(purposes=self.purposes, mode=self.mode or None, keep_days=days)
+        languages = sorted(self.languages, key=lambda code: code != self.first)
+        return LineChange(
+            purposes=self.purposes, mode=self.mode or None, keep_days=days, languages=languages or None
+        )
 
     def values(self) -> Mapping[str, Sequence[str]]:
         """The fields, for a link or for hidden fields."""
@@ -86,6 +97,8 @@ class BulkForm:
             "purposes": self.purposes,
             "mode": [self.mode] if self.mode else [],
             "keep_days": [self.keep_days] if self.keep_days else [],
+            "languages": self.languages,
+            "first": [self.first] if self.first else [],
         }
 
 
@@ -190,4 +203,5 @@ def _page(tenant: TenantRow, lines: Sequence[LineRow], form: BulkForm) -> str:
         form=form,
         purposes=[(code, purpose(code)) for code in standard()],
         modes=[("", _("As it is")), *((code, sentence("mode", code)) for code in MODES)],
+        languages=[(code, language_name(code)) for code in LANGUAGES],
     )

@@ -9,7 +9,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow, TenantRow
 from recorder.features.tenants import setup
 from recorder.lifecycle.line_proposals import LineProposal, find_proposals
-from web.text.proposals import SettingChange, setting_changes
+from web.text.proposals import SettingChange, proposed_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +31,5 @@ def pending_changes(tenant: TenantRow) -> list[PendingChange]:
         if proposal is not None and rows.keys() >= {*line.announcements, *proposal.announcements}:
             before = setup.settings_of([rows[each] for each in line.announcements])
             after = setup.settings_of([rows[each] for each in proposal.announcements])
-            found.append(PendingChange(line, proposal, setting_changes(before, after)))
+            found.append(PendingChange(line, proposal, proposed_changes(line, proposal, before, after)))
     return found

@@ -86,17 +86,9 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
 @on_call_page("lift-{hold}", roles=(ADMIN, CUSTOMER))
 def lift_hold(recording_id: str) -> ResponseReturnValue:
     """Release a recording that was kept for a dispute: an admin, or who handles it."""
-    form, user = request.form, current_visitor().user
-    hold = hold_number()
     status = gate().facts(who(), recording_id).status
-    theirs = {each.number for each in status.terms.holds if each.data.owner == user.id}
-    if not current_visitor().admin and hold not in theirs:
-        raise RetentionError(
-            "retention.not_yours",
-            "only the user who handles the hold, or an admin, can release it",
-            "ask the user who handles it, or an admin",
-        )
-    reason = form.get("reason", "").strip() or str(_("No longer needed"))
+    hold = _own_hold(status)
+    reason = request.form.get("reason", "").strip() or str(_("No longer needed"))
     changes().lift(status, author(), hold=hold, reason=reason)
     return redirect_to_recording(recording_id)
 
@@ -104,14 +96,28 @@ def lift_hold(recording_id: str) -> ResponseReturnValue:
 @blueprint.post("/recordings/<recording_id>/retention/handler")
 @login_required
 @limit_grants
-@on_call_page("handler-{hold}")
+@on_call_page("handler-{hold}", roles=(ADMIN, CUSTOMER))
 def hand_over(recording_id: str) -> ResponseReturnValue:
-    """Let another colleague handle what a recording is kept for."""
+    """Let another colleague handle what a recording is kept for: an admin, or who handles it."""
     status = gate().facts(who(), recording_id).status
-    handler = _chosen_handler(status)
-    changes().hand_over(status, author(), hold=hold_number(), owner=handler)
+    hold, handler = _own_hold(status), _chosen_handler(status)
+    changes().hand_over(status, author(), hold=hold, owner=handler)
     tell(handler)
     return redirect_to_recording(recording_id, "held")
+
+
+def _own_hold(status: RecordingStatus) -> int:
+    """The hold that the form names, if the visitor handles it by its signed amendment, or is an admin. Raises
+    :class:`RetentionError` (``retention.not_yours``)."""
+    hold, user = hold_number(), current_visitor().user.id
+    theirs = {each.number for each in status.terms.holds if each.data.owner == user}
+    if not current_visitor().admin and hold not in theirs:
+        raise RetentionError(
+            "retention.not_yours",
+            "only the user who handles the hold, or an admin, can release it or hand it over",
+            "ask the user who handles it, or an admin",
+        )
+    return hold
 
 
 def _chosen_handler(status: RecordingStatus) -> str:

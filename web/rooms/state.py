@@ -9,14 +9,14 @@ from typing import Any
 from flask import abort
 
 from recorder.catalogue import queries as catalogue
-from recorder.domain.roles import GUESTS, SUPPORT
 from recorder.errors import DisputeError
+from recorder.features.disputes.hearers import find_hearer
 from recorder.features.disputes.rules import Dispute
 from recorder.features.rooms.rules import Room, leader_of
 from recorder.features.rooms.service import Rooms
 from recorder.identity import users
 from recorder.playback.interface import SOUNDS, WEBM, WEBM_TYPE
-from web.disputes.operations import disputes, find_dispute, people_of
+from web.disputes.operations import find_dispute, people_of
 from web.state import current_visitor, panel_state
 
 OPUS = SOUNDS[0]
@@ -47,35 +47,19 @@ def enter(dispute_id: str) -> RoomVisit:
 
 
 def find_visit(dispute_id: str) -> RoomVisit | None:
-    """The room of a dispute, while the visitor may be in it: whoever handles it, guests who were recognised,
-    and those whom both sides let hear some passages. ``None`` for anybody else, once it is closed, and where
-    nothing is left to hear."""
+    """The room of a dispute, while the visitor may be in it (:mod:`recorder.features.disputes.hearers`);
+    ``None`` for anybody else."""
     person, user = current_visitor(), current_visitor().user
     if not users.is_session_valid(user.tenant, user.id, person.session.id, panel_state().now()):
         return None
     try:
-        found = find_dispute(dispute_id)
-        guest = None
-        if user.role in (*GUESTS, SUPPORT):
-            guest = next(
-                (each for each in found.guests if user.id in (each.id, *each.entered) and each.may_hear), None
-            )
-            if guest is None:
-                return None
-        elif not disputes().may_hear(user, found):
-            return None
+        hearer = find_hearer(user, find_dispute(dispute_id))
     except DisputeError:
         return None
-    third = guest if guest is not None and guest.is_third_party else None
-    durations = {}
-    for recording in found.recording_ids:
-        row = catalogue.recording(found.tenant, recording)
-        hears = third is None or found.passages_for(third, recording)
-        if row is not None and row.erased_at is None and hears:
-            durations[recording] = row.duration_ms
-    if found.closed_at is not None or not durations:
+    if hearer is None:
         return None
-    return RoomVisit(found, durations, people_of(found), third is not None)
+    dispute = hearer.dispute
+    return RoomVisit(dispute, hearer.durations, people_of(dispute), hearer.third_party is not None)
 
 
 def room_sounds(visit: RoomVisit, recording: str) -> list[tuple[str, str]]:

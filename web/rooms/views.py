@@ -14,6 +14,7 @@ from recorder.errors import RoomError
 from recorder.features.rooms.rules import PAUSE, RATES, RoomCommand
 from web.account.limits import limit_grants, limit_refusals, limiter
 from web.disputes.notes_views import notes_context
+from web.disputes.operations import own_dial_in
 from web.errors import error_response
 from web.gate import gate, who
 from web.playback.call_page import player_data
@@ -70,6 +71,7 @@ def show_room(dispute_id: str) -> str:
         me=current_visitor().user,
         state=state_of(visit),
         passages_only=visit.passages_only,
+        by_phone=own_dial_in(visit.dispute, current_visitor().user.id),
         notes=None if visit.passages_only else notes_context(visit.dispute),
     )
 

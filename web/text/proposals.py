@@ -1,4 +1,4 @@
-"""What a change of a number's announcement changes, in words."""
+"""What a change of a number's announcement or keep question changes, in words."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from flask_babel import gettext as _
 
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.features.tenants.drafts import LineSettings
-from recorder.features.tenants.line_proposals import changed_settings, widened_settings
-from recorder.lifecycle.line_proposals import LineProposal
+from recorder.features.tenants.line_proposals import changed_settings, widened_answers, widened_settings
+from recorder.lifecycle.line_proposals import UNCHANGED, LineProposal
 from web.text import formats
 from web.text.numbers import language_name
 from web.text.retention import purpose_list
@@ -42,6 +43,50 @@ def setting_changes(before: LineSettings, after: LineSettings) -> list[SettingCh
         SettingChange(labels[name], old[name], new[name], name in wider)
         for name in changed_settings(before, after)
     ]
+
+
+def proposed_changes(
+    line: LineRow, proposal: LineProposal, before: LineSettings, after: LineSettings
+) -> list[SettingChange]:
+    """What a proposal for a line changes, of the announcement and of the keep question."""
+    changes = setting_changes(before, after)
+    if proposal.keep is not UNCHANGED:
+        changes += _keep_changes(line.keep, proposal.keep, after)
+    return changes
+
+
+def _keep_changes(
+    before: KeepOptions | None, after: KeepOptions | None, announced: LineSettings
+) -> list[SettingChange]:
+    labels = {
+        "way": _("Question during the call"),
+        "yes": sentence("keep_part", "yes"),
+        "none": _("Without a yes"),
+        "at_start": _("Ask automatically when the conversation begins"),
+        "wording": _("Wording"),
+    }
+    wider = widened_answers(before, after, announced)
+    old, new = _keep_in_words(before, announced), _keep_in_words(after, announced)
+    return [
+        SettingChange(label, old[name], new[name], name in wider)
+        for name, label in labels.items()
+        if name in old.keys() & new.keys() and old[name] != new[name]
+    ]
+
+
+def _keep_in_words(keep: KeepOptions | None, announced: LineSettings) -> Mapping[str, str]:
+    announced_days = formats.days(announced.keep_days)
+    if keep is None:
+        unanswered = sentence("without_yes", "keep", time=announced_days)
+        return {"way": "–", "yes": "–", "none": unanswered, "at_start": _("No")}
+    time = _("Kept for %(time)s", time=formats.days(keep.keep_days))
+    return {
+        "way": sentence("keep_way", "own_words" if keep.own_words else "question"),
+        "yes": f"{time} · {purpose_list([keep.purpose])}",
+        "none": sentence("without_yes", "destroy" if keep.destroy else "keep", time=announced_days),
+        "at_start": _("Yes") if keep.at_start else _("No"),
+        "wording": sentence("wording", keep.wording),
+    }
 
 
 def _in_words(settings: LineSettings) -> Mapping[str, str]:

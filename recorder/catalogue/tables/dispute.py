@@ -61,21 +61,34 @@ class DisputeRecordingTable(Table):
 class DisputeGuestTable(Table):
     """A guest of a dispute: leads from a link, by its token's hash, to the statement that is valid or not.
     ``id`` is the guest's, and that of their user once they have accepted; the provider's support, by its
-    ``role``, finds the disputes that it is called to. ``dial_mac`` leads from the code that a caller types to
-    the guest, ``number_mac`` from their number; ``dial_turn`` counts codes that another guest had already.
-    The code itself is computed from the statements (:mod:`recorder.features.disputes.dial_in`)."""
+    ``role``, finds the disputes that it is called to."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
     dispute_id = TextField(index=True)
     role = TextField(index=True)
     token_sha256 = TextField(null=True, unique=True)
-    dial_mac = TextField(null=True, index=True)
-    dial_turn = IntegerField(default=0)
-    number_mac = TextField(null=True, index=True)
 
     class Meta:
         table_name = "dispute_guest"
+
+
+class RoomCodeTable(Table):
+    """What leads from the code that a caller types (``code_mac``), and from the number at which a guest was
+    invited (``number_mac``), to one of a dispute's people: a guest, one of the customer's people, or of the
+    provider's support (``user_id``). ``turn`` counts codes that somebody else had already. The code itself is
+    computed (:mod:`recorder.features.disputes.dial_in`). ``id`` is made of both ids."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    dispute_id = TextField(index=True)
+    user_id = TextField()
+    code_mac = TextField(index=True)
+    turn = IntegerField(default=0)
+    number_mac = TextField(null=True, index=True)
+
+    class Meta:
+        table_name = "room_code"
 
 
 class DisputeNewsTable(Table):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from peewee import TextField
 
-from recorder.catalogue.database import MomentField, Table, writing
+from recorder.catalogue.database import MomentField, Table, connected, writing
 
 DURATION = timedelta(minutes=5)
 """The term of a lease that is not released."""
@@ -51,6 +51,13 @@ def take(name: str, owner: str, now: datetime, duration: timedelta = DURATION) -
             .where((LeaseTable.name == name) & (LeaseTable.owner == owner))
             .execute()
         )
+
+
+def find_owner(name: str) -> str | None:
+    """Who took the lease on some work last, unless it was released."""
+    with connected():
+        row = LeaseTable.get_or_none(LeaseTable.name == name)
+    return None if row is None else str(row.owner)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
+    RoomCodeTable,
 )
 from recorder.catalogue.tables.doctor_report import DoctorReportTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
@@ -132,6 +133,7 @@ TABLES: Final[tuple[type[Table], ...]] = (
     DisputeTable,
     DisputeRecordingTable,
     DisputeGuestTable,
+    RoomCodeTable,
     DisputeNewsTable,
     RoomTable,
     RoomMemberTable,

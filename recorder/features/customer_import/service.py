@@ -7,7 +7,7 @@ the panel and the command line, which check everything again and write the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -32,14 +32,16 @@ BATCH: Final = 300
 """Steps in one transaction: about a quarter of a second, in which others cannot write; it waits for the disk
 once."""
 
-StepState = Literal["created", "updated", "unchanged", "different", "refused"]
+StepState = Literal["created", "updated", "proposed", "unchanged", "different", "refused"]
 
 CREATED: Final[StepState] = "created"
 UPDATED: Final[StepState] = "updated"
+PROPOSED: Final[StepState] = "proposed"
+"""It promises callers more, and waits for a yes of the customer's admins."""
 UNCHANGED: Final[StepState] = "unchanged"
 DIFFERENT: Final[StepState] = "different"
 REFUSED: Final[StepState] = "refused"
-STATES: Final[tuple[StepState, ...]] = (CREATED, UPDATED, UNCHANGED, DIFFERENT, REFUSED)
+STATES: Final[tuple[StepState, ...]] = (CREATED, UPDATED, PROPOSED, UNCHANGED, DIFFERENT, REFUSED)
 
 Part = CustomerStep | NumberStep | PersonStep
 PARTS: Final[dict[type[Part], str]] = {CustomerStep: "tenant", NumberStep: "number", PersonStep: "person"}
@@ -48,7 +50,7 @@ PARTS: Final[dict[type[Part], str]] = {CustomerStep: "tenant", NumberStep: "numb
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
     """What became of a step: of a customer, a number or a person (``part``). ``findings`` say what differs
-    and was left alone, or why it was refused."""
+    and was left alone or proposed, or why it was refused."""
 
     line: int
     part: str
@@ -80,7 +82,8 @@ class CustomerOperations(Protocol):
     ) -> str:
         """Returns the line's id."""
 
-    def change_line(self, tenant: TenantRow, line: str, settings: AnnouncedSettings) -> None: ...
+    def change_line(self, tenant: TenantRow, line: str, settings: AnnouncedSettings) -> bool:
+        """Returns whether it is only proposed to the customer's admins. Called outside a batch."""
 
     def invite(self, tenant: TenantRow, person: PersonStep, lines: Sequence[str] | None) -> str | None:
         """Returns the path of the link that must be passed on; ``None`` if it is mailed."""
@@ -125,21 +128,25 @@ class CustomerImport:
                 if outcome.state not in (CREATED, UPDATED):
                     yield outcome
                     continue
-                queue.append((customer, step))
-                if len(queue) == BATCH:
+                known = _known_line(customer, step)
+                if known is None:
+                    queue.append((customer, step))
+                if known is not None or len(queue) == BATCH:
                     yield from self._write(queue, progress)
                     queue.clear()
+                if known is not None:
+                    # Not in a batch, which could not undo the attempt at what is then proposed.
+                    yield _change_line(known, step, self.update, self.operations.change_line)
         yield from self._write(queue, progress)
 
     def _write(self, steps: Sequence[tuple[CustomerSteps, Part]], progress: _Progress) -> list[StepOutcome]:
         try:
             return self._write_batch(steps, progress)
         except (AccordError, IntegrityError) as error:
-            refused = _refusal(error)
+            refused = _refused_outcome(steps[0][1], error)
             if len(steps) != 1:
                 return [each for step in steps for each in self._write([step], progress)]
-        ((_, step),) = steps
-        return [StepOutcome(step.line, PARTS[type(step)], REFUSED, (TableMistake(step.line, "", refused),))]
+        return [refused]
 
     def _write_batch(
         self, steps: Sequence[tuple[CustomerSteps, Part]], progress: _Progress
@@ -156,7 +163,7 @@ class CustomerImport:
                     case CustomerStep():
                         self._write_customer(step, after)
                     case NumberStep():
-                        self._write_number(customer, step, after)
+                        self._add_line(customer, step, after)
                     case PersonStep():
                         links += self._write_person(customer, step, after)
                 outcomes.append(plan_outcome(step, self.update))
@@ -172,15 +179,12 @@ class CustomerImport:
         else:
             self.operations.change_customer(step.tenant, step.values)
 
-    def _write_number(self, customer: CustomerSteps, step: NumberStep, progress: _Progress) -> None:
+    def _add_line(self, customer: CustomerSteps, step: NumberStep, progress: _Progress) -> None:
         tenant = _tenant(customer, progress)
-        if step.known is not None:
-            return self.operations.change_line(tenant, step.known.id, step.settings)
         line = self.operations.add_line(tenant, step.number, step.settings, step.label, step.recorded)
         country = customer.customer.values.country
         number = phone_numbers.to_canonical(step.number, country) or step.number
         progress.lines[customer.customer.line, number] = line
-        return None
 
     def _write_person(
         self, customer: CustomerSteps, step: PersonStep, progress: _Progress
@@ -193,12 +197,60 @@ class CustomerImport:
             yield InvitationLink(tenant.name, step.address, step.name, path)
 
 
-def plan_outcome(step: Part, update: bool) -> StepOutcome:
-    """What is to become of a step; with ``update``, what can be changed is."""
-    state = _planned_state(step, update)
+ChangeLine = Callable[[TenantRow, str, AnnouncedSettings], bool]
+"""Changes a customer's line (by its id), or would; returns whether that is only proposed. Raises
+:class:`AccordError` where it is refused."""
+
+
+def check_steps(
+    customers: Sequence[CustomerSteps], update: bool, try_change: ChangeLine
+) -> Iterator[StepOutcome]:
+    """What would become of each step; ``try_change`` changes nothing. Raises :class:`CatalogueError`
+    (``catalogue.away``)."""
+    for customer in customers:
+        for step in customer.steps:
+            outcome, known = plan_outcome(step, update), _known_line(customer, step)
+            if known is not None and outcome.state == UPDATED:
+                outcome = _change_line(known, step, update, try_change)
+            yield outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownLine:
+    """A line that the catalogue has, by its id, with what it is to announce."""
+
+    tenant: TenantRow
+    id: str
+    settings: AnnouncedSettings
+
+
+def _known_line(customer: CustomerSteps, step: Part) -> _KnownLine | None:
+    tenant = customer.customer.tenant
+    if tenant is None or not isinstance(step, NumberStep) or step.known is None:
+        return None
+    return _KnownLine(tenant, step.known.id, step.settings)
+
+
+def _change_line(known: _KnownLine, step: Part, update: bool, change: ChangeLine) -> StepOutcome:
+    try:
+        is_proposed = change(known.tenant, known.id, known.settings)
+    except AccordError as error:
+        return _refused_outcome(step, error)
+    return plan_outcome(step, update, is_proposed=is_proposed)
+
+
+def plan_outcome(step: Part, update: bool, *, is_proposed: bool = False) -> StepOutcome:
+    """What is to become of a step; with ``update``, what can be changed is, or is proposed."""
+    state = PROPOSED if is_proposed else _planned_state(step, update)
     rest = (each for each in step.differences if state != UPDATED or each.obstacle)
-    findings = tuple(TableMistake(step.line, each.column, _difference(each)) for each in rest)
+    difference = _proposed if is_proposed else _difference
+    findings = tuple(TableMistake(step.line, each.column, difference(each)) for each in rest)
     return StepOutcome(step.line, PARTS[type(step)], state, findings)
+
+
+def _refused_outcome(step: Part, error: AccordError | IntegrityError) -> StepOutcome:
+    refused = TableMistake(step.line, "", _refusal(error))
+    return StepOutcome(step.line, PARTS[type(step)], REFUSED, (refused,))
 
 
 def _planned_state(step: Part, update: bool) -> StepState:
@@ -216,6 +268,16 @@ def _difference(each: Difference) -> CatalogueError:
         "customer_import.different",
         f"the {each.column} is {each.current!r}, not {each.stated!r}",
         each.obstacle or "--update changes it",
+    )
+
+
+def _proposed(each: Difference) -> CatalogueError:
+    if each.obstacle:
+        return _difference(each)
+    return CatalogueError(
+        "customer_import.proposed",
+        f"the {each.column} is {each.current!r}; {each.stated!r} promises callers more, and is proposed",
+        "one of the customer's admins accepts it in the panel, under Numbers",
     )
 
 

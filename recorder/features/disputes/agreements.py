@@ -27,6 +27,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import plans
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import (
+    BY_TELEPHONE,
     OPEN,
     OUTCOMES,
     SETTLED,
@@ -111,8 +112,11 @@ class Agreements:
             )
         self.disputes.say(person, dispute, OutcomeWritten(outcome, words, salt, keep_days))
 
-    def confirm_outcome(self, person: UserRow, dispute: str, outcome_sha256: str) -> None:
-        """Confirm the outcome that was shown: it is sealed before any of the recordings is erased. Raises
+    def confirm_outcome(
+        self, person: UserRow, dispute: str, outcome_sha256: str, *, session: str | None = None
+    ) -> None:
+        """Confirm the outcome that was shown, or read out in a ``session`` by telephone: it is sealed before
+        any of the recordings is erased. Raises
         ``dispute.text_changed``, ``dispute.no_outcome``, ``dispute.outcome_final``, ``dispute.not_theirs``;
         as :meth:`Changes.defer_erasure`."""
         sha256, changes = texts.check_hash(outcome_sha256), self.disputes.changes
@@ -120,7 +124,8 @@ class Agreements:
         if found.would_agree(person.id) and not found.is_ordered:
             until = changes.now() + rules.TIME_TO_THINK + rules.WAIT_AFTER
             defer_erasure(changes, found, By("user", person.id), until)
-        self.disputes.say(person, dispute, OutcomeConfirmed(sha256))
+        how = None if session is None else BY_TELEPHONE
+        self.disputes.say(person, dispute, OutcomeConfirmed(sha256, how, session))
 
     def retract_outcome(self, person: UserRow, dispute: str) -> None:
         """Take a confirmation of the outcome back. Raises as :meth:`confirm_outcome`."""

@@ -1,4 +1,6 @@
-"""The call that tells a guest a code: only the person who answers the number in the recordings hears it.
+"""The call that tells a guest a code: only the person who answers the number in the recordings hears it. And
+the call to the room, in which whoever answers enters the code of their invitation: a telephone shows a
+number, not a person.
 
 Nobody can use this to call strangers: the number is that of the external party in a recording, it is called
 only after its person was invited and accepted. A caller can write any number as theirs, so the policy for
@@ -18,7 +20,7 @@ from recorder.seal.amendment_kinds import CODE
 from recorder.seal.dispute_kinds import GuestVerified
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
-from recorder.verification_calls.register import DISPUTE, VerificationCall
+from recorder.verification_calls.register import DISPUTE, ROOM, VerificationCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,29 @@ class GuestCalls:
         now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
         with tenant_lock(tenant):
             found = self._unverified(tenant, dispute, guest)
-            number = found.number
-            if number is None:
+            return register.order(
+                self.policy, DISPUTE, tenant, _number_of(found), language=found.language, who=guest, now=now,
+                entropy=entropy, dispute=dispute, guest=guest,
+            )  # fmt: skip
+
+    def order_to_room(self, tenant: str, dispute: str, guest: str) -> VerificationCall:
+        """Order a call to the number of a guest who may hear the recordings: whoever answers enters the
+        guest's code, and is in the room. Raises ``dispute.no_guest``, ``dispute.closed``,
+        ``dispute.not_theirs`` (they may not hear them), ``dispute.no_number``;
+        :class:`recorder.errors.VerificationCallError` as :func:`register.order`."""
+        now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
+        with tenant_lock(tenant):
+            found = self.disputes.find(tenant, dispute)
+            found.check_open()
+            person = found.find_guest(guest)
+            if not person.may_hear:
                 raise DisputeError(
-                    "dispute.no_number",
-                    "the recordings have no number that can be called",
-                    "have two of the customer's people vouch for the guest instead",
+                    "dispute.not_theirs",
+                    f"guest {guest} may not hear the recordings",
+                    "prove your identity on your page first",
                 )
             return register.order(
-                self.policy, DISPUTE, tenant, number, language=found.language, who=guest, now=now,
+                self.policy, ROOM, tenant, _number_of(person), language=person.language, who=guest, now=now,
                 entropy=entropy, dispute=dispute, guest=guest,
             )  # fmt: skip
 
@@ -74,6 +90,21 @@ class GuestCalls:
         return person
 
 
+def _number_of(guest: Guest) -> str:
+    if guest.number is None:
+        raise DisputeError(
+            "dispute.no_number",
+            "the recordings have no number that can be called",
+            "have two of the customer's people vouch for the guest instead",
+        )
+    return guest.number
+
+
 def latest_call(tenant: str, guest: str) -> VerificationCall | None:
     """The latest call to a guest of a customer's disputes."""
     return register.latest(DISPUTE, tenant, guest=guest)
+
+
+def latest_call_to_room(tenant: str, guest: str) -> VerificationCall | None:
+    """The latest call to a guest in which they enter their code for the room."""
+    return register.latest(ROOM, tenant, guest=guest)

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from recorder.auditlog.append import tenant_lock
+from recorder.auditlog.append import append, tenant_lock
 from recorder.auditlog.complete_log import complete_log, signed_length
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import UserRow
@@ -26,7 +26,7 @@ from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
 from recorder.errors import AccordError, CatalogueError, DisputeError
 from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, may_withdraw
-from recorder.features.disputes.dial_in import DialIn
+from recorder.features.disputes.dial_in import RENEWED, DialIn
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.features.disputes.sole_handler import SoleHandler, find_sole_handler
@@ -218,6 +218,20 @@ class GuestInvitations:
             guest, old.role, old.name, old.language, (), until, passages=passages, number=old.number
         )
         return self._send_link(person, dispute, invited, address, times, sections)
+
+    def renew_dial_code(self, person: UserRow, dispute: str, guest: str) -> str | None:
+        """Give the person who was recorded another code for the telephone; the old one is dead at once.
+        ``None`` where they have none. Raises ``dispute.no_guest``, ``dispute.may_not``,
+        ``dispute.closed``."""
+        now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
+        with tenant_lock(person.tenant):
+            found = self.disputes.find_handled(person, dispute)
+            found.check_open()
+            if self.dial_in is None or found.find_guest(guest).role != EXTERNAL_PARTY:
+                return None
+            body = {"dispute": found.id, "guest": guest, "actor": person.id}
+            append(person.tenant, RENEWED, body, now, entropy)
+            return self.dial_in.code_of(found, guest, now)
 
     def withdraw_invitation(self, person: UserRow, dispute: str, guest: str) -> None:
         """Withdraw an invitation, also one that was accepted: link and session end at once. Raises
@@ -426,7 +440,7 @@ class GuestInvitations:
         drop_mail(dispute.tenant, invited.guest)
         dial_code, now = None, self.disputes.changes.now()
         if self.dial_in is not None:
-            dial_code = self.dial_in.code_of(dispute, dispute.find_guest(invited.guest), now)
+            dial_code = self.dial_in.code_of(dispute, invited.guest, now)
         if invited.address is not None:
             by_phone = self._dial_in_section(dial_code, invited.language)
             mailed = self._send_mail(dispute, invited, invited.address, path, by, sections, by_phone)

@@ -34,6 +34,10 @@ from recorder.seal.revocation import Trust, is_doubtful
 
 STATED: Final = "dispute.stated"
 
+READS: Final = 3
+"""How often statements and their leaves are read where their numbers differ: somebody may state something
+between the two."""
+
 _IDS: Final = DisputeTable.select(DisputeTable.tenant_id, DisputeTable.id)
 
 log = structlog.get_logger()
@@ -43,8 +47,11 @@ def find_dispute(tenant: str, dispute: str, trust: Trust) -> Dispute:
     """A customer's dispute, as signed and logged. Raises :class:`DisputeError` (``dispute.not_found``),
     :class:`SealError` where statements and log do not agree."""
     with connected():
-        rows = list(_statements(tenant, dispute))
-        leaves = leaf_lookup.leaves_about(tenant, [dispute], [STATED])
+        for _ in range(READS):
+            rows = list(_statements(tenant, dispute))
+            leaves = leaf_lookup.leaves_about(tenant, [dispute], [STATED])
+            if len(rows) == len(leaves):
+                break
     if not rows and not leaves:
         raise DisputeError(
             "dispute.not_found", f"there is no dispute {dispute}", "open it from the list of disputes"

@@ -84,7 +84,7 @@ class Disputes:
             )
         statuses = [self.changes.look(person.tenant, each) for each in ids]
         for status in statuses:
-            self._check_handler(person, status.row)
+            _check_handler(person, status.row)
         purposes = _shared_purposes(statuses)
         by, recordings_held = By("user", person.id), list[HeldRecording]()
         try:
@@ -134,18 +134,20 @@ class Disputes:
         for each in dispute.recordings:
             self._lift(dispute.tenant, each, by, "the difference was closed")
 
-    def check_handler(self, person: UserRow, dispute: Dispute) -> None:
+    @staticmethod
+    def check_handler(person: UserRow, dispute: Dispute) -> None:
         """Refuse a person who may not handle a dispute: auditors, and colleagues who do not see all of its
         calls. Raises ``dispute.may_not``."""
         for recording in dispute.recording_ids:
             row = catalogue.recording(dispute.tenant, recording)
             if row is not None:
-                self._check_handler(person, row)
+                _check_handler(person, row)
 
-    def may_hear(self, person: UserRow, dispute: Dispute) -> bool:
+    @staticmethod
+    def may_hear(person: UserRow, dispute: Dispute) -> bool:
         """Whether one of the customer's people may hear a dispute's recordings: admins, and whoever opened
         it, as the legal hold says."""
-        return self._may_handle(person, dispute) and (
+        return Disputes._may_handle(person, dispute) and (
             person.role == ADMIN or person.id == dispute.opened_by.id
         )
 
@@ -155,9 +157,10 @@ class Disputes:
         others = [each for each in users.users(dispute.tenant) if each.id != person.id]
         return not any(self._may_handle(each, dispute) for each in others)
 
-    def _may_handle(self, person: UserRow, dispute: Dispute) -> bool:
+    @staticmethod
+    def _may_handle(person: UserRow, dispute: Dispute) -> bool:
         try:
-            self.check_handler(person, dispute)
+            Disputes.check_handler(person, dispute)
         except DisputeError:
             return False
         return person.revoked_at is None
@@ -241,13 +244,14 @@ class Disputes:
                 "dispute.day", f"{settle_by} is not within {LONGEST.days} days", "choose a nearer day"
             )
 
-    def _check_handler(self, person: UserRow, row: RecordingRow) -> None:
-        if person.role not in HANDLERS or (person.lines is not None and row.line not in person.lines):
-            raise DisputeError(
-                "dispute.may_not",
-                f"user {person.id} does not handle this call",
-                "the user who opened it, or an admin, decides",
-            )
+
+def _check_handler(person: UserRow, row: RecordingRow) -> None:
+    if person.role not in HANDLERS or (person.lines is not None and row.line not in person.lines):
+        raise DisputeError(
+            "dispute.may_not",
+            f"user {person.id} does not handle this call",
+            "the user who opened it, or an admin, decides",
+        )
 
 
 def _shared_purposes(statuses: Sequence[RecordingStatus]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from recorder.seal.dispute_kinds import (
     GuestEntered,
     GuestInvited,
     GuestVerified,
+    OutcomeConfirmed,
     Rescheduled,
     TimeChosen,
 )
@@ -80,6 +81,8 @@ def _variant(data: DisputeData, renewed: bool) -> str:
         return "renewed" if renewed else "link" if data.address is None else "mail"
     if isinstance(data, GuestAnswered | GuestAgreed):
         return data.answer
+    if isinstance(data, OutcomeConfirmed):
+        return data.how or ""
     return data.how if isinstance(data, GuestVerified | GuestEnded | DisputeClosed) else ""
 
 

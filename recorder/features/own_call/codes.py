@@ -5,8 +5,10 @@ A row leads to a code; what counts is the signed statement in it, and it alone i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -22,9 +24,11 @@ from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import OwnCallError, SealError
 from recorder.features.own_call import rules
+from recorder.features.own_call.code_mail import CodeMail
 from recorder.features.own_call.tenant_rule import rule_of
 from recorder.identity import users
 from recorder.ids import Entropy, uuid7
+from recorder.mail.outbox import drop_mail
 from recorder.playback.interface import CallFacts
 from recorder.seal.amendment import By
 from recorder.seal.own_call import KIND, OwnCallCode
@@ -71,12 +75,12 @@ def _phone(facts: CallFacts) -> str | None:
 
 
 def give_code(
-    facts: CallFacts, by: By, *, secret: bytes, policy: CallPolicy, signer: Signer, now: datetime,
-    entropy: Entropy,
+    facts: CallFacts, by: By, *, key: bytes, policy: CallPolicy, signer: Signer, now: datetime,
+    entropy: Entropy, mail: CodeMail | None = None,
 ) -> str:  # fmt: skip
     """A new code for a recording that the gate has shown, which is told to its person; an earlier one ends.
-    Only a MAC of it is kept. Raises :class:`OwnCallError`: ``own_call.off``, and as :func:`why_not`;
-    :class:`SealError` for a key that is not endorsed for it."""
+    Only a MAC of it is kept; a ``mail`` has it, too. Raises :class:`OwnCallError`: ``own_call.off``, and as
+    :func:`why_not` and :meth:`CodeMail.check`; :class:`SealError` for a key that is not endorsed for it."""
     row, phone = facts.status.row, _phone(facts)
     if (reason := why_not(facts, policy)) is not None or phone is None:
         raise OwnCallError(
@@ -84,6 +88,8 @@ def give_code(
             f"no code is given for recording {row.id}",
             "the call needs a number that is called, and a purpose that has not ended",
         )
+    if mail is not None:
+        mail.check()
     with tenant_lock(row.tenant):
         rule = rule_of(row.tenant)
         if not rule.on:
@@ -91,14 +97,16 @@ def give_code(
                 "own_call.off", "people do not open their calls here", "an admin switches it on"
             )
         code = rules.new_code(entropy)
-        while _row_of(rules.code_mac(secret, code)) is not None:
+        while _row_of(rules.code_mac(key, code)) is not None:
             code = rules.new_code(entropy)
         _end_guest(row.tenant, row.id, by, now, entropy)
         statement = OwnCallCode(
             row.tenant, row.id, newest_number(changes(row.tenant, row.id)) + 1, str(uuid7(now, entropy)),
-            phone, rules.code_mac(secret, code), truncate(now + timedelta(days=rule.days)), rule.names,
+            phone, rules.code_mac(key, code), truncate(now + timedelta(days=rule.days)), rule.names,
         )  # fmt: skip
-        _save(_CODE, statement, by, signer, now, entropy)
+        _save(_CODE, statement, by, signer, now, entropy, {} if mail is None else {"by_mail": True})
+        if mail is not None:
+            mail.queue(code, statement, now, entropy)
     log.info("own_call.code_given", recording=row.id, until=statement.until.isoformat())
     return code
 
@@ -123,17 +131,19 @@ def withdraw_code(
 
 def _save(
     signed: SignedSetting[OwnCallCode], code: OwnCallCode, by: By, signer: Signer, now: datetime,
-    entropy: Entropy,
+    entropy: Entropy, more: Mapping[str, object] = MappingProxyType({}),
 ) -> None:  # fmt: skip
     columns = {"guest_id": code.guest, "code_mac": code.code_mac or ""}
-    body = {"recording": code.recording, "guest": code.guest, "code_mac": columns["code_mac"]}
+    body = {"recording": code.recording, "guest": code.guest, "code_mac": columns["code_mac"], **more}
     signed.save(code, by, body, signer=signer, now=now, entropy=entropy, **columns)
 
 
 def _end_guest(tenant: str, recording: str, by: By, now: datetime, entropy: Entropy) -> None:
-    """End the access of whoever opened a recording before; an id suffices, as this only takes away."""
+    """End the access of whoever opened a recording before, and a mail to them that waits; an id suffices, as
+    this only takes away."""
     row = OwnCallTable.get_or_none((OwnCallTable.id == recording) & (OwnCallTable.tenant_id == tenant))
     if row is not None:
+        drop_mail(tenant, row.guest_id)
         users.revoke_user(tenant, row.guest_id, now=now, entropy=entropy, by=by)
 
 
@@ -154,6 +164,12 @@ def find_by_mac(mac: str, trust: Trust, now: datetime) -> ValidCode | None:
     """The code that somebody typed, by its MAC, if it opens a recording now."""
     row = _row_of(mac)
     return None if row is None else _if_valid(_code_in(row, trust), now, mac)
+
+
+def mac_of(keys: Sequence[bytes], code: str) -> str:
+    """The MAC of a code that somebody typed: under the key with which it was given, if it was."""
+    macs = [rules.code_mac(each, code) for each in keys]
+    return next((each for each in macs if _row_of(each) is not None), macs[0])
 
 
 def find_of_guest(tenant: str, guest: str) -> str | None:

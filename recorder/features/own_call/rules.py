@@ -6,6 +6,7 @@ import hmac
 from typing import Final
 
 from recorder.ids import Entropy
+from recorder.seal.keyring import Keyring
 
 DIGITS: Final = 9
 """Three groups of three, as they are told on the telephone. Whoever guesses one has another person's
@@ -25,8 +26,13 @@ def grouped(code: str) -> str:
     return " ".join(code[place : place + 3] for place in range(0, DIGITS, 3))
 
 
-def code_mac(secret: bytes, code: str) -> str:
-    """What is stored of a code, as somebody typed it: a MAC (hex) under the panel's ``secret``, so that a
-    copy of the table opens nothing. Another secret ends all codes."""
+def code_keys(keyring: Keyring) -> tuple[bytes, ...]:
+    """The keys of codes, that of new ones first: a code lasts while its key-encryption key is there."""
+    return tuple(keyring.own_call_key(each).key for each in keyring.ids())
+
+
+def code_mac(key: bytes, code: str) -> str:
+    """What is stored of a code, as somebody typed it: a MAC (hex) under one of :func:`code_keys`, so that a
+    copy of the table opens nothing."""
     digits = "".join(each for each in code if each.isascii() and each.isdecimal())
-    return hmac.digest(secret, f"own call\n{digits}".encode(), "sha256").hex()
+    return hmac.digest(key, f"own call\n{digits}".encode(), "sha256").hex()

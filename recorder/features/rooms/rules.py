@@ -161,6 +161,15 @@ KEYS_KEY: Final = "0"
 """The key that tells which keys there are."""
 
 
+LEAD_KEY: Final = "9"
+"""The key that takes the lead."""
+
+
+def is_key(key: str) -> bool:
+    """Whether a key on the telephone has a meaning."""
+    return key in ("1", "2", "3", "5", MARK_KEY, LEAD_KEY, KEYS_KEY)
+
+
 def command_of(key: str, room: Room, duration_ms: int, now_ms: int) -> RoomCommand | None:
     """The command of a key on the telephone: 1 back, 2 pause (to talk), 3 forward, 5 play, 9 take the lead;
     ``None`` for another key, and for one that changes nothing."""
@@ -174,6 +183,6 @@ def command_of(key: str, room: Room, duration_ms: int, now_ms: int) -> RoomComma
             return RoomCommand("seek", position_ms=min(duration_ms, here + STEP_MS))
         case "5":
             return None if room.playing and here < duration_ms else RoomCommand("play")
-        case "9":
+        case "9":  # LEAD_KEY
             return RoomCommand("lead")
     return None

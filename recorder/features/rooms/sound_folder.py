@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from recorder.errors import ConfigError
 
 RATE: Final = 8000
@@ -29,15 +31,18 @@ MODE: Final = 0o640
 MOUNT: Final = "mount -t tmpfs -o noswap,size=256m,mode=2750,uid=accord,gid=accord tmpfs"
 """The command that makes such a folder; its path follows."""
 
+log = structlog.get_logger()
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _SWAPS: Final = Path("/proc/swaps")
 
 
 @dataclass(frozen=True, slots=True)
 class SoundFolder:
-    """The folder at ``path``."""
+    """The folder at ``path``, for the sounds of an ``owner``: rooms, or people's own calls."""
 
     path: Path
+    owner: str = "room"
 
     def check(self) -> None:
         """Raises :class:`ConfigError` (``rooms.sounds``) unless the folder is as it must be."""
@@ -53,18 +58,34 @@ class SoundFolder:
         if found.st_mode & 0o007:
             raise self._refuse("is open to every user of this machine")
 
+    def is_usable(self) -> bool:
+        """Whether the folder is as it must be; what is wrong is logged."""
+        try:
+            self.check()
+        except ConfigError as error:
+            log.error("room.folder_unusable", error_id=error.error_id, error=error.message)
+            return False
+        return True
+
     def empty(self) -> None:
         """Remove all files: what a process that died has left. Raises ``OSError``."""
+        self._remove("*.wav")
+
+    def tidy(self) -> None:
+        """Remove the owner's files, when nobody needs them. Raises ``OSError``."""
+        self._remove(f"{self.owner}-*.wav")
+
+    def _remove(self, names: str) -> None:
         if self.path.is_dir():
-            for each in self.path.glob("*.wav"):
+            for each in self.path.glob(names):
                 each.unlink(missing_ok=True)
 
-    def write(self, pieces: Iterator[bytes]) -> Path:
-        """Write a sound (16 bit, mono); returns its path. Raises :class:`ConfigError`,
+    def write(self, pieces: Iterator[bytes], tail_ms: int = TAIL_MS) -> Path:
+        """Write a sound (16 bit, mono), and silence after it; returns its path. Raises :class:`ConfigError`,
         ``OSError``, and as ``pieces``; then no file is left."""
         self.check()
-        path = self.path / f"{uuid.uuid4()}.wav"
-        tail = bytes(TAIL_MS * RATE // 1000 * 2)
+        path = self.path / f"{self.owner}-{uuid.uuid4()}.wav"
+        tail = bytes(tail_ms * RATE // 1000 * 2)
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb") as file:
                 os.fchmod(file.fileno(), MODE)

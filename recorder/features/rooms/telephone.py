@@ -22,26 +22,39 @@ import structlog
 from recorder.catalogue.tables import lease
 from recorder.clock import Now, utc_now
 from recorder.domain.telephone_room import (
+    LEASE,
     RoomAction,
     RoomAnswer,
     RoomMember,
     RoomOrder,
     RoomReport,
     RoomRequest,
+    lease_of,
 )
 from recorder.errors import AccessError, AccordError, DisputeError, RoomError
-from recorder.features.rooms.rules import KEYS_KEY, MARK_KEY, STEP_MS, Room, command_of
+from recorder.features.rooms.announcer import NOT_NOW, YES, RoomAnnouncer, TelephoneListener
+from recorder.features.rooms.rules import (
+    KEYS_KEY,
+    LEAD_KEY,
+    MARK_KEY,
+    PAUSE,
+    STEP_MS,
+    Room,
+    RoomCommand,
+    command_of,
+    is_key,
+)
 from recorder.features.rooms.service import Rooms
 from recorder.features.rooms.sound_folder import SoundFolder
 from recorder.isolation import isolate_object
 from recorder.pipeline.duty_thread import DutyThread
 from recorder.playback.interface import (
     TELEPHONE,
-    Actor,
     ConferenceGateInterface,
     ConferenceListener,
     Passages,
 )
+from recorder.prompts.sound_sources import Sources
 
 EARLY_MS: Final = 26
 """The switch's sound is heard so many milliseconds after the order (observed)."""
@@ -49,14 +62,14 @@ EARLY_MS: Final = 26
 WATCH: Final = 5.0
 """Seconds between two looks whether everybody may still hear what they hear."""
 
-LEASE: Final = timedelta(seconds=30)
-"""How long after its node has died a room's callers can dial in at another one."""
-
 RENEW_BEFORE: Final = timedelta(minutes=5)
 """How long before its end a grant is renewed."""
 
 RETRY: Final = 5.0
 """Seconds until a sound that could not be made is tried again."""
+
+LOOK: Final = 2.0
+"""Seconds between two looks at who is in a room."""
 
 IDLE: Final = 0.4
 """Further seconds between two looks while nobody is in a room."""
@@ -65,16 +78,6 @@ WRITERS: Final = 4
 """Sounds that are written at once."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class TelephoneListener:
-    """Somebody who listens by telephone; the recordings of the room that they may hear, by id, with their
-    durations in milliseconds; and the purpose for which they listen."""
-
-    who: Actor
-    durations: Mapping[str, int]
-    purpose: str
 
 
 class TelephoneAdmissions(Protocol):
@@ -87,6 +90,10 @@ class TelephoneAdmissions(Protocol):
         self, caller: TelephoneListener, room: str, recording: str, begin_ms: int, end_ms: int
     ) -> None:
         """Mark a passage for a caller. Raises :class:`DisputeError`."""
+
+    def confirm_outcome(self, caller: TelephoneListener, room: str, sha256: str) -> bool:
+        """Confirm the outcome that was read out to a caller; whether both sides have now. Raises
+        :class:`AccordError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +121,15 @@ class TelephoneRooms(DutyThread):
     folder: SoundFolder
     sentences: Path
     """The folder of what callers are told (:mod:`recorder.features.disputes.callers` writes it)."""
+    sources: Sources
     send: Callable[[RoomRequest], RoomAnswer]
     now: Now = utc_now
     monotonic: Callable[[], float] = time.monotonic
     writers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(WRITERS, thread_name_prefix="rooms"), init=False
+    )
+    speakers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="room speech"), init=False
     )
     _conferences: dict[str, RoomConference] = field(default_factory=dict, init=False)
     _has_begun: bool = field(default=False, init=False)
@@ -132,6 +143,11 @@ class TelephoneRooms(DutyThread):
 
     def failed(self, error: Exception) -> None:
         self.faults.report("rooms.failed", error, level="error", exc_info=error)
+
+    def recover(self) -> None:
+        """The faults of one room end by themselves."""
+        for event in ("rooms.delayed", "rooms.failed"):
+            self.faults.recover(event)
 
     def turn(self) -> None:
         """Follow each room. Raises what catalogue, disk and daemon raise."""
@@ -150,7 +166,7 @@ class TelephoneRooms(DutyThread):
             with isolate_object(self.faults, "room.delayed", report.room, room=report.room):
                 self._conferences[report.room].follow(report)
         if not reports:
-            self.folder.empty()
+            self.folder.tidy()
             self._stopped.wait(IDLE)
 
     def order(self, *orders: RoomOrder) -> bool:
@@ -172,8 +188,11 @@ class RoomConference:
         self._sound: _Sound | None = None
         self._landed: tuple[int, bool] | None = None
         """What the conference does: the room's number of its state, and whether the sound is over."""
-        self._watch_due = self._retry_due = 0.0
-        self._has_begun = False
+        self._watch_due = self._retry_due = self._people_due = 0.0
+        self._announcer = RoomAnnouncer(
+            self._tell, self._hush, duty.folder, duty.sentences, duty.sources, duty.speakers, duty.monotonic
+        )
+        self._has_begun = self._is_missing = False
 
     def follow(self, report: RoomReport) -> None:
         """Do what the room's row says, for those who are there."""
@@ -186,6 +205,7 @@ class RoomConference:
         if not self._callers:
             self._unload()
             return
+        self._announce()
         for number, key in report.keys:
             if number in self._callers:
                 self._press(number, key)
@@ -200,7 +220,10 @@ class RoomConference:
             self._write_task.add_done_callback(_discard)
         for number in list(self._callers):
             self._drop(number)
-        lease.release(self._lease, self._duty.node)
+        self._announcer.close()
+        for event in ("room.delayed", "room.sound_missing"):
+            self._duty.faults.recover(event, self._room)
+        lease.release(lease_of(self._room), self._duty.node)
 
     # --- who is there
 
@@ -224,11 +247,7 @@ class RoomConference:
 
     def _has_lease(self) -> bool:
         """Whether this node has the room: there is one conference, however many switches there are."""
-        return lease.take(self._lease, self._duty.node, self._duty.now(), LEASE)
-
-    @property
-    def _lease(self) -> str:
-        return f"room by telephone {self._room}"
+        return lease.take(lease_of(self._room), self._duty.node, self._duty.now(), LEASE)
 
     def _refuse(self, number: str) -> None:
         """Hang up on somebody who may not be here."""
@@ -240,6 +259,7 @@ class RoomConference:
         """Somebody has left, or is no longer let in."""
         caller, listener = self._callers.pop(number), self._listeners.pop(number, None)
         self._sessions.pop(number)
+        self._announcer.forget(number)
         log.info("room.left", room=self._room, user=caller.who.user)
         if listener is not None:
             self._duty.gate.close(listener.who, listener.grant.id, TELEPHONE)
@@ -357,7 +377,12 @@ class RoomConference:
         except (AccordError, OSError) as error:
             self._retry_due = self._duty.monotonic() + RETRY
             self._duty.faults.report("room.sound_missing", error, self._room, level="error", room=self._room)
+            if not self._is_missing:
+                self._is_missing = True
+                for number, caller in self._callers.items():
+                    self._announcer.say(number, caller, "unheard")
             return
+        self._is_missing = False
         self._duty.faults.recover("room.sound_missing", self._room, room=self._room)
         is_wanted = sound.recording == room.recording and here <= sound.members
         try:
@@ -393,25 +418,86 @@ class RoomConference:
         if not self._duty.order(RoomOrder(self._room, action, str(position))):
             self._unload()  # the switch has ended it
 
+    # --- what callers are told
+
+    def _tell(self, number: str, path: Path) -> bool:
+        return self._duty.order(RoomOrder(self._room, "tell", f"{number} {path}"))
+
+    def _hush(self, number: str) -> bool:
+        return self._duty.order(RoomOrder(self._room, "hush", number))
+
+    def _announce(self) -> None:
+        """Tell who comes and goes, and read out the outcome to those whose answer it waits for. While it is
+        read, the room is paused."""
+        if self._duty.monotonic() >= self._people_due:
+            self._people_due = self._duty.monotonic() + LOOK
+            self._announcer.note_people(self._callers, self._find_people())
+        for number, caller in self._callers.items():
+            if self._announcer.propose(number, caller) and (room := self._find_room()).playing:
+                self._command(caller, room, RoomCommand(PAUSE))
+        self._announcer.follow()
+
+    def _find_people(self) -> frozenset[str]:
+        rooms, tenant = self._duty.rooms, next(iter(self._callers.values())).who.tenant
+        now = rooms.now_ms()
+        return frozenset(each.user for each in rooms.members(tenant, self._room) if each.is_present(now))
+
     # --- keys
 
     def _press(self, number: str, key: str) -> None:
-        """Do what a key asks for, by the same rules as for a browser."""
-        caller, room, rooms = self._callers[number], self._find_room(), self._duty.rooms
-        duration, now = caller.durations.get(room.recording, 0), rooms.now_ms()
+        """Do what a key asks for, by the same rules as for a browser, and say why where it is refused."""
+        caller = self._callers[number]
+        self._announcer.interrupt(number)
+        sha256 = self._announcer.find_question(number)
+        if sha256 is not None and key in (YES, NOT_NOW):
+            self._announcer.end_question(number)
+            if key == YES:
+                self._confirm(number, caller, sha256)
+                return
+            self._announcer.answer(number, caller, "not-now")  # and it pauses, as ever
         try:
-            if key == KEYS_KEY:
-                sentence = self._duty.sentences / f"keys-{caller.who.language}.wav"
-                self._duty.order(RoomOrder(self._room, "tell", f"{number} {sentence}"))
-            elif key == MARK_KEY:
-                end = room.position_at(now, duration)
-                self._duty.callers.mark_passage(
-                    caller, self._room, room.recording, max(0, end - STEP_MS), end
-                )
-            elif (command := command_of(key, room, duration, now)) is not None:
-                rooms.command(room, command, caller.who.user, seq=room.seq, durations=caller.durations)
-        except (DisputeError, RoomError) as error:
+            sentence = self._carry_out(number, caller, key)
+        except RoomError as error:
             log.info("room.key_refused", room=self._room, key=key, error_id=error.error_id)
+            sentence = "led" if error.error_id == "room.led" else "overtaken"
+        except DisputeError as error:
+            log.info("room.key_refused", room=self._room, key=key, error_id=error.error_id)
+            sentence = "unmarked"
+        if sentence:
+            self._announcer.answer(number, caller, sentence)
+
+    def _carry_out(self, number: str, caller: TelephoneListener, key: str) -> str:
+        """Returns what the caller is told of it, if anything. Raises :class:`RoomError`,
+        :class:`DisputeError`."""
+        room, now = self._find_room(), self._duty.rooms.now_ms()
+        duration = caller.durations.get(room.recording, 0)
+        if key == KEYS_KEY:
+            self._announcer.say_people(number, caller, self._find_people())
+            return "keys"
+        if key == MARK_KEY:
+            end = room.position_at(now, duration)
+            self._duty.callers.mark_passage(caller, self._room, room.recording, max(0, end - STEP_MS), end)
+            return "marked"
+        command = command_of(key, room, duration, now)
+        if command is None:
+            return "" if is_key(key) else "other-key"
+        self._command(caller, room, command)
+        return "leading" if key == LEAD_KEY else ""
+
+    def _command(self, caller: TelephoneListener, room: Room, command: RoomCommand) -> None:
+        self._duty.rooms.command(room, command, caller.who.user, seq=room.seq, durations=caller.durations)
+
+    def _confirm(self, number: str, caller: TelephoneListener, sha256: str) -> None:
+        """Confirm the outcome that was read out, by the same way as on its page."""
+        try:
+            is_agreed = self._duty.callers.confirm_outcome(caller, self._room, sha256)
+        except AccordError as error:
+            log.info("room.confirmation_refused", room=self._room, error_id=error.error_id)
+            # A text that has changed is read out as soon as it is looked at again.
+            sentence = "text-changed" if error.error_id == "dispute.text_changed" else "unconfirmed"
+        else:
+            sentence = "agreed" if is_agreed else "confirmed"
+        self._announcer.say(number, caller, sentence)
 
 
 def _discard(task: Future[_WrittenSound]) -> None:

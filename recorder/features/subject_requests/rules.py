@@ -20,8 +20,11 @@ VOUCHERS: Final = (ADMIN, CUSTOMER)
 
 TAKEN_BACK: Final = "taken_back"
 
+DECLINED: Final = "declined"
+
 CLOSED_HOW: Final = ("answered", "not_proved", TAKEN_BACK)
-"""How a request ends: it was answered, its number was not verified, or it was withdrawn."""
+"""How a request ends: it was answered, its number was not verified, or it was withdrawn. A proposal to listen
+together can be declined, too."""
 
 RECEIVED: Final = "subject_request.received"
 

@@ -23,6 +23,7 @@ from recorder.catalogue.subject_request_queries import (
     COPY,
     ERASES,
     ERASURE,
+    LISTENING,
     WANTS,
     WITHDRAWAL,
     RequestRow,
@@ -47,6 +48,7 @@ from recorder.features.subject_requests.rules import (
     CLOSED,
     CLOSED_HOW,
     CODE,
+    DECLINED,
     EXPORTED,
     EXTENDED,
     EXTENDED_MONTHS,
@@ -107,7 +109,12 @@ class WithdrawalRequest(VerifiedRequest):
     """A verified request to withdraw consent to one recording, which has waited."""
 
 
-OWN_WANTS: Final = (COPY, ERASURE, WITHDRAWAL)
+@dataclass(frozen=True, slots=True)
+class ListeningRequest(VerifiedRequest):
+    """A verified proposal to listen to one recording together."""
+
+
+OWN_WANTS: Final = (COPY, ERASURE, WITHDRAWAL, LISTENING)
 """What a person can ask for on the page of their own call."""
 
 
@@ -252,6 +259,14 @@ def find_withdrawal_request(tenant: str, request_id: str, now: datetime) -> With
     return WithdrawalRequest(row)
 
 
+def find_proposal(tenant: str, recording: str) -> ListeningRequest | None:
+    """The open proposal of a recording's person to listen to it together, if there is one. Raises
+    :class:`SubjectRequestError` (``subject_request.not_logged``)."""
+    rows = (each for each in own_requests(tenant, recording) if each.open and each.wants == LISTENING)
+    row = next(rows, None)
+    return None if row is None else ListeningRequest(_verified_row(tenant, row.id, (LISTENING,)))
+
+
 def _check_waited(row: RequestRow, now: datetime) -> None:
     if (until := waits_until(row)) is not None and now < until:
         raise SubjectRequestError(
@@ -345,12 +360,16 @@ def close(
 ) -> None:
     """Close a request. Raises :class:`SubjectRequestError`: ``subject_request.how``,
     ``subject_request.closed``, ``subject_request.unverified`` (it cannot have been answered)."""
-    if how not in CLOSED_HOW:
+    if how not in (*CLOSED_HOW, DECLINED):
         raise SubjectRequestError(
             "subject_request.how", f"a request cannot be closed as {how!r}", f"one of {', '.join(CLOSED_HOW)}"
         )
     with tenant_lock(tenant):
         row = find_open_row(tenant, request_id)
+        if how == DECLINED and row.wants != LISTENING:
+            raise SubjectRequestError(
+                "subject_request.how", "only a proposal can be declined", f"one of {', '.join(CLOSED_HOW)}"
+            )
         if how == "answered":
             check_verified(row)
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "actor": who or ""}, now, entropy)

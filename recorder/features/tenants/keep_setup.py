@@ -56,9 +56,16 @@ def preview_keep(
     languages = [row.language for row in setup.announcement_rows(tenant, line)]
     if keep == line.keep:
         return KeepPreview(keep, tuple(_saved_prompts(line.id, languages)))
-    check_purposes(tenant, [keep.purpose], keep.keep_days)
+    return compose_keep(line, keep, languages, sources=sources)
+
+
+def compose_keep(
+    line: LineRow, keep: KeepOptions, languages: Sequence[str], *, sources: Sources = composer.SHIPPED
+) -> KeepPreview:
+    """What a line would say with a keep question in these languages. Raises as :func:`preview_keep`."""
+    check_purposes(line.tenant, [keep.purpose], keep.keep_days)
     with connected():
-        line_rules.check_setting(tenant, line.number, [keep.purpose], keep_days=keep.keep_days)
+        line_rules.check_setting(line.tenant, line.number, [keep.purpose], keep_days=keep.keep_days)
     composed = keep_options.keep_sentences(languages, keep, sources)
     prompts = [
         setup.previewed_prompt(part, language, sentence.text, sentence.wav)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from recorder.auditlog.append import LockedTenant, append, sha256_of, tenant_lock
 from recorder.catalogue import queries
@@ -37,19 +36,11 @@ from recorder.features.tenants.transfer_options import NoticeChoice, TransferSen
 from recorder.ids import Entropy
 from recorder.lifecycle import line_rules, plans
 from recorder.lifecycle.line_history import CHANGED, active_line
+from recorder.lifecycle.line_proposals import UNCHANGED, Unchanged
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 
 Announcement = AnnouncementRow | Draft
-
-
-class Unchanged(Enum):
-    """Stands for a setting that stays as it is, where ``None`` switches it off."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +70,17 @@ class LineChange:
     notice: NoticeChoice | Unchanged | None = UNCHANGED
     label: str | None = None
 
-    def is_announced(self) -> bool:
-        """Whether callers hear all of it, in the announcement."""
+    def is_heard(self) -> bool:
+        """Whether callers hear all of it, in the announcement or in the keep question."""
         others = replace(
-            self, announcements=(), menu=None, mode=None, languages=None, purposes=(), keep_days=None
+            self,
+            announcements=(),
+            menu=None,
+            mode=None,
+            languages=None,
+            purposes=(),
+            keep_days=None,
+            keep=UNCHANGED,
         )
         return others == LineChange()
 

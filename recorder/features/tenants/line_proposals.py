@@ -8,23 +8,25 @@ hear then.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from recorder.auditlog.append import append, sha256_of, tenant_lock
 from recorder.catalogue import queries
-from recorder.catalogue.records import LineRow
+from recorder.catalogue.database import current_batch
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.domain.call_plan import MODES
 from recorder.errors import AccordError, CatalogueError
-from recorder.features.tenants import setup
+from recorder.features.tenants import keep_setup, setup
 from recorder.features.tenants.change_permission import OPERATOR
 from recorder.features.tenants.composition import announcement_id
 from recorder.features.tenants.drafts import LineSettings
+from recorder.features.tenants.keep_setup import KeepPreview
 from recorder.features.tenants.line_change import LineChange, LineSound, change_line, make_sound, write_change
 from recorder.features.tenants.setup import Preview
 from recorder.ids import Entropy
-from recorder.lifecycle.line_proposals import DROPPED, PROPOSED, LineProposal, find_proposals
+from recorder.lifecycle.line_proposals import DROPPED, PROPOSED, UNCHANGED, LineProposal, find_proposals
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 
@@ -54,17 +56,25 @@ class ChangeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ShownProposal:
-    """A pending proposal as the customer's admins see it: what callers hear now, and would hear then."""
+    """A pending proposal as the customer's admins see it: what callers hear now, and would hear then; and the
+    keep question, if it would change (``None``: then nobody asks)."""
 
     proposal: LineProposal
     line: LineRow
     before: Preview
     after: Preview
+    keep: KeepPreview | None
+
+    @property
+    def announces(self) -> bool:
+        """Whether it is about the announcement."""
+        return self.proposal.announcements != self.line.announcements
 
     @property
     def digest(self) -> str:
         """The SHA-256 (hex) of all of it."""
-        return sha256_of([self.proposal.number, self.before.digest, self.after.digest])
+        keep = [keep_data(self.line.keep), None if self.keep is None else self.keep.digest]
+        return sha256_of([self.proposal.number, self.before.digest, self.after.digest, *keep])
 
 
 def changed_settings(before: LineSettings, after: LineSettings) -> tuple[str, ...]:
@@ -83,6 +93,26 @@ def widened_settings(before: LineSettings, after: LineSettings) -> frozenset[str
     return frozenset(name for name, is_wider in wider.items() if is_wider)
 
 
+def widened_answers(
+    before: KeepOptions | None, after: KeepOptions | None, announced: LineSettings
+) -> frozenset[str]:
+    """The answers (``yes``, ``none``) after which recordings would be kept longer, or for another purpose,
+    than with the keep question of before."""
+    days, days_then = (0 if keep and keep.destroy else announced.keep_days for keep in (before, after))
+    agreed_days = days if before is None else max(days, before.keep_days)
+    purposes = {*announced.purposes, before.purpose if before else ""}
+    wider = {
+        "yes": after is not None and (after.keep_days > agreed_days or after.purpose not in purposes),
+        "none": days_then > days,
+    }
+    return frozenset(answer for answer, is_wider in wider.items() if is_wider)
+
+
+def keep_data(keep: KeepOptions | None) -> Mapping[str, Any] | None:
+    """A keep question as leaves state it."""
+    return None if keep is None else asdict(keep)
+
+
 class _DryRun(Exception):
     """Undoes a change that is only shown."""
 
@@ -98,8 +128,10 @@ def change_or_propose(
     entropy: Entropy,
 ) -> ChangeOutcome:
     """Change a line from the next call on, or propose it to the customer's admins where it needs their yes;
-    with ``dry_run`` all of it is undone again. ``person`` is the id of the one of the provider's people who
-    does so in the panel."""
+    with ``dry_run`` all of it is undone again. Not for a batch, which could not undo it. ``person`` is the id
+    of the one of the provider's people who does so in the panel."""
+    if current_batch() is not None:
+        raise RuntimeError("in a batch, a change that needs a yes could not be undone")
     before = after = None
     row, code = line, REFUSED
     try:
@@ -137,42 +169,53 @@ def _change_or_propose(
         with tenant_lock(tenant) as locked:
             write_change(locked, line, change, sound, OPERATOR, now, entropy)
     except CatalogueError as error:
-        if error.error_id != "line.beyond_consent" or not change.is_announced():
+        if error.error_id != "line.beyond_consent" or not change.is_heard():
             raise
     else:
         return NO_CHANGE if queries.line(tenant, line.id) == line else CHANGE_MADE
-    ids = [announcement_id(tenant, each, now, entropy) for each in sound.announcements or ()]
+    ids = list(line.announcements)
+    if sound.announcements is not None:
+        ids = [announcement_id(tenant, each, now, entropy) for each in sound.announcements]
+    keep = UNCHANGED if change.keep == line.keep else change.keep
     known = find_proposals(tenant).get(line.id)
-    if known is None or known.announcements != tuple(ids):
-        body = {"line": line.id, "announcements": ids, "actor": OPERATOR}
+    if known is None or (known.announcements, known.keep) != (tuple(ids), keep):
+        body: dict[str, Any] = {"line": line.id, "announcements": ids, "actor": OPERATOR}
+        if keep is not UNCHANGED:
+            body["keep"] = keep_data(keep)
         append(tenant, PROPOSED, body | ({"person": person} if person else {}), now, entropy)
     return PENDING
 
 
 def show_proposal(line: LineRow, *, sources: Sources = composer.SHIPPED) -> ShownProposal | None:
-    """A line's pending proposal. Raises as :func:`setup.preview_announcements`."""
+    """A line's pending proposal. Raises as :func:`setup.preview_announcements` and
+    :func:`keep_setup.compose_keep`."""
     proposal = find_proposals(line.tenant).get(line.id)
     if proposal is None:
         return None
-    after = setup.preview_announcements(line.tenant, proposal.announcements, sources=sources)
-    return ShownProposal(proposal, line, setup.preview_announced(line.tenant, line), after)
+    before = after = setup.preview_announced(line.tenant, line)
+    if proposal.announcements != line.announcements:
+        after = setup.preview_announcements(line.tenant, proposal.announcements, sources=sources)
+    keep = None
+    if isinstance(proposal.keep, KeepOptions):
+        keep = keep_setup.compose_keep(line, proposal.keep, after.settings.languages, sources=sources)
+    return ShownProposal(proposal, line, before, after, keep)
 
 
 def find_equal(view: ShownProposal) -> Mapping[str, LineProposal]:
     """The customer's other lines with the same proposal, by id: the same announcements in place of the same
-    settings."""
-    tenant = view.line.tenant
+    settings, and the same keep question in place of the same."""
+    tenant, keep = view.line.tenant, view.proposal.keep
     rows = {row.id: row for row in queries.announcements(tenant)}
     before = {
         line.id: setup.settings_of([rows[each] for each in line.announcements])
         for line in queries.lines(tenant)
-        if rows.keys() >= {*line.announcements}
+        if rows.keys() >= {*line.announcements} and (keep is UNCHANGED or line.keep == view.line.keep)
     }
     return {
         line_id: proposal
         for line_id, proposal in find_proposals(tenant).items()
         if line_id != view.line.id
-        and proposal.announcements == view.proposal.announcements
+        and (proposal.announcements, proposal.keep) == (view.proposal.announcements, keep)
         and before.get(line_id) == view.before.settings
     }
 
@@ -188,9 +231,9 @@ def accept_proposal(
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """Announce what was proposed from the next call on, as it was shown with this ``digest``, at the wish of
-    one of the customer's admins (``who``); and on the ``others``, too, to which the same was proposed (the
-    numbers of leaves by line): on all of them or on none. False if the tenant has no such line. Raises
+    """Announce or ask what was proposed from the next call on, as it was shown with this ``digest``, at the
+    wish of one of the customer's admins (``who``); and on the ``others``, too, to which the same was proposed
+    (the numbers of leaves by line): on all of them or on none. False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.changed``: it is pending no longer, or says something else; and as
     :func:`recorder.features.tenants.line_change.change_line`)."""
     line = queries.line(tenant, line_id)
@@ -199,7 +242,9 @@ def accept_proposal(
     view = show_proposal(line, sources=sources)
     if view is None or view.digest != digest:
         raise setup.changed_meanwhile(line)
-    change = LineChange(announcements=view.after.announcements, menu=view.after.menu)
+    change = LineChange(keep=view.proposal.keep)
+    if view.announces:
+        change = replace(change, announcements=view.after.announcements, menu=view.after.menu)
     with tenant_lock(tenant):
         if queries.line(tenant, line_id) != line or find_proposals(tenant).get(line_id) != view.proposal:
             raise setup.changed_meanwhile(line)
@@ -214,9 +259,9 @@ def accept_proposal(
 def drop_proposals(
     tenant: str, numbers: Mapping[str, int], *, who: str = OPERATOR, now: datetime, entropy: Entropy
 ) -> bool:
-    """Leave what lines announce as it is: one of the customer's admins (``who``) said no to their proposals
-    (``numbers`` of leaves by line), or the operator withdrew them. False, and none is dropped, if one of them
-    is not pending."""
+    """Leave what lines announce and ask as it is: one of the customer's admins (``who``) said no to their
+    proposals (``numbers`` of leaves by line), or the operator withdrew them. False, and none is dropped, if
+    one of them is not pending."""
     with tenant_lock(tenant):
         pending = {line_id: proposal.number for line_id, proposal in find_proposals(tenant).items()}
         if not numbers.items() <= pending.items():

@@ -8,12 +8,13 @@ from datetime import datetime
 
 from recorder.auditlog.append import tenant_lock
 from recorder.catalogue import country_check
-from recorder.catalogue.records import TenantRow
+from recorder.catalogue.records import LineRow, TenantRow
 from recorder.features.tenants import default_lines, lines
 from recorder.features.tenants.announcements import check_promise
 from recorder.features.tenants.composition import Draft, Recipe, announcement_id
 from recorder.features.tenants.drafts import LineSettings
-from recorder.features.tenants.line_change import LineChange, change_line
+from recorder.features.tenants.line_change import LineChange
+from recorder.features.tenants.line_proposals import OutcomeCode, change_or_propose
 from recorder.features.tenants.rules import SpokenText, check_mode, check_spoken_languages
 from recorder.ids import Entropy
 from recorder.lifecycle import plans
@@ -87,13 +88,22 @@ def add_line(
 
 
 def change_settings(
-    tenant: str, line_id: str, settings: LineSettings, *, sources: Sources, now: datetime, entropy: Entropy
-) -> bool:
-    """Let a line announce other settings from the next call on. False if the tenant has no such line. Raises
-    as :func:`recorder.features.tenants.line_change.change_line`."""
+    line: LineRow,
+    settings: LineSettings,
+    *,
+    dry_run: bool = False,
+    sources: Sources,
+    now: datetime,
+    entropy: Entropy,
+) -> OutcomeCode:
+    """Let a line announce other settings from the next call on, or propose them to the customer's admins.
+    Raises as :func:`recorder.features.tenants.line_change.change_line`."""
     drafts, menu = _compose(settings, sources)
     change = LineChange(announcements=drafts, menu=menu)
-    return change_line(tenant, line_id, change, sources=sources, now=now, entropy=entropy)
+    outcome = change_or_propose(line, change, dry_run=dry_run, sources=sources, now=now, entropy=entropy)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.code
 
 
 def _compose(settings: LineSettings, sources: Sources) -> tuple[list[Draft], SpokenText | None]:

@@ -36,6 +36,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     rooms.dial_in,
     rooms.dial_in_budget,
     rooms.room_sounds,
+    rooms.room_nodes,
     machine.daemon,
     machine.worker,
     machine.panel,
@@ -94,6 +95,7 @@ NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
     rooms.dial_in: (switch.switch, switch.dialplan),
     rooms.dial_in_budget: (storage.catalogue,),
     rooms.room_sounds: (node.spool, switch.switch),
+    rooms.room_nodes: (storage.catalogue,),
     switch.recording: (node.spool, switch.switch),
     machine.waiting_mail: (storage.catalogue,),
 }

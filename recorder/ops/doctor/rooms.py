@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from recorder.ops.doctor.findings import DoctorFinding, Patient, ok, warning, wrong
 from recorder.ops.doctor.switch import ask_switch, loaded_dialplan
+from recorder.seal import signing
 from recorder.spool.snapshot import ROOM_PROMPTS
 
 if TYPE_CHECKING:
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = "accord_room"
 """The context of callers to rooms, its first extension, and the conferences' profile."""
+
+WAITS: Final = (0.5, 0.5, 1.0)
+"""Seconds that another node may take for an answer, at each try."""
+
+SIP_PORT: Final = 5060
 
 OTHER: Final = "0000000000"
 """A number that is nobody's."""
@@ -101,7 +109,7 @@ def room_sounds(patient: Patient) -> Iterator[DoctorFinding]:
     if path is None:
         if patient.settings.rooms.number:
             yield warning(
-                "room sounds: callers in a room talk, and nothing is played to them",
+                "room sounds: callers are told that nothing can be heard by telephone now",
                 f"set [rooms] sounds to a folder in memory: `{MOUNT} FOLDER`",
             )
         return
@@ -122,3 +130,72 @@ def room_sounds(patient: Patient) -> Iterator[DoctorFinding]:
         )
     else:
         yield ok(f"room sounds: {path} is in memory, and the switch reads it")
+
+
+def room_nodes(patient: Patient) -> Iterator[DoctorFinding]:
+    """The nodes to which callers are passed on are this installation's, and their switches answer."""
+    from recorder.features.fleet.service import node_reports
+
+    addresses = dict(each.split("=", 1) for each in patient.settings.rooms.nodes)
+    if not addresses:
+        return
+    patient.context.open_catalogue()
+    root = signing.key_id(patient.context.root())
+    reports = {each.node: each for each in node_reports()}
+    for node, address in addresses.items():
+        if node == patient.settings.node.name:
+            yield warning(f"room nodes: {node} is this node", "name the other nodes alone in [rooms] nodes")
+        elif node not in reports or reports[node].root not in ("", root):
+            yield wrong(
+                f"room nodes: no node of this installation is called {node}",
+                "write its name as in its [node] name: `accord status --fleet` lists the nodes",
+            )
+        elif not answers_sip(address):
+            yield wrong(
+                f"room nodes: {node} does not answer at {address}: its rooms' callers here are told to call "
+                "later",
+                "write the address of its SIP profile for callers, and let this machine reach it (UDP)",
+            )
+        else:
+            yield ok(f"room nodes: {node} answers at {address}")
+
+
+def answers_sip(address: str) -> bool:
+    """Whether anything there answers SIP (UDP), whatever it says."""
+    found = re.fullmatch(r"(?:\[(?P<six>[^]]+)\]|(?P<four>[^:]+))(?::(?P<port>\d+))?", address)
+    if found is None:
+        return False
+    port = int(found["port"] or SIP_PORT)
+    try:
+        family, kind, *_rest, place = socket.getaddrinfo(
+            found["six"] or found["four"], port, type=socket.SOCK_DGRAM
+        )[0]
+    except OSError:
+        return False  # no such name
+    with socket.socket(family, kind) as sip:
+        for seconds in WAITS:
+            try:
+                sip.connect(place)
+                sip.settimeout(seconds)
+                sip.send(_options(address, sip.getsockname()))
+                if sip.recv(65_535).startswith(b"SIP/2.0 "):
+                    return True
+            except OSError:
+                continue  # late, or its port is closed
+    return False
+
+
+def _options(address: str, own: tuple[str, int]) -> bytes:
+    host = f"[{own[0]}]" if ":" in own[0] else own[0]
+    mark = secrets.token_hex(8)
+    return (
+        f"OPTIONS sip:{address} SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP {host}:{own[1]};branch=z9hG4bK{mark};rport\r\n"
+        "Max-Forwards: 1\r\n"
+        f"From: <sip:accord@{host}>;tag={mark}\r\n"
+        f"To: <sip:{address}>\r\n"
+        f"Call-ID: {mark}\r\n"
+        "CSeq: 1 OPTIONS\r\n"
+        f"Contact: <sip:accord@{host}:{own[1]}>\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()

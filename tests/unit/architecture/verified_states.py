@@ -24,6 +24,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "CheckedUse": "recorder.playback.gate",
     "CompleteLog": "recorder.auditlog.complete_log",
     "CopyRequest": "recorder.features.subject_requests.service",
+    "ListeningRequest": "recorder.features.subject_requests.service",
     "CountryDecision": "recorder.lifecycle.line_rules",
     "CurrentTerms": "recorder.lifecycle.current_terms",
     "Departure": "recorder.seal.offboarding",

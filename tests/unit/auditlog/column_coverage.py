@@ -45,7 +45,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
 
 BY_STATEMENTS: Final = (
     "offboarding", "handover_recording", "erased_call", "dispute", "dispute_statement", "dispute_recording",
-    "dispute_guest",
+    "dispute_guest", "room_code",
 )  # fmt: skip
 """Tables that decide nothing: signed statements do (offboarding, erased calls, disputes), and a separate
 module compares the rows with those."""

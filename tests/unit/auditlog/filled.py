@@ -24,6 +24,7 @@ from recorder.domain.parties import Party
 from recorder.features.branding.service import save_branding
 from recorder.features.contacts import service as contacts
 from recorder.features.disputes import queries as dispute_queries
+from recorder.features.disputes.dial_in import DialIn
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -339,6 +340,13 @@ def _dispute(world: World) -> None:
     wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert not calls.try_code(world.tenant, dispute.id, guest.id, wrong)
     assert calls.try_code(world.tenant, dispute.id, guest.id, claim[1])
+    calls.order_to_room(world.tenant, dispute.id, guest.id)
+    claim = register.take(NODE, **time_and_entropy(world))
+    assert claim is not None
+    register.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    dial_in = DialIn("+3225550199", house.keyring, house.trust)
+    assert GuestInvitations(disputes, Outbox(), dial_in).renew_dial_code(person, dispute.id, guest.id)
+    assert dial_in.code_of(disputes.find(world.tenant, dispute.id), guest.id, house.clock())
     rooms = Rooms(house.clock, lambda: None)
     rooms.note_presence(world.tenant, dispute.id, guest.id, ready=True)
     found = disputes.find(world.tenant, dispute.id)
@@ -355,7 +363,7 @@ def own_calls_of(world: World) -> tuple[By, str]:
     by, actor = By("user", person.id), Actor(person.id, person.tenant, person.role, person.language)
     change_rule(world.tenant, on=True, days=14, names=True, by=by, **time_and_entropy(world))
     code = own_calls.give_code(
-        world.house.gate.facts(actor, world.live_recording), by, secret=b"s" * 32, policy=CallPolicy(),
+        world.house.gate.facts(actor, world.live_recording), by, key=b"s" * 32, policy=CallPolicy(),
         signer=world.house.changes.signer, **time_and_entropy(world),
     )  # fmt: skip
     return by, code_mac(b"s" * 32, code)
@@ -366,7 +374,7 @@ def _own_call(world: World) -> None:
     _by, mac = own_calls_of(world)
     calls = OwnCalls(world.house.changes, CallPolicy(calls_a_number=9))
     calls.order_call(mac, "fr")
-    claim = register.take(NODE, **time_and_entropy(world))
+    claim = register.take(NODE, uses=[register.OWN_CALL], **time_and_entropy(world))  # another call is open
     assert claim is not None
     register.answer(NODE, claim[0], "done", **time_and_entropy(world))
     guest = calls.open(mac, claim[1], name="Jan", language="fr")
@@ -386,7 +394,8 @@ def _person(world: World) -> None:
         request = SubjectRequestTable.select().where(SubjectRequestTable.tenant_id == tenant).get().id
         who = UserTable.select().where(UserTable.id == world.user).get().id
     request_register.extend(tenant, request, why="many calls", who=who, **time_and_entropy(world))
-    order = verification_code.order_call(tenant, request, who=who, **time_and_entropy(world))
+    policy = CallPolicy(calls_a_number=9)
+    order = verification_code.order_call(tenant, request, who=who, policy=policy, **time_and_entropy(world))
     claim = register.take(NODE, **time_and_entropy(world))
     assert claim is not None
     register.answer(NODE, claim[0], "done", **time_and_entropy(world))
@@ -431,4 +440,4 @@ def _person(world: World) -> None:
         tenant, number="+32470123456", wants="copy", language="fr", received_on=world.house.clock().date(),
         by_kind="user", by=who, **time_and_entropy(world),
     )  # fmt: skip
-    verification_code.order_call(tenant, third.id, who=who, **time_and_entropy(world))
+    verification_code.order_call(tenant, third.id, who=who, policy=policy, **time_and_entropy(world))

@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 
+from recorder.auditlog.leaf_lookup import line_leaves
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
+from recorder.features.tenants import lines
 from recorder.features.tenants.line_change import LineChange
 from recorder.features.tenants.line_proposals import (
     ShownProposal,
     accept_proposal,
     change_or_propose,
     drop_proposals,
+    find_equal,
     show_proposal,
 )
 from recorder.features.tenants.setup import current_settings, switch_off
@@ -160,6 +164,91 @@ def test_what_happens_meanwhile_ends_it(world, how) -> None:
     else:
         end_line(world.tenant, world.line.id, **world.at)
     assert find_proposals(world.tenant) == {}
+
+
+def line_of(world: PromisedWorld) -> LineRow:
+    line = queries.line(world.tenant, world.line.id)
+    assert line is not None
+    return line
+
+
+def keep_of(world: PromisedWorld) -> KeepOptions | None:
+    return line_of(world).keep
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, KeepOptions(365)),
+        (KeepOptions(90), KeepOptions(365)),
+        (KeepOptions(90, destroy=True), KeepOptions(90)),
+        (KeepOptions(90, destroy=True), None),
+    ],
+    ids=["asked at all", "kept longer", "kept without a yes", "asked no more"],
+)
+def test_keep_question_that_promises_more_waits_for_a_yes(world, before, after) -> None:
+    world.change(world.admin, languages=["en", "fr"])
+    if before is not None:
+        world.change(world.admin, keep=before)
+    announced, menu = world.announced(), line_of(world).menu
+    for _ in range(2):
+        assert change(world, keep=after) == "proposed"
+    kinds = [leaf.kind for leaf in line_leaves(world.tenant)]
+    assert kinds.count("line.proposed") == 1, "the same is proposed once"
+    assert keep_of(world) == before
+    view = view_of(world)
+    assert (view.announces, view.after) == (False, view.before)
+    languages = {each.language for each in view.keep.prompts} if view.keep else set()
+    assert languages == ({"en", "fr"} if after else set())
+    assert error_of(world, view.digest, world.colleague) == "line.beyond_consent"
+    assert answer(world, view.digest)
+    assert (keep_of(world), world.announced(), find_proposals(world.tenant)) == (after, announced, {})
+    assert line_of(world).menu == menu
+
+
+def test_keep_question_that_promises_less_is_changed_at_once(world) -> None:
+    world.change(world.admin, keep=KeepOptions(90))
+    assert change(world, keep=KeepOptions(30, destroy=True)) == "changed"
+    assert (keep_of(world), find_proposals(world.tenant)) == (KeepOptions(30, destroy=True), {})
+
+
+def test_announcement_and_keep_question_are_proposed_together(world) -> None:
+    assert change(world, keep_days=90, languages=["fr"], keep=KeepOptions(365)) == "proposed"
+    view = view_of(world)
+    assert {each.language for each in view.keep.prompts} == {"fr"}, "in the language that it then has"
+    assert answer(world, view.digest)
+    assert keep_of(world) == KeepOptions(365)
+    assert current_settings(world.tenant, line_of(world)).keep_days == 90
+
+
+def test_another_keep_question_makes_another_proposal(world) -> None:
+    assert change(world, keep=KeepOptions(365)) == "proposed"
+    first = view_of(world)
+    assert change(world, keep=KeepOptions(730)) == "proposed"
+    second = view_of(world)
+    assert second.digest != first.digest
+    assert error_of(world, first.digest) == "line.changed"
+    world.change(world.admin, keep=KeepOptions(30))
+    assert find_proposals(world.tenant) == {}, "the admin decided about it meanwhile"
+
+
+def test_own_keep_question_leaves_a_proposed_announcement_pending(world) -> None:
+    assert change(world, keep_days=90) == "proposed"
+    world.change(world.admin, keep=KeepOptions(365))
+    assert len(find_proposals(world.tenant)) == 1
+
+
+@pytest.mark.parametrize("keep", [None, KeepOptions(90)])
+def test_one_yes_is_for_lines_with_the_same_keep_question_alone(world, keep) -> None:
+    other = lines.create_line(
+        world.tenant, number="+3225550102", announcement=world.announced()[0], **world.at
+    )
+    for each in (KeepOptions(90), keep):
+        world.change(world.admin, line=other.id, keep=each)
+    assert change(world, keep=KeepOptions(365)) == "proposed"
+    row = queries.line(world.tenant, other.id)
+    assert change_or_propose(row, LineChange(keep=KeepOptions(365)), **world.at).code == "proposed"
+    assert set(find_equal(view_of(world))) == ({other.id} if keep is None else set())
 
 
 def test_only_what_callers_hear_is_proposed(world) -> None:

@@ -7,10 +7,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
 from recorder.features.disputes.dial_in import ALL_NUMBERS
+from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.tenants import snapshot
 from recorder.identity import throttle
 from recorder.mail.message import MailMessage
@@ -84,6 +87,33 @@ def test_used_up_budget_of_callers_to_rooms_is_reported(house: Bakery) -> None:
     for _ in range(ALL_NUMBERS[1].attempts):
         assert throttle.take([ALL_NUMBERS], datetime.now(UTC)) == 0
     assert "dial-in budget: used up by wrong codes" in doctor(house, **number)
+
+
+def test_nodes_to_which_callers_are_passed_on_are_asked(house: Bakery) -> None:
+    """One that answers, one that does not, one that another installation has, and this one."""
+    at = datetime.now(UTC)
+    own = signing.key_id(house.services.root)
+    for name, root in {"north": own, "east": own, "south": "another"}.items():
+        report_node(NodeReport(name, at, at, "0.1.0", 0, 0, None, 0, 10, 5, root))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip, ThreadPoolExecutor(1) as thread:
+        sip.bind(("127.0.0.1", 0))
+        sip.settimeout(20)
+        address = f"127.0.0.1:{sip.getsockname()[1]}"
+
+        def answer() -> bytes:
+            datagram, place = sip.recvfrom(2000)
+            sip.sendto(b"SIP/2.0 403 Forbidden\r\n\r\n", place)
+            return datagram
+
+        datagram = thread.submit(answer)
+        nodes = ["east=[::1]:1", *(f"{each}={address}" for each in ("north", "south", "west", "node1"))]
+        output = doctor(house, ACCORD_NODE_NAME="node1", ACCORD_ROOMS_NODES=",".join(nodes))
+        assert f"ok      room nodes: north answers at {address}" in output
+        assert datagram.result().startswith(f"OPTIONS sip:{address} SIP/2.0\r\n".encode())
+    assert "wrong   room nodes: east does not answer at [::1]:1" in output
+    for name in ("south", "west"):
+        assert f"wrong   room nodes: no node of this installation is called {name}" in output
+    assert "warning room nodes: node1 is this node" in output
 
 
 def test_missing_unsorted_or_outdated_list_of_breached_passwords_is_reported(
@@ -493,6 +523,6 @@ def test_folder_on_a_disk_is_no_folder_for_the_sound_of_rooms(tmp_path: Path) ->
     assert "mount -t tmpfs -o noswap" in finding.hint
     number = config.validate({"rooms": {"number": "+3225550199"}})
     (finding,) = examine(doctor_rooms.room_sounds, Patient(Context(number, None), lambda: AT))
-    assert "nothing is played to them" in finding.what
+    assert "nothing can be heard" in finding.what
     none = Patient(Context(config.validate({}), None), lambda: AT)
     assert examine(doctor_rooms.room_sounds, none) == []

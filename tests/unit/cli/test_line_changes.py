@@ -68,6 +68,23 @@ def test_what_widens_is_proposed(tenant, shell) -> None:
     assert "more than its customer agreed to: 90 days" in refused.output
 
 
+def test_a_proposal_is_listed_shown_and_withdrawn(tenant, shell) -> None:
+    proposal = ("line", "proposal")
+    of_tenant = ("--tenant", "Dubois")
+    assert shell.json(*proposal, "list", *of_tenant)["proposals"] == []
+    shell.good("line", "set", *of_tenant, FIRST, "--keep-days", "90")
+    shell.good("line", "set-keep-question", *of_tenant, SECOND, "--days", "365")
+    first, second = shell.json(*proposal, "list", *of_tenant)["proposals"]
+    assert (first["number"], first["before"]["keep_days"], first["after"]["keep_days"]) == (FIRST, 30, 90)
+    assert (second["before"]["keep_question"], second["after"]["keep_question"]["days"]) == (None, 365)
+    assert second["before"]["keep_days"] == second["after"]["keep_days"]
+    assert shell.json(*proposal, "show", *of_tenant, SECOND) == second
+    assert "nothing changes" in shell.good(*proposal, "withdraw", *of_tenant, SECOND)
+    assert shell.json(*proposal, "list", *of_tenant)["proposals"] == [first]
+    for command in ("show", "withdraw"):
+        assert f"nothing is proposed for {SECOND}" in shell.bad(*proposal, command, *of_tenant, SECOND)
+
+
 def test_only_some_of_all_numbers_are_changed(tenant, shell) -> None:
     found = outcomes(shell, "--tenant", "Dubois", "--all", "--only-mode", "opt-out", "--beep", "both")
     assert [(number, row["before"], row["after"]) for number, row in found.items()] == [

@@ -17,8 +17,10 @@ from recorder.features.customer_import.plan import CustomerSteps, Planner
 from recorder.features.customer_import.table import read_table
 from recorder.features.team import extensions
 from recorder.features.team.invitations import Invitations, invitations
+from recorder.features.tenants.line_change import LineChange, change_line
 from recorder.identity import users
 from recorder.lifecycle import plans
+from recorder.lifecycle.line_proposals import find_proposals
 from recorder.mail.outbox import Outbox
 from recorder.processes.customer_import import OperatorOperations, complete_with
 from recorder.processes.services import Context
@@ -304,6 +306,30 @@ def test_what_differs_is_changed_only_on_request(
     announced = {row.id: (row.mode, row.keep_days) for row in queries.announcements(tenant.id)}
     assert announced[line.announcement] == ("opt-in", 14)
     assert [each.role for each in users.users(tenant.id)] == ["auditor"]
+
+
+def test_what_promises_callers_more_is_proposed(
+    shell: Shell, write_table: WriteTable, tmp_path: Path
+) -> None:
+    rows = ("Dubois,+3225550101,,opt-in,14", "Dubois,+3225550102,,opt-in,14")
+    shell.good("tenant", "import", write_table(COLUMNS, *rows))
+    shell.join("Dubois", "ada@example.com", "--role", "customer_admin")
+    (tenant,) = tenant_queries.customers()
+    (admin,) = (each.id for each in users.users(tenant.id))
+    for line in queries.lines(tenant.id):
+        change = LineChange(recorded=True)
+        assert change_line(tenant.id, line.id, change, who=admin, now=utc_now(), entropy=os.urandom)
+    table = write_table(COLUMNS, "Dubois,+3225550101,,opt-in,90", "Dubois,+3225550102,,opt-in,7")
+    report = tmp_path / "report.csv"
+    before = [line.announcements for line in queries.lines(tenant.id)]
+    for option in ("--check", "--update"):
+        output = shell.good("tenant", "import", table, "--update", option, "--report", str(report))
+        assert counts(output)["number"] == {"updated": 1, "proposed": 1}, option
+        ((_, column, error),) = findings(report)
+        assert (column, error) == ("keep_days", "customer_import.proposed")
+        after = [line.announcements for line in queries.lines(tenant.id)]
+        assert [old == new for old, new in zip(before, after, strict=True)] == [True, option == "--check"]
+        assert len(find_proposals(tenant.id)) == (1 if option == "--update" else 0)
 
 
 def test_equal_settings_share_announcements(shell: Shell, write_table: WriteTable) -> None:

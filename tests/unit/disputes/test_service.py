@@ -20,11 +20,12 @@ from recorder.catalogue.tables.dispute import (
 )
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.domain.parties import Party
 from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import AccessError, AccordError, AuditLogError, CatalogueError, SealError
 from recorder.features.disputes import queries
-from recorder.features.disputes.guest_calls import latest_call
+from recorder.features.disputes.guest_calls import latest_call, latest_call_to_room
 from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import dispute_ids, disputes_about
 from recorder.identity import users
@@ -381,6 +382,20 @@ def test_statements_that_are_missing_changed_or_added_end_everything(scene, hous
     assert [each.code for each in compare_disputes(scene.customer.id, house.trust)]
 
 
+def test_what_is_stated_between_two_reads_is_no_contradiction(scene, monkeypatch) -> None:
+    dispute = scene.open()
+    read, invited = queries.leaf_lookup.leaves_about, list[str]()
+
+    def invite_meanwhile(*about: object):
+        if not invited:
+            invited.append("")
+            invited[0] = scene.invite(dispute).guest
+        return read(*about)
+
+    monkeypatch.setattr(queries.leaf_lookup, "leaves_about", invite_meanwhile)
+    assert [each.id for each in scene.find(dispute).guests] == invited
+
+
 def test_the_audit_compares_every_index(scene, house) -> None:
     scene.recognised()
     assert not list(compare_disputes(scene.customer.id, house.trust))
@@ -454,6 +469,56 @@ def test_the_code_of_the_call_recognises_a_guest(scene, house) -> None:
     with refused("dispute.verified"):
         scene.calls.order(tenant, dispute.id, user.id)
     house.gate.grant(scene.actor(user), scene.call, "agreement")
+
+
+def test_a_guest_who_may_hear_is_called_at_the_number_of_the_call_and_told_no_code(scene, house) -> None:
+    dispute, jan = scene.recognised()
+    call = scene.calls.order_to_room(scene.customer.id, dispute.id, jan.id)
+    assert (call.use, call.number, call.language) == (register.ROOM, "+32470123456", "nl")
+    with refused("call.pending"):
+        scene.calls.order_to_room(scene.customer.id, dispute.id, jan.id)
+    now = house.clock()
+    assert register.take("node1", now, house.entropy, register.OPENINGS) is None, "a node without rooms"
+    claim = register.take("node2", now, house.entropy)
+    assert claim is not None
+    assert (claim[0].id, claim[1]) == (call.id, "")
+    ringing = latest_call_to_room(scene.customer.id, jan.id)
+    assert ringing is not None
+    assert (ringing.taken_at, ringing.valid_until) == (now, None)
+    assert ringing.at(ringing.until + register.SILENT).outcome is None
+    with refused("call.no_code"):
+        register.try_code(ringing, "", who=jan.id, now=now, entropy=house.entropy)
+    register.answer("node2", call, "unanswered", house.clock(), house.entropy)
+    found = latest_call_to_room(scene.customer.id, jan.id)
+    assert found is not None
+    assert found.outcome == "unanswered"
+    with connected():
+        rows = LeafTable.select().where(LeafTable.kind.startswith("room.")).order_by(LeafTable.number)
+        kinds = [row.kind for row in rows]
+    assert kinds == ["room.call_ordered", "room.call_taken", "room.called"]
+
+
+def test_a_forged_order_to_another_number_is_not_called(scene, house) -> None:
+    dispute, jan = scene.recognised()
+    call = scene.calls.order_to_room(scene.customer.id, dispute.id, jan.id)
+    with writing():
+        VerificationCallTable.update(number="+32470999999").where(
+            VerificationCallTable.id == call.id
+        ).execute()
+    assert register.take("node1", house.clock(), house.entropy) is None
+
+
+def test_who_may_not_hear_is_not_called_to_the_room(scene, house) -> None:
+    dispute = scene.open()
+    user = scene.accept(scene.invite(dispute))
+    with refused("dispute.not_theirs"):
+        scene.calls.order_to_room(scene.customer.id, dispute.id, user.id)
+    scene.vouch(dispute, user.id)
+    scene.calls.order_to_room(scene.customer.id, dispute.id, user.id)
+    house.clock.forward(minutes=5)
+    scene.disputes.close(scene.claire, dispute.id)
+    with refused("dispute.closed"):
+        scene.calls.order_to_room(scene.customer.id, dispute.id, user.id)
 
 
 @pytest.mark.parametrize(

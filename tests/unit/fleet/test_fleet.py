@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from recorder import config
 from recorder.cli import accord
+from recorder.features.fleet.doctor_reports import STALE_AFTER, DoctorReport, report_findings
 from recorder.features.fleet.service import NodeReport, node_reports, report_node
 from recorder.ops.doctor.findings import Patient
 from recorder.ops.fleet import FleetStatus
@@ -64,6 +65,31 @@ def test_what_is_wrong_with_a_node(clock: Clock, north: NodeReport, change: dict
     }
     report_node(replace(north, **values))
     assert states(clock) == {"north": state}
+
+
+def test_what_the_doctor_found_on_a_node_is_named_with_it(clock: Clock, north: NodeReport) -> None:
+    patient = Patient(Context(config.load(None, {}), None), clock)
+
+    def texts() -> list[tuple[str, str]]:
+        return [(found.state, found.what) for _node, found in FleetStatus(patient).look()][1:]
+
+    report_node(north)
+    report_findings(DoctorReport("gone", clock(), ("store",)))
+    report_findings(DoctorReport("north", clock()))
+    assert texts() == [], "of a node that finds nothing, and of one that reports no more"
+    report_findings(DoctorReport("north", clock(), ("store", "sounds"), ("clock",)))
+    clock.forward(minutes=2)
+    assert texts() == [("wrong", "north: the doctor found, 02:00 ago: store, sounds, clock (a warning)")]
+    report_findings(DoctorReport("north", clock(), (), ("clock",)))
+    report_node(replace(north, reported_at=clock()))
+    assert [state for state, _text in texts()] == ["warning"]
+    clock.forward(seconds=STALE_AFTER.total_seconds() + 1)
+    report_node(replace(north, reported_at=clock()))
+    assert [state for state, _text in texts()] == ["warning", "warning"]
+    nodes = FleetStatus(patient)
+    list(nodes.look())
+    (figures,) = json.loads(json.dumps(nodes.figures()))["nodes"]
+    assert figures["doctor"]["warnings"] == ["clock"]
 
 
 def test_node_with_other_keys_than_the_others_is_named(

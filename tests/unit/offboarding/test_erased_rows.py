@@ -20,6 +20,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeRecordingTable,
     DisputeStatementTable,
     DisputeTable,
+    RoomCodeTable,
 )
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
@@ -62,6 +63,7 @@ PEOPLE: tuple[type[Table], ...] = (
 )  # fmt: skip
 DISPUTES: tuple[type[Table], ...] = (
     DisputeTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable,
+    RoomCodeTable,
 )  # fmt: skip
 REQUESTS: tuple[type[Table], ...] = (VerificationCallTable,)
 OTHERS: tuple[type[Table], ...] = (

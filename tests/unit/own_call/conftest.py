@@ -47,7 +47,7 @@ class Scene:
     def give(self) -> str:
         """The MAC of a new code."""
         code = codes.give_code(
-            self.facts(), self.by, secret=SECRET, policy=CallPolicy(), signer=self.house.changes.signer,
+            self.facts(), self.by, key=SECRET, policy=CallPolicy(), signer=self.house.changes.signer,
             **self.when,
         )  # fmt: skip
         return rules.code_mac(SECRET, f" {rules.grouped(code)} ")

@@ -26,6 +26,7 @@ from recorder.errors import (
 )
 from recorder.features.own_call import codes, tenant_rule
 from recorder.features.own_call.admissions import verify_number
+from recorder.features.own_call.duty import revoke_ended
 from recorder.features.subject_requests import erasure, reviews
 from recorder.features.subject_requests import service as requests
 from recorder.features.subject_requests.withdrawals import WithdrawalDuty
@@ -116,6 +117,22 @@ def test_it_closes_with_the_code(scene, ended: str) -> None:
     assert refusal(scene, guest) in ("access.not_admitted", "access.revoked")
     with expect_error(OwnCallError, "own_call.closed"):
         scene.calls.order_call(mac, "fr")
+
+
+def test_whoever_opened_a_call_is_no_user_once_the_code_is_over(scene) -> None:
+    scene.switch(days=3)
+    guest = scene.open(scene.give())
+    services, clock = scene.house.services, scene.house.clock
+    clock.forward(days=2, hours=23)
+    assert revoke_ended(services, clock()) == 0
+    clock.forward(hours=1)
+    claire = scene.customer.people["claire"]
+    with writing():  # a row does not name who is revoked
+        OwnCallTable.update(guest_id=claire.id).execute()
+    assert revoke_ended(services, clock()) == 1
+    assert users.user(guest.tenant, guest.id).revoked_at is not None
+    assert users.user(claire.tenant, claire.id).revoked_at is None
+    assert revoke_ended(services, clock()) == 0
 
 
 def test_only_a_number_that_is_called_gets_a_code(scene) -> None:

@@ -123,8 +123,8 @@ def test_speech_engine_has_no_secret(tmp_path: Path) -> None:
 def test_demo_switch_has_only_its_own_password(tmp_path: Path) -> None:
     from demo.ports import Ports
 
-    ports = Ports(*range(20001, 20010))
-    practice = switch.practice_switch(ports, [("3225550101", "fr")], tmp_path)
+    ports = Ports(*range(20001, 20011))
+    practice = switch.practice_switch(ports, [("3225550101", "fr")], tmp_path, "+3225550199")
     with started([practice]) as supervisor:
         assert secrets(environment_of(supervisor.pid("switch"))) == {"ACCORD_SWITCH_PASSWORD"}
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.prompts import composer
-from recorder.prompts.composer import Rendered
+from recorder.prompts.composer import Rendered, RoomPeople
 from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
@@ -37,6 +37,7 @@ class LengthLimits:
     keep_result_s: float
     code_call_s: float
     room_question_s: float
+    room_keys_s: float
 
 
 @cache
@@ -72,7 +73,13 @@ def code_call(opening: str) -> Make:
 
 
 def room_question(*, first: bool) -> Make:
-    return lambda language, _: composer.room_question(language, helpers=first, first=first)
+    return lambda language, _: composer.room_question(
+        language, people=RoomPeople(company=2, helpers=int(first)), helpers=first, first=first
+    )
+
+
+def room_keys(language: str, _: Wording) -> Rendered:
+    return composer.room_sentence("enter", [language])
 
 
 def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
@@ -124,6 +131,7 @@ def rows() -> list[Row]:
         Row("call with a code, for a person's request", code_call("somebody-asked"), None, of.code_call_s),
         Row("call with a code, to add a number", code_call("number-proof"), None, of.code_call_s),
         Row("call with a code, to listen together", code_call("somebody-listens"), None, of.code_call_s),
+        Row("room by telephone: the keys, on entering", room_keys, None, of.room_keys_s),
         Row("room by telephone: before the yes", room_question(first=False), None, of.room_question_s),
         Row("the same, for the first time and with helpers", room_question(first=True), None,
             of.room_question_s * 2),

@@ -32,6 +32,7 @@ from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.branding.service import save_branding
 from recorder.features.contacts import service as contacts
+from recorder.features.disputes.dial_in import DialIn
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
@@ -105,13 +106,16 @@ def full(house: Bakery, recorded) -> Bakery:
     change_rule(house.tenant, on=True, days=14, names=False, by=By("user", user.id), **time_and_entropy)
     facts = house.gate.facts(Actor(user.id, user.tenant, user.role, user.language), recording)
     own_calls.give_code(
-        facts, By("user", user.id), secret=b"s" * 32, policy=CallPolicy(), signer=house.changes.signer,
+        facts, By("user", user.id), key=b"s" * 32, policy=CallPolicy(), signer=house.changes.signer,
         **time_and_entropy,
     )  # fmt: skip
     disputes = Disputes(house.changes)
     day = (house.clock() + timedelta(days=9)).date()
     dispute = disputes.open(user, [recording], subject="The price", settle_by=day)
-    GuestInvitations(disputes, Outbox()).invite(user, dispute.id, name="Jan", language="nl", address=None)
+    dial_in = DialIn("+3225550199", house.keyring, house.trust)
+    GuestInvitations(disputes, Outbox(), dial_in).invite(
+        user, dispute.id, name="Jan", language="nl", address=None
+    )
     disputes.close(user, dispute.id)
     api_tokens.create(
         house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **time_and_entropy

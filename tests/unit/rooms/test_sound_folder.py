@@ -96,3 +96,13 @@ def test_what_a_process_left_is_removed(folder, kernel, tmp_path: Path) -> None:
     folder.empty()
     assert not list(folder.path.iterdir())
     SoundFolder(tmp_path / "absent").empty()
+
+
+def test_an_empty_room_leaves_the_sound_of_somebodys_own_call(folder: SoundFolder) -> None:
+    own_call = SoundFolder(folder.path, "own-call").write(iter([bytes(160)]))
+    room = folder.write(iter([bytes(160)]))
+    folder.tidy()
+    assert own_call.exists()
+    assert not room.exists()
+    folder.empty()
+    assert not own_call.exists()

@@ -108,6 +108,21 @@ def test_call_out_avoids_every_dialplan() -> None:
     assert "}sofia/external/32470123456@192.0.2.1:5060 '" in command.text
 
 
+def test_call_to_a_room_goes_to_its_extension_and_names_the_number() -> None:
+    command = commands.call_to_room("sofia/gateway/out/{number}", "+32470123456", "fr", "", 40)
+    assert command.text == (
+        "api originate {ignore_early_media=true,originate_timeout=40,"
+        "accord_room_callee=+32470123456,accord_room_language=fr}"
+        "sofia/gateway/out/+32470123456 accord_room_called XML accord_room"
+    )
+
+
+@pytest.mark.parametrize("language", ["", "fr,x=y", "../x", "fr\n", "FR"])
+def test_call_to_a_room_takes_a_language_alone(language: str) -> None:
+    with pytest.raises(SwitchError):
+        commands.call_to_room("sofia/gateway/out/{number}", "+32470123456", language, "", 40)
+
+
 @pytest.mark.parametrize(
     ("dial", "number", "caller", "seconds"),
     [

@@ -325,11 +325,11 @@ class World:
         )
 
     def _hold(self, company: Company) -> None:
-        """An admin keeps the recording for a difference."""
-        admin = company.people["admin"]
+        """A colleague keeps the recording for a difference."""
+        colleague = company.people["colleague"]
         amend(
-            self.house.changes.hold, company.id, company.ids["recording_id"], By("user", admin.id),
-            owner=admin.id,
+            self.house.changes.hold, company.id, company.ids["recording_id"], By("user", colleague.id),
+            owner=colleague.id,
             purposes=["agreement"], reason="Order 12", review_at=self.clock() + timedelta(days=60),
             roles=["customer_admin"],
         )  # fmt: skip
@@ -458,7 +458,7 @@ class World:
         at = {"now": self.clock(), "entropy": house.entropy}
         promise = {"purposes": ["agreement"], "keep_days": 90, "mode": "notice"}
         longer = composition.compose(tenant, name="longer", language="en", **promise, **at)
-        change = LineChange(announcements=[longer.id])
+        change = LineChange(announcements=[longer.id], keep=KeepOptions(365))
         outcome = line_proposals.change_or_propose(company.customer.line, change, **at)
         assert outcome.code == line_proposals.PENDING, outcome
         erased_call = house.call(company.customer, external_party=Party("e164", "+32470999999"))
@@ -755,7 +755,7 @@ FORMS: Mapping[str, Form | FormOf] = {
     "retention.change_limit": {"purpose": "agreement", "days": "20"},
     "retention.delete": {"reason": "Not needed"},
     "retention.hand_over": lambda _world, person: {
-        "hold": "1", "handler": person.company.people["colleague"].id,
+        "hold": "1", "handler": person.company.people["admin"].id,
     },
     "retention.lift_hold": {"hold": "1", "reason": "Settled"},
     "retention.narrow_purposes": {"purpose": "agreement", "reason": "By letter"},

@@ -15,6 +15,7 @@ from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.identity import account_mail, users
 from recorder.mail.message import MailMessage, render
 from recorder.mail.outbox import Outbox, QueuedMail, open_mail
+from recorder.playback.interface import TELEPHONE
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import WebConfig, create_app
@@ -161,6 +162,17 @@ def test_sessions_are_listed_in_plain_words(browser, clock):
     assert "192.0.2.7" not in page
     assert "203.0.113.77" not in page
     assert "Gecko" not in page
+
+
+def test_a_call_to_a_room_is_listed_and_can_be_ended(browser, clock, entropy):
+    visit, claire = browser("claire"), users.user_by_login("claire")
+    until = clock() + timedelta(hours=2)
+    call = users.open_session(
+        claire, token_sha256="ab" * 32, now=clock(), until=until, entropy=entropy, device=TELEPHONE
+    )
+    assert "<h3>Par téléphone</h3>" in visit.get("/account").text
+    assert visit.send(f"/account/sessions/{call.id}/end").status_code == 303
+    assert not users.is_session_valid(claire.tenant, claire.id, call.id, clock())
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,48 @@ def test_the_way_back_keeps_what_was_chosen(olga, bakery, numbers) -> None:
     assert page.count(" checked") == 1
     assert '<option value="opt-in" selected>' in page
     assert 'value="7"' in page
+
+
+def test_languages_change_at_once(olga, bakery, numbers) -> None:
+    """A further language promises nothing more: the same use case as the command line's asks nobody."""
+    line, path = numbers["+3225550101"], f"/customers/{bakery.id}/announcements"
+    form = {"lines": line.id, "languages": ["fr", "de"], "first": "de"}
+    preview = olga.send(f"{path}/preview", **form)
+    assert "Changes at once" in text_of(preview.text)
+    assert "Now: French → Then: German, French" in text_of(preview.text)
+    (back,) = re.findall(r'href="(/customers/[^"]+/announcements\?[^"]+)"', preview.text)
+    page = olga.get(html.unescape(back)).text
+    assert page.count(" checked") == 3, "the number and its languages"
+    assert '<option value="de" selected>' in page
+    assert queries.line(bakery.id, line.id) == line, "nothing changes before"
+
+    assert olga.send(path, **forms(preview.text)).status_code == 303
+    changed = queries.line(bakery.id, line.id)
+    rows = [queries.announcement(bakery.id, each) for each in changed.announcements]
+    assert [(row.language, row.mode, row.keep_days) for row in rows] == [
+        ("de", "notice", 30), ("fr", "notice", 30),
+    ]  # fmt: skip
+    assert changed.menu is not None
+    assert find_proposals(bakery.id) == {}
+    (leaf,) = leaves("line.changed")[-1:]
+    assert leaf["actor"] == "operator"
+
+
+def test_languages_with_a_longer_retention_are_proposed(olga, bakery, numbers) -> None:
+    line = numbers["+3225550101"]
+    olga.send(
+        f"/customers/{bakery.id}/announcements",
+        lines=line.id, languages=["nl"], keep_days="90",
+    )  # fmt: skip
+    assert queries.line(bakery.id, line.id) == line
+    assert [*find_proposals(bakery.id)] == [line.id]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"languages": ["fr", "de"]}, {"languages": ["fr"], "first": "de"}, {"first": "de"}]
+)
+def test_first_language_is_one_of_them(olga, bakery, numbers, fields) -> None:
+    line = numbers["+3225550101"]
+    answer = olga.send(f"/customers/{bakery.id}/announcements/preview", lines=line.id, **fields)
+    assert answer.status_code == 422
+    assert "Choose the first of these languages." in text_of(answer.text)

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import KeepOptions
 from recorder.features.tenants import composition
 from recorder.features.tenants.line_change import LineChange
 from recorder.features.tenants.line_proposals import change_or_propose
@@ -72,6 +73,27 @@ def test_admin_sees_hears_and_accepts(house, bakery, line, browser) -> None:
     assert leaves("line.changed")[-1]["actor"] != "operator"
     assert NOTICE not in text_of(ada.get("/numbers").text)
     assert ada.get(f"/numbers/{line.id}/proposal").location == f"/numbers#line-{line.id}"
+
+
+def test_admin_hears_and_accepts_a_keep_question(house, line, browser) -> None:
+    at = {"now": house.clock(), "entropy": house.entropy}
+    change = LineChange(keep=KeepOptions(365, at_start=True))
+    assert change_or_propose(line, change, **at).code == "proposed"
+    ada = browser("ada")
+    page = ada.get(f"/numbers/{line.id}/proposal").text
+    found = text_of(page)
+    assert "After a yes more than now Now: – → Then: Kept for 365 days · Record of what was agreed" in found
+    assert "Ask automatically when the conversation begins Now: No → Then: Yes" in found
+    assert "Wording" not in found, "it had none"
+    assert "What callers would hear" not in found
+    sounds = re.findall(r'<audio[^>]* src="([^"]+)"', page)
+    assert len(sounds) == 4
+    for each in sounds:
+        assert ada.get(html.unescape(each)).data.startswith(b"RIFF")
+    assert ada.get(f"/numbers/{line.id}/proposal/4.wav").status_code == 404
+    assert answer(ada, line)[0] == 303
+    assert queries.line(line.tenant, line.id).keep == KeepOptions(365, at_start=True)
+    assert ada.get(f"/numbers/{line.id}/proposal/0.wav").status_code == 404
 
 
 def test_admin_declines(house, bakery, line, browser) -> None:

@@ -85,7 +85,7 @@ def test_keep_question_is_shown_with_its_answer(browser, call, clock, answer, te
     person = browser("claire")
     assert "Conserver l’appel" not in person.get("/live").text
     queries.put("node1", [replace(call, keep_asked_at=clock(), keep_answer=answer)], clock())
-    assert f"Demandé à 10:00{text}" in person.get("/live").text.replace("\u00a0:", " :")
+    assert f"Demandé à 10:00{text}" in person.get("/live").text.replace("\u00a0", " ")
 
 
 def test_ended_pause_is_no_longer_shown(browser, call, clock, entropy) -> None:

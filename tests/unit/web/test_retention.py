@@ -368,6 +368,31 @@ def test_difference_is_handed_over(house, browser, bakery, call, clock) -> None:
     assert house.changes.look(bakery.id, call).terms.holds == ()
 
 
+def test_who_handles_it_hands_it_over_and_nobody_else(house, browser, bakery, call) -> None:
+    house.person(bakery, "luc", "Luc")
+    claire, luc = browser("claire"), browser("luc")
+    ids = {name: user.id for name, user in bakery.people.items()}
+    claire.send(retention_page(call, "/hold"), review="2027-01-15")
+    path = retention_page(call, "/handler")
+    assert path in claire.get(page(call)).text
+    assert path not in luc.get(page(call)).text
+    with connected():  # a row says that Luc handles it; the signed amendment names Claire
+        row = AmendmentTable.get()
+        AmendmentTable.update(data=row.data | {"owner": ids["luc"]}).execute()
+    assert luc.send(path, hold="1", handler=ids["luc"]).status_code == 403
+    with connected():
+        AmendmentTable.update(data=row.data).execute()
+    assert claire.send(path, hold="1", handler=ids["audit"]).status_code == 403, "cannot listen"
+    assert claire.send(path, hold="1", handler=ids["luc"]).status_code == 303
+    assert [each.owner for each in amendments.holds(bakery.id)] == [ids["luc"]]
+    luc.listen_to(call)
+    assert claire.send(page(call), purpose="agreement").status_code == 403
+    for hold in ("1", "2"):
+        answer = claire.send(path, hold=hold, handler=ids["claire"])
+        assert answer.status_code == 403, "neither the hold that she handed over nor the one that he handles"
+    assert [each.owner for each in amendments.holds(bakery.id)] == [ids["luc"]]
+
+
 def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, call) -> None:
     house.person(bakery, "luc", "Luc")
     paul = browser("paul")

@@ -195,7 +195,14 @@ def test_nobody_reads_the_products_name_under_another_brand(sentences):
         ("mode", [*MODES, OFF]),
         ("outbound", OUTBOUND_TIMINGS),
         ("role", [*roles.ROLES, *roles.PROVIDER_ROLES, *roles.GUESTS]),
-        ("wants", [*subject_request_queries.WANTS, subject_request_queries.WITHDRAWAL]),
+        (
+            "wants",
+            [
+                *subject_request_queries.WANTS,
+                subject_request_queries.WITHDRAWAL,
+                subject_request_queries.LISTENING,
+            ],
+        ),
         ("plan_feature", plans.FEATURES),
     ],
 )
