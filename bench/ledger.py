@@ -26,8 +26,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recorder import merkle
 from recorder.audit.service import Audit
-from recorder.auditlog import checkpoint, merkle
+from recorder.auditlog import checkpoint
 from recorder.auditlog.append import append, append_all
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue import schema

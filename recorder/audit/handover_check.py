@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder import merkle
 from recorder.audit.findings import AuditFinding
-from recorder.auditlog import merkle
 from recorder.auditlog.append import commitment, leaf_text
 from recorder.auditlog.inclusion_proof import verify_checkpoint
 from recorder.errors import AccordError, AuditLogError, SealError

@@ -17,9 +17,9 @@ from typing import Any
 
 import rfc8785
 
+from recorder import merkle
 from recorder.audit.findings import AuditFinding
 from recorder.audit.lost_bodies import ERASURES, LostBodies, SignedErasures
-from recorder.auditlog import merkle
 from recorder.auditlog.append import (
     AMENDED,
     FORMAT,
@@ -29,9 +29,9 @@ from recorder.auditlog.append import (
     leaf_text,
     owning_recording,
 )
-from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
+from recorder.merkle import HEIGHT
 
 PAGE = 4000
 

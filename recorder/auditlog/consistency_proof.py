@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.auditlog import merkle, signed_note
+from recorder import merkle
+from recorder.auditlog import signed_note
 from recorder.auditlog.inclusion_proof import endorsement_of, verify_checkpoint
 from recorder.auditlog.signed_note import Head
 from recorder.auditlog.tree_cache import CachedTree

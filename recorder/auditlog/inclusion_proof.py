@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.auditlog import merkle, signed_note
+from recorder import merkle
+from recorder.auditlog import signed_note
 from recorder.auditlog.append import commitment
 from recorder.auditlog.checkpoint import ENDORSEMENTS, read_at
 from recorder.auditlog.signed_note import Head

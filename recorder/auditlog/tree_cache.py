@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from recorder.auditlog import merkle
-from recorder.auditlog.merkle import HEIGHT, WIDTH, Hash
+from recorder import merkle
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.errors import CatalogueError
+from recorder.merkle import HEIGHT, WIDTH, Hash
 
 BATCH = 64
 """Hashes per transaction."""

@@ -19,7 +19,6 @@ from peewee import IntegrityError
 from recorder import metrics
 from recorder.audit.continuation import restart_log
 from recorder.auditlog import checkpoint, inclusion_proof, signed_note
-from recorder.auditlog.merkle import check_consistency, consistency
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
@@ -27,6 +26,7 @@ from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AuditLogError, SealError, StoreError
 from recorder.identity import tenants
+from recorder.merkle import check_consistency, consistency
 from recorder.seal import canonical_json, signing
 from recorder.seal.revocation import read, revoke
 from recorder.seal.signing import Signer, endorse

@@ -99,9 +99,9 @@ def filled(root: Path, url: str) -> World:
 def narrow() -> Iterator[None]:
     """Cache hashes of every four leaves, so that a small log has some."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("auditlog.merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
+        for name in ("merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
             patch.setattr(f"recorder.{name}", 4)
-        for name in ("auditlog.merkle.HEIGHT", "auditlog.tree_cache.HEIGHT", "audit.leaves.HEIGHT"):
+        for name in ("merkle.HEIGHT", "auditlog.tree_cache.HEIGHT", "audit.leaves.HEIGHT"):
             patch.setattr(f"recorder.{name}", 2)
         yield
 

@@ -55,9 +55,9 @@ def test_tampering_is_found(world: World, name: str) -> None:
 
 
 def test_cached_subtree_hashes_are_compared(house, monkeypatch) -> None:
-    for name in ("auditlog.merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
+    for name in ("merkle.WIDTH", "auditlog.tree_cache.WIDTH"):
         monkeypatch.setattr(f"recorder.{name}", 4)
-    for name in ("auditlog.merkle.HEIGHT", "auditlog.tree_cache.HEIGHT", "audit.leaves.HEIGHT"):
+    for name in ("merkle.HEIGHT", "auditlog.tree_cache.HEIGHT", "audit.leaves.HEIGHT"):
         monkeypatch.setattr(f"recorder.{name}", 2)
     world = make_world(house)
     assert world.audit() == []

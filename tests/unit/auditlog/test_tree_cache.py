@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from recorder.auditlog import merkle, tree_cache
+from recorder import merkle
+from recorder.auditlog import tree_cache
 from recorder.auditlog.append import append_all
-from recorder.auditlog.merkle import GrowingTree, check_consistency, check_inclusion
 from recorder.auditlog.tree_cache import CachedTree
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
 from recorder.errors import CatalogueError
+from recorder.merkle import GrowingTree, check_consistency, check_inclusion
 from tests.expected_errors import expect_error
 
 SIZE = 71

@@ -15,7 +15,8 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.auditlog import checkpoint, merkle
+from recorder import merkle
+from recorder.auditlog import checkpoint
 from recorder.auditlog.append import commitment
 from recorder.catalogue import offboarding_progress, queries
 from recorder.catalogue.database import connected, writing

@@ -1,4 +1,5 @@
-"""The Merkle tree over a log's leaves (RFC 6962, section 2.1), and the verification of its proofs (RFC 9162).
+"""The Merkle tree over leaves (RFC 6962, section 2.1), such as a log's, and the verification of its proofs
+(RFC 9162).
 
 The caller provides the hash of each *complete* subtree (of 2^height leaves, at a multiple of that); every
 other hash is computed from at most a few dozen of those. Hashes are the 32 bytes of SHA-256; leaves are
@@ -8,7 +9,7 @@ counted from 0.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 EMPTY = hashlib.sha256(b"").digest()
@@ -143,6 +144,35 @@ def consistency(old: int, size: int, subtrees: Subtrees) -> list[Hash]:
     return path[::-1]
 
 
+def range_proof(begin: int, end: int, size: int, subtrees: Subtrees) -> list[Hash]:
+    """What proves leaves ``begin`` up to, not including, ``end`` together: the hash of each of the tree's
+    subtrees that has none of them, while its parent has some, from left to right. For one leaf, these are
+    the hashes of its audit path. Raises ``ValueError`` if the range is empty or not among the first ``size``
+    leaves."""
+    if not 0 <= begin < end <= size:
+        raise ValueError(f"leaves {begin} to {end} are not among the first {size}")
+    return [_range(first, last, subtrees) for first, last in _outside(0, size, begin, end)]
+
+
+def check_range(begin: int, leaves: Sequence[Hash], size: int, path: Sequence[Hash], root: Hash) -> bool:
+    """Whether :func:`range_proof` proves that these leaves, and no others between them, are the ones from
+    ``begin`` on. ``size`` has to be known to be the tree's: another one may have the same root."""
+    end = begin + len(leaves)
+    if not 0 <= begin < end <= size or len(path) != sum(1 for _ in _outside(0, size, begin, end)):
+        return False
+    hashes = iter(path)
+
+    def hash_of(first: int, last: int) -> Hash:
+        if last <= begin or end <= first:
+            return next(hashes)
+        if last - first == 1:
+            return leaves[first - begin]
+        middle = first + _split(last - first)
+        return hash_node(hash_of(first, middle), hash_of(middle, last))
+
+    return hash_of(0, size) == root
+
+
 def check_inclusion(leaf: Hash, number: int, size: int, path: Sequence[Hash], root: Hash) -> bool:
     """Whether an audit path proves that a leaf has this number (RFC 9162, section 2.1.3.2)."""
     if not 0 <= number < size:
@@ -192,6 +222,17 @@ def check_consistency(old: int, size: int, path: Sequence[Hash], old_root: Hash,
 def _split(count: int) -> int:
     """The largest power of two smaller than a number of leaves above 1."""
     return 1 << ((count - 1).bit_length() - 1)
+
+
+def _outside(first: int, last: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """The largest subtrees of the tree over leaves ``first`` up to ``last`` that have no leaf from ``begin``
+    up to ``end``, from left to right."""
+    if last <= begin or end <= first:
+        yield first, last
+    elif first < begin or end < last:
+        middle = first + _split(last - first)
+        yield from _outside(first, middle, begin, end)
+        yield from _outside(middle, last, begin, end)
 
 
 def _range(begin: int, end: int, subtrees: Subtrees) -> Hash:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.auditlog import merkle
-from recorder.auditlog.merkle import GrowingTree, check_consistency, check_inclusion, hash_leaf
+from recorder import merkle
+from recorder.merkle import GrowingTree, check_consistency, check_inclusion, check_range, hash_leaf
 
 LEAVES = [
     bytes.fromhex(each)
@@ -156,6 +156,51 @@ def test_wrong_path_does_not_verify(data: st.DataObject) -> None:
     for at in range(len(way)):
         assert not check_consistency(old, size, [*way[:at], wrong, *way[at + 1 :]], old_root, root)
     assert not (way and check_consistency(old, size, way[:-1], old_root, root))
+
+
+def test_every_range_in_small_trees_is_proved() -> None:
+    leaves = [bytes([each]) for each in range(20)]
+    known, hashes = Obvious(leaves), [hash_leaf(each) for each in leaves]
+    for size in range(1, 21):
+        root = known.root(leaves[:size])
+        for begin in range(size):
+            assert sorted(merkle.range_proof(begin, begin + 1, size, known)) == sorted(
+                merkle.inclusion(begin, size, known)
+            )
+            for end in range(begin + 1, size + 1):
+                path = merkle.range_proof(begin, end, size, known)
+                assert len(path) <= 2 * size.bit_length()
+                assert check_range(begin, hashes[begin:end], size, path, root)
+        assert merkle.range_proof(0, size, size, known) == []
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_wrong_range_does_not_verify(data: st.DataObject) -> None:
+    leaves = data.draw(st.lists(st.binary(max_size=3), min_size=2, max_size=60, unique=True))
+    known, hashes, size = Obvious(leaves), [hash_leaf(each) for each in leaves], len(leaves)
+    begin = data.draw(st.integers(0, size - 1))
+    end = data.draw(st.integers(begin + 1, size))
+    mine, root, wrong = hashes[begin:end], known.root(leaves), bytes(32)
+    path = merkle.range_proof(begin, end, size, known)
+    assert check_range(begin, mine, size, path, root)
+    for other in {*range(-1, size + 2)} - {begin}:
+        assert not check_range(other, mine, size, path, root), "in another place"
+    assert not check_range(begin, mine[:-1], size, path, root)
+    assert not check_range(begin, [*mine, wrong], size, path, root)
+    assert not check_range(begin, [], size, path, root)
+    assert not check_range(begin, mine, size, path, wrong)
+    assert not check_range(begin, mine, size, [*path, wrong], root)
+    for at in range(len(path)):
+        assert not check_range(begin, mine, size, [*path[:at], wrong, *path[at + 1 :]], root)
+        assert not check_range(begin, mine, size, [*path[:at], *path[at + 1 :]], root)
+    for at in range(len(mine)):
+        assert not check_range(begin, [*mine[:at], wrong, *mine[at + 1 :]], size, path, root)
+    if len(mine) > 1:
+        assert not check_range(begin, [*mine[1:], mine[0]], size, path, root)
+    for first, last in ((begin, begin), (end, begin), (-1, 1), (0, size + 1)):
+        with pytest.raises(ValueError, match="are not among the first"):
+            merkle.range_proof(first, last, size, known)
 
 
 def test_growing_tree_keeps_the_hashes_above_full_rows() -> None:
