@@ -45,7 +45,7 @@ SPOKEN_DIGITS: Final = 6
 """Digits of the code that is read out."""
 
 LONGEST: Final = timedelta(hours=2)
-"""How long a session lasts whose end nobody reported."""
+"""How long a call lasts at most: its session, and how long a caller is known whose end nobody reported."""
 
 QUIET: Final = 3
 """Times in a row that nothing is pressed, until the call ends."""
@@ -84,10 +84,12 @@ class TelephoneGate(ConferenceGateInterface, Protocol):
 
 @dataclass(slots=True)
 class _Person:
-    """Somebody on the telephone: the MAC of the code that they entered, whether they tried the digits that
-    were read out, and once they were right, who they are and what is being written for them."""
+    """Somebody on the telephone: the MAC of the code that they entered, until when they are known at most
+    (monotonic seconds), whether they tried the digits that were read out, and once they were right, who they
+    are and what is being written for them."""
 
-    mac: str = ""
+    mac: str
+    until: float
     has_tried: bool = False
     who: Actor | None = None
     recording: str = ""
@@ -120,7 +122,8 @@ class OwnCallPhone:
         """Whether a caller has entered a right code, or the digits that were read out for it, which opens
         their call. Raises what the catalogue raises."""
         if len(keys) == rules.DIGITS:
-            person = self._people[channel] = _Person(codes.mac_of(self.keys, keys))
+            until = self.monotonic() + LONGEST.total_seconds()
+            person = self._people[channel] = _Person(codes.mac_of(self.keys, keys), until)
             changes = self.calls.changes
             return codes.find_by_mac(person.mac, changes.trust, changes.now()) is not None
         known = self._people.get(channel)
@@ -234,8 +237,7 @@ class OwnCallPhone:
             return
         if person.who is not None:
             self._close(person.who)
-            if person.sound is not None:
-                person.sound.add_done_callback(_discard)
+            _discard_sound(person)
         elif not person.has_tried:
             try:
                 self.calls.order_call(person.mac, self._language(person.mac))
@@ -249,11 +251,15 @@ class OwnCallPhone:
             users.end_session(user, who.session or "", now=changes.now(), entropy=changes.entropy)
 
     def tidy(self) -> None:
-        """Remove the files that the switch has opened."""
-        due = self.monotonic() - OPENED_S
-        for at, path in [each for each in self._files if each[0] <= due]:
+        """Remove the files that the switch has opened, and forget callers whose end nobody reported: their
+        session is over by then."""
+        now = self.monotonic()
+        for at, path in [each for each in self._files if each[0] <= now - OPENED_S]:
             path.unlink(missing_ok=True)
             self._files.remove((at, path))
+        for channel, person in [each for each in self._people.items() if each[1].until <= now]:
+            del self._people[channel]
+            _discard_sound(person)
 
     def _say(self, name: str, who: Actor) -> CallerDirection:
         return CallerDirection(ASK, str(self.sentence(name, who.language)), session=who.session or "")
@@ -281,7 +287,12 @@ def _parts(pieces: Iterator[bytes], stretches: Sequence[tuple[int, int]]) -> Ite
         begin = end
 
 
+def _discard_sound(person: _Person) -> None:
+    """Remove what is being written for somebody who waits for it no more."""
+    if person.sound is not None:
+        person.sound.add_done_callback(_discard)
+
+
 def _discard(sound: Future[Path]) -> None:
-    """Remove a sound that nobody waits for any more."""
     if not sound.cancelled() and sound.exception() is None:
         sound.result().unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.own_call import codes, rules
 from recorder.features.own_call.admissions import OwnCallAdmissions
-from recorder.features.own_call.telephone import BYTES_A_MS, OPENED_S, QUIET, OwnCallPhone
+from recorder.features.own_call.telephone import BYTES_A_MS, LONGEST, OPENED_S, QUIET, OwnCallPhone
 from recorder.features.subject_requests import service as requests
 from recorder.identity import throttle, users
 from recorder.mail.outbox import Outbox
@@ -193,3 +193,19 @@ def test_a_code_that_ended_closes_the_call(scene, line) -> None:
     scene.withdraw()
     assert line.sound(line.step(ANSWER, "1")) in ("unheard-fr", "own-wait-fr")
     assert not list(line.folder.iterdir())
+
+
+def test_callers_whose_end_nobody_reports_are_forgotten(scene, line) -> None:
+    line.open()
+    line.step(ANSWER, "1")  # the sound is being written, or is there
+    line.seconds += 60
+    line.step(CODE, line.give(), "later")
+    line.seconds += LONGEST.total_seconds() - 60
+    line.phone.tidy()
+    line.phone.writers.shutdown(wait=True)
+    assert list(line.phone._people) == ["later"]
+    assert not list(line.folder.iterdir())
+    assert line.step(ANSWER, "1").to == LEAVE, "whoever is forgotten hears nothing more"
+    line.seconds += 60
+    line.phone.tidy()
+    assert not line.phone._people
