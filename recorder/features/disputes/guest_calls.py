@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from recorder.auditlog.append import tenant_lock
 from recorder.errors import DisputeError
-from recorder.features.disputes.rules import Guest
+from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import CODE
@@ -21,6 +21,31 @@ from recorder.seal.dispute_kinds import GuestVerified
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
 from recorder.verification_calls.register import DISPUTE, ROOM, VerificationCall
+from recorder.verified_state import VerifiedState
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCallee(VerifiedState):
+    """A guest who was in the call and may hear its recordings: only they are called to the room."""
+
+    tenant: str
+    dispute: str
+    guest: Guest
+
+
+def find_callee(dispute: Dispute, guest: str) -> RoomCallee:
+    """A guest of a dispute, as its statements say, whom the room may call. Raises :class:`DisputeError`:
+    ``dispute.closed``, ``dispute.no_guest``, ``dispute.not_theirs`` (they were not in the call, or may not
+    hear its recordings)."""
+    dispute.check_open()
+    person = dispute.find_guest(guest)
+    if person.is_third_party or not person.may_hear:
+        raise DisputeError(
+            "dispute.not_theirs",
+            f"guest {guest} was not in the call, or may not hear the recordings",
+            "prove your identity on your page first",
+        )
+    return RoomCallee(dispute.tenant, dispute.id, person)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +69,18 @@ class GuestCalls:
             )  # fmt: skip
 
     def order_to_room(self, tenant: str, dispute: str, guest: str) -> VerificationCall:
-        """Order a call to the number of a guest who may hear the recordings: whoever answers enters the
-        guest's code, and is in the room. Raises ``dispute.no_guest``, ``dispute.closed``,
-        ``dispute.not_theirs`` (they may not hear them), ``dispute.no_number``;
-        :class:`recorder.errors.VerificationCallError` as :func:`register.order`."""
-        now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
+        """Order a call to the number of a guest who was in the call and may hear its recordings: whoever
+        answers enters the guest's code, and is in the room. Raises as :func:`find_callee`;
+        ``dispute.no_number``; :class:`recorder.errors.VerificationCallError` as :func:`register.order`."""
         with tenant_lock(tenant):
-            found = self.disputes.find(tenant, dispute)
-            found.check_open()
-            person = found.find_guest(guest)
-            if not person.may_hear:
-                raise DisputeError(
-                    "dispute.not_theirs",
-                    f"guest {guest} may not hear the recordings",
-                    "prove your identity on your page first",
-                )
-            return register.order(
-                self.policy, ROOM, tenant, _number_of(person), language=person.language, who=guest, now=now,
-                entropy=entropy, dispute=dispute, guest=guest,
-            )  # fmt: skip
+            return self._call_to_room(find_callee(self.disputes.find(tenant, dispute), guest))
+
+    def _call_to_room(self, callee: RoomCallee) -> VerificationCall:
+        guest, changes = callee.guest, self.disputes.changes
+        return register.order(
+            self.policy, ROOM, callee.tenant, _number_of(guest), language=guest.language, who=guest.id,
+            now=changes.now(), entropy=changes.entropy, dispute=callee.dispute, guest=guest.id,
+        )  # fmt: skip
 
     def try_code(self, tenant: str, dispute: str, guest: str, code: str) -> bool:
         """Whether this is the code of a guest's latest call; if so, it is established who they are. Each

@@ -14,13 +14,14 @@ from recorder.features.disputes import queries
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.seal.revocation import Trust
+from recorder.verified_state import VerifiedState
 
 
 @dataclass(frozen=True, slots=True)
-class RoomHearer:
-    """Somebody who may be in a dispute's room, and the recordings that they hear there, by id, with their
-    durations in milliseconds. ``third_party`` is the guest who was not in the call that they are, or for whom
-    they came in: they hear passages."""
+class RoomHearer(VerifiedState):
+    """Somebody who may be in a dispute's room, as its statements say, and the recordings that they hear
+    there, by id, with their durations in milliseconds. ``third_party`` is the guest who was not in the call
+    that they are, or for whom they came in: they hear passages."""
 
     user: UserRow
     dispute: Dispute

@@ -58,6 +58,8 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "RecordingStatus": "recorder.lifecycle.amendment_service",
     "RemovableTake": "recorder.spool.layout",
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",
+    "RoomCallee": "recorder.features.disputes.guest_calls",
+    "RoomHearer": "recorder.features.disputes.hearers",
     "SealedTake": "recorder.seal.sealing",
     "SoleHandler": "recorder.features.disputes.sole_handler",
     "SignedLength": "recorder.auditlog.complete_log",

@@ -521,6 +521,21 @@ def test_who_may_not_hear_is_not_called_to_the_room(scene, house) -> None:
         scene.calls.order_to_room(scene.customer.id, dispute.id, user.id)
 
 
+def test_who_was_not_in_the_call_is_not_called_to_the_room(scene) -> None:
+    dispute, jan = scene.recognised()
+    scene.agreements.mark_passage(scene.claire, dispute.id, scene.call, 1000, 2000, "The price")
+    passages = [each.id for each in scene.find(dispute).passages]
+    ann = scene.accept(
+        scene.invitations.invite_neutral(
+            scene.claire, dispute.id, passages, name="Ann", language="fr", address=None
+        )
+    )
+    scene.invitations.agree_to_guest(jan, dispute.id, ann.id, ACCEPTED, passages=passages)
+    assert scene.find(dispute).find_guest(ann.id).may_hear
+    with refused("dispute.not_theirs"):
+        scene.calls.order_to_room(scene.customer.id, dispute.id, ann.id)
+
+
 @pytest.mark.parametrize(
     ("number", "can_be_called"),
     [
