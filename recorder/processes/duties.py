@@ -55,6 +55,8 @@ class Duties:
     outbox: Outbox = field(default_factory=Outbox)
     node: str = ""
     """The name that this node reports under."""
+    calls: tuple[str, ...] = ()
+    """What this node calls numbers for."""
 
     def keep(self) -> None:
         """Run every duty; one that fails is counted and repeated the next time. A failure about one customer
@@ -84,7 +86,7 @@ def _presence(rooms: Rooms) -> Callable[[str, str, str], bool]:
 
 _EACH_TURN: Final[Mapping[str, Callable[[Duties, Services, datetime], object]]] = {
     "fleet": lambda its, own, now: report_node(
-        measure_node(its.node, own.spool, now, key_id(own.root), own.keyring.ids())
+        measure_node(its.node, own.spool, now, key_id(own.root), own.keyring.ids(), its.calls)
     ),
     "amendments": lambda _, own, now: amendment_recovery.list_pending(
         own.store, own.root, now, own.entropy, own.revoked, own.faults

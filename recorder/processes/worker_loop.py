@@ -143,7 +143,7 @@ class Worker:
         timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
         self._house = Duties(
             services, self.witnesses, timekeeper, notifier=Notifier(self.outbox), outbox=self.outbox,
-            node=node.name,
+            node=node.name, calls=() if self.caller is None else tuple(self.caller.uses),
         )  # fmt: skip
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:

@@ -34,6 +34,7 @@ from web.disputes.calendar import LENGTH, calendar_file
 from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
+    can_be_called,
     deletion_context,
     disputes,
     guest_calls,
@@ -247,7 +248,7 @@ def _welcome(errors: Mapping[str, str]) -> str:
         notice=_notice(dispute, guest),
         room_call=_room_call(dispute, guest),
         by_phone=own_dial_in(dispute, guest.id) if guest.may_hear else None,
-        callable=panel_state().call_policy.allows_number(dispute.tenant, guest.number),
+        callable=can_be_called(register.DISPUTE, dispute.tenant, guest.number),
         call=register.refresh(latest_call(dispute.tenant, guest.id), now(), panel_state().entropy)
         if guest.verified_how is None
         else None,
@@ -265,9 +266,8 @@ def _welcome(errors: Mapping[str, str]) -> str:
 
 def _can_be_called(dispute: Dispute, guest: Guest) -> bool:
     """Whether a guest can have the number of the call called, to listen by telephone."""
-    state = panel_state()
-    is_in_the_call = state.dial_in is not None and guest.may_hear and not guest.is_third_party
-    return is_in_the_call and state.call_policy.allows_number(dispute.tenant, guest.number)
+    is_in_the_call = panel_state().dial_in is not None and guest.may_hear and not guest.is_third_party
+    return is_in_the_call and can_be_called(register.ROOM, dispute.tenant, guest.number)
 
 
 def _room_call(dispute: Dispute, guest: Guest) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
+from recorder.features.fleet.service import can_call
 from recorder.identity import users
 from recorder.seal.dispute_kinds import GuestEntered
 from web.language import current_language
@@ -86,6 +87,11 @@ def deletion_context(dispute: Dispute, names: Mapping[str, str]) -> dict[str, An
         "deletions": found,
         "order_state": () if order is None else deletion.order_state(order, names),
     }
+
+
+def can_be_called(use: str, tenant: str, number: str | None) -> bool:
+    """Whether a number may be called for a customer, and some node can do so."""
+    return panel_state().call_policy.allows_number(tenant, number) and can_call(use)
 
 
 def guest_calls() -> GuestCalls:

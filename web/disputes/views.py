@@ -28,6 +28,7 @@ from recorder.isolation import isolate_object
 from recorder.mail.message import MailSection
 from recorder.playback import call_history
 from recorder.seal.dispute_kinds import SETTLED, UNSETTLED
+from recorder.verification_calls import register
 from web.account.limits import limit_grants, limit_refusals, limiter
 from web.decorators import admins_only
 from web.disputes.blueprint import blueprint
@@ -35,6 +36,7 @@ from web.disputes.calendar import calendar_file
 from web.disputes.notes_views import notes_context
 from web.disputes.operations import (
     REFUSALS,
+    can_be_called,
     deletion_context,
     dial_in_sentence,
     disputes,
@@ -198,7 +200,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
         now=now(),
         today=_today(),
         latest=_today() + LONGEST,
-        callable=partial(panel_state().call_policy.allows_number, dispute.tenant),
+        callable=partial(can_be_called, register.DISPUTE, dispute.tenant),
         tenant=tenant,
         **deletion_context(dispute, names),
         hears=disputes().may_hear(current_visitor().user, dispute),

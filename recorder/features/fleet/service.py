@@ -43,7 +43,8 @@ class NodeReport:
     never was one); ``live`` calls, the ``backlog`` of takes that wait for the worker, the end of the call
     that has waited longest (``oldest_at``), takes in ``quarantine``; the spool's disk in bytes; the ids of
     the root's key (``root``) and of the key-encryption keys (``keks``, the current one first), empty where a
-    version reports none."""
+    version reports none; what it ``calls`` numbers for (:data:`recorder.verification_calls.register.USES`),
+    empty where it cannot call out."""
 
     node: str
     reported_at: datetime
@@ -57,6 +58,7 @@ class NodeReport:
     disk_free: int
     root: str = ""
     keks: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
     @property
     def share_used(self) -> float:
@@ -81,7 +83,8 @@ class NodeReport:
 
 def report_node(report: NodeReport) -> None:
     """Put a node's report in place of its last one, and forget nodes that are no longer in service."""
-    columns = columns_of(report, NodeReportTable, "keks") | {"keks": " ".join(report.keks)}
+    lists = {"keks": " ".join(report.keks), "calls": " ".join(report.calls)}
+    columns = columns_of(report, NodeReportTable, *lists) | lists
     others = {name: value for name, value in columns.items() if name != "node"}
     oldest = report.reported_at - FORGOTTEN_AFTER
     with writing():
@@ -95,9 +98,15 @@ def node_reports() -> tuple[NodeReport, ...]:
     """The latest report of each node, by name."""
     with connected():
         return tuple(
-            read_value(NodeReport, row, keks=tuple(row.keks.split()))
+            read_value(NodeReport, row, keks=tuple(row.keks.split()), calls=tuple(row.calls.split()))
             for row in NodeReportTable.select().order_by(NodeReportTable.node)
         )
+
+
+def can_call(use: str) -> bool:
+    """Whether some node calls numbers for a use. One that is silent counts until it is forgotten: that nobody
+    took a call is said within seconds."""
+    return any(use in each.calls for each in node_reports())
 
 
 def worst_state(reports: Iterable[NodeReport], now: datetime) -> str:

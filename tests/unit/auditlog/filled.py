@@ -74,6 +74,7 @@ from recorder.seal.branding import Branding
 from recorder.seal.dispute_kinds import ACCEPTED
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
+from recorder.verification_calls.register import ROOM
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
 
@@ -95,7 +96,7 @@ def _passing_rows(world: World) -> None:
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
     report_findings(DoctorReport(NODE, world.house.clock(), ("dialplan",), ("disk",)))
-    report_node(measure_node(NODE, world.house.folder, world.house.clock(), "root", ("kek",)))
+    report_node(measure_node(NODE, world.house.folder, world.house.clock(), "root", ("kek",), (ROOM,)))
     notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
     notifications.note_import(
         world.tenant,

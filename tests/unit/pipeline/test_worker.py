@@ -27,6 +27,8 @@ from recorder.seal.signing import key_id
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
+from recorder.verification_calls.caller import VerificationCaller
+from recorder.verification_calls.register import OPENINGS
 from tests.expected_errors import expect_error
 from tests.waiting import until
 
@@ -340,13 +342,14 @@ def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -
     (house.spool / DAEMON).touch()
     os.utime(house.spool / DAEMON, (watched_at.timestamp(), watched_at.timestamp()))
     layout.open_take(house.spool, house.start())
-    start(store=house.services.store)
+    start(store=house.services.store, caller=VerificationCaller("node1", house.spool, uses=OPENINGS))
     until("the report", node_reports)
     (report,) = node_reports()
     assert (report.node, report.watched_at, report.reported_at) == ("node1", watched_at, house.clock())
     assert (report.live, report.backlog, report.quarantine) == (1, 0, 0)
     assert 0 < report.disk_free <= report.disk_size
     assert (report.root, report.keks) == (key_id(house.services.root), (house.keyring.current,))
+    assert report.calls == tuple(OPENINGS), "it answers nobody who calls a room"
     assert last_watched(house.spool / "nowhere") is None
 
 

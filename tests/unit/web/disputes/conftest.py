@@ -12,9 +12,20 @@ import pytest
 from werkzeug.test import TestResponse
 
 from recorder.features.disputes.queries import dispute_ids, find_dispute
+from recorder.features.fleet.service import NodeReport, report_node
+from recorder.verification_calls import register
 from tests.unit.web.conftest import Browser
 
 SUBJECT = "The price of the bread"
+
+
+@pytest.fixture(autouse=True)
+def calling_node(house) -> NodeReport:
+    """A node that can call people."""
+    at = house.clock()
+    report = NodeReport("north", at, at, "0.1.0", 0, 0, None, 0, 1000, 500, calls=register.USES)
+    report_node(report)
+    return report
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from recorder.features.disputes.dial_in import DialIn
+from recorder.features.fleet.service import report_node
 from recorder.mail.outbox import Outbox
 from recorder.verification_calls import register
 from tests.mailbox import text_of
@@ -137,6 +139,25 @@ def test_an_order_that_no_node_takes_was_no_call(house, bakery, call, phone_pane
     assert guest.send(CALL).status_code == 303
     house.clock.forward(seconds=11)
     assert "We konden u niet bereiken." in guest.get(WELCOME).text
+
+
+def test_a_guest_is_offered_no_call_that_no_node_makes(
+    house, bakery, call, phone_panel, calling_node
+) -> None:
+    claire, guest = phone_panel("claire"), phone_panel()
+    page = open_difference(claire, house, call)
+    accept(guest, *invite(claire, page))
+    with_code = f'action="{WELCOME}/call"'
+    for calls, offered in ((register.OPENINGS, True), ((), False)):
+        report_node(replace(calling_node, calls=tuple(calls)))
+        assert (with_code in guest.get(WELCOME).text) is offered
+        assert ("peut se faire appeler" in claire.get(page).text) is offered
+    vouch(phone_panel, page, guest_of(house, bakery))
+    for calls, offered in (((), False), (register.OPENINGS, False), (register.USES, True)):
+        report_node(replace(calling_node, calls=tuple(calls)))
+        assert (f'action="{CALL}"' in guest.get(WELCOME).text) is offered
+    report_node(replace(calling_node, calls=()))
+    assert guest.send(CALL).status_code == 404
 
 
 def test_without_a_number_nothing_is_said(house, call, mail_panel, box) -> None:
