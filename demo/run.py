@@ -192,6 +192,8 @@ def show(once: bool) -> int:
         )
         click.echo(f"        {telephone}")
         click.echo(f"        code    {grouped(issued.dial_code or '')}\n")
+        if not binary:
+            click.echo("    That telephone rings, too, once the other person presses Call me.\n")
         if not once:
             click.echo("    Your own first day: register in a private window, and add a number; practice")
             click.echo("    telephones answer it, and call it once it is recorded.\n")

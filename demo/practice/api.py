@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -95,7 +96,9 @@ class Api:
             return "-ERR CHAN_NOT_IMPLEMENTED\n"
         if is_extension:
             variables = dict(each.split("=", 1) for each in settings.split(","))
-            return f"+OK {self._switch.call_into(where, words[1], words[3], variables)}\n"
+            connect = partial(self._switch.call_into, where, words[1], words[3], variables)
+            call = self._switch.ring(connect, float(variables["originate_timeout"]))
+            return "-ERR NO_ANSWER\n" if call is None else f"+OK {call.leg.uuid}\n"
         self._switch.call_outside(where, Path(words[1][len("&playback(") : -1]))
         return f"+OK {self._switch.new_uuid()}\n"
 

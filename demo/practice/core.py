@@ -91,7 +91,9 @@ class SwitchCore(ABC, Generic[CallT]):
     connections.
 
     ``awake`` is clear while the switch is stopped as by SIGSTOP; ``called_out``: whom ``originate`` called,
-    with which sound; ``hear`` is called with each of them.
+    with which sound; ``hear`` is called with each of them. ``ring`` rings the telephone of somebody who is
+    called into an extension, at most so many seconds: it connects the call once they answer, or returns
+    ``None``.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class SwitchCore(ABC, Generic[CallT]):
         self.sessions: dict[str, CallT] = {}
         self.called_out: list[tuple[str, Path]] = []
         self.hear: Callable[[str, Path], object] = lambda _where, _sound: None
+        self.ring: Callable[[Callable[[], CallT], float], CallT | None] = lambda connect, _seconds: connect()
         self.conferences: dict[str, Any] = {}
         """By name (:mod:`demo.practice.conference`)."""
         self.calls_so_far = 0
@@ -124,8 +127,8 @@ class SwitchCore(ABC, Generic[CallT]):
     # --- calls
 
     @abstractmethod
-    def call_into(self, where: str, extension: str, context: str, variables: Mapping[str, str]) -> str:
-        """Somebody outside answers a call, and is in an extension; returns the leg's id."""
+    def call_into(self, where: str, extension: str, context: str, variables: Mapping[str, str]) -> CallT:
+        """Somebody outside answers a call, and is in an extension."""
 
     def call_outside(self, where: str, sound: Path) -> None:
         """Somebody outside answers a call, and hears a sound."""

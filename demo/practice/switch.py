@@ -154,8 +154,10 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         session.start()
         return session
 
-    def call_into(self, where: str, extension: str, context: str, variables: Mapping[str, str]) -> str:
-        """Somebody outside answers a call, and is in an extension; returns the leg's id."""
+    def call_into(
+        self, where: str, extension: str, context: str, variables: Mapping[str, str]
+    ) -> PracticeCall:
+        """Somebody outside answers a call, and is in an extension."""
         self.calls_so_far += 1
         leg = inbound_leg(
             self.new_uuid(), extension, variables.get("origination_caller_id_number", ""), "", context,
@@ -165,7 +167,7 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         session = AnsweredCall(self, leg, PracticeParty(), APPLICATIONS)
         self.sessions[leg.uuid] = session
         session.start()
-        return leg.uuid
+        return session
 
     def _serve(self, connection: gsocket.socket, _address: tuple[str, int]) -> None:
         self.listen(PracticeListener(self, connection))

@@ -16,6 +16,7 @@ import pytest
 from demo.practice.switch import PracticeSwitch
 from demo.practice.telephone import BrowserTelephone
 from recorder.capture import room_callers
+from recorder.switch import commands
 from tests.caller_steps import CONFERENCE, KEYS, NUMBER, Desk
 from tests.ports import free_ports
 
@@ -75,6 +76,25 @@ def test_keys_lead_into_the_room_and_the_page_hears_the_call(site: Site) -> None
     site.ask(f"/end/{uuid}")
     samples = np.frombuffer(sound.get(timeout=10), "<i2")
     assert samples.any()
+    assert call.wait("ended", 10)
+
+
+def test_it_rings_for_somebody_who_is_called_to_a_room_and_its_keys_lead_in(site: Site) -> None:
+    assert site.switch.ring(pytest.fail, 0.1) is None, "nobody answers"
+    order = commands.call_to_room("sofia/gateway/out/{number}", "+32470000002", "fr", NUMBER, 40)
+    order_reply = gevent.spawn(site.switch.api, order.text.removeprefix("api "))
+    assert json.loads(site.ask("/rings/false", "GET"))["rings"]
+    assert not site.switch.sessions, "nobody has answered"
+    uuid = json.loads(site.ask("/answer"))["call"]
+    assert order_reply.get(timeout=10) == f"+OK {uuid}\n"
+    assert not json.loads(site.ask("/rings/true", "GET"))["rings"]
+    assert json.loads(site.ask("/answer"))["call"] is None
+    (call,) = site.switch.sessions.values()
+    site.hears(call, "code-fr")
+    for key in KEYS:
+        site.ask(f"/key/{uuid}/{key}")
+    site.hears(call, "question")
+    site.ask(f"/end/{uuid}")
     assert call.wait("ended", 10)
 
 
