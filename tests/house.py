@@ -32,6 +32,7 @@ from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.offboarding import service as departures
 from recorder.features.own_call.admissions import OwnCallAdmissions
 from recorder.features.own_call.rules import code_keys
+from recorder.features.packs.service import Packs
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.identity.second_factors import SecondFactorService
@@ -151,6 +152,7 @@ class House:
         """The panel, with more of its services."""
         parts = {"now": self.clock, "entropy": self.entropy, "changes": self.changes, "factors": self.factors}
         parts["own_call_keys"] = code_keys(self.keyring)
+        parts["packs"] = Packs(self.changes)
         refused = LoginRefusals(self.entropy)
         return create_app(PanelState(config, self.gate, refused=refused, **parts, **more))
 

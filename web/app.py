@@ -31,6 +31,7 @@ from web import (
     numbers,
     offboarding,
     own_call,
+    packs,
     playback,
     provider,
     registration,
@@ -112,7 +113,7 @@ def create_app(panel: state.PanelState) -> Flask:
         account, first_day, call_list, company, live, api, api_tokens, numbers, playback, retention,
         offboarding, subject_requests, compliance, access_log, team, usage, health, language, design,
         notes, contacts, notifications, brand, help, provider, disputes, rooms,
-        branding, registration, own_call,
+        branding, registration, own_call, packs,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

@@ -24,6 +24,7 @@ from recorder.fault_log import FaultLog
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.dial_in import DialIn
+from recorder.features.packs.service import Packs
 from recorder.features.subject_requests.service import CopyRequest, ErasureRequest
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
@@ -33,7 +34,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import CustomerPlan, plan_of
 from recorder.mail.outbox import Outbox
-from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
+from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy, RecordingRelease
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.verification_calls.policy import CallPolicy
@@ -55,20 +56,23 @@ class PanelGateInterface(GateInterface, Protocol):
 
     def handover(self, who: Actor) -> OpenSound: ...
 
+    def release(self, who: Actor, recording_id: str, purpose: str) -> RecordingRelease: ...
+
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
     """What a panel works with. ``gate`` is the only source of audio; ``readiness`` has the checks of
     ``/readyz``.
 
-    ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without ``factors``, nobody who
-    ever had a second factor can log in.  ``outbox`` queues mail to people; by default none is sent, and pages
-    show the links.  ``sources`` are those of the sound of sentences.  ``registration`` creates customers who
-    register (``None``: nobody can).  ``proofs`` shows how an entry of the access log is checked; ``None``
-    where the store is not at hand.  ``number_proofs`` calls the numbers that customers add (``None``: the
-    provider adds them).  ``branding`` is what operators set of the provider's presentation (``None``: the
-    settings alone apply).  ``dial_in`` has the codes of guests who listen by telephone (``None``: nobody
-    can), and ``own_call_keys`` are those of the codes for people's own calls."""
+    ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without ``factors``, nobody
+    who ever had a second factor can log in.  ``outbox`` queues mail to people; by default none is sent, and
+    pages show the links.  ``sources`` are those of the sound of sentences.  ``registration`` creates
+    customers who register (``None``: nobody can).  ``proofs`` shows how an entry of the access log is
+    checked; ``None`` where the store is not at hand.  ``packs`` makes packs (``None``: nobody gets one).
+    ``number_proofs`` calls the numbers that customers add (``None``: the provider adds them).  ``branding``
+    is what operators set of the provider's presentation (``None``: the settings alone apply).  ``dial_in``
+    has the codes of guests who listen by telephone (``None``: nobody can), and ``own_call_keys`` are those
+    of the codes for people's own calls."""
 
     config: WebConfig
     gate: PanelGateInterface
@@ -82,6 +86,7 @@ class PanelState:
     sources: Sources = SHIPPED
     registration: Registration | None = None
     proofs: EntryProofs | None = None
+    packs: Packs | None = None
     number_proofs: NumberProofs | None = None
     call_policy: CallPolicy = field(default_factory=CallPolicy)
     branding: CurrentBranding | None = None

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.audit.handover_check import ROOT, HandoverCheck, find_handover_folder
 from recorder.cli.output import Record, fields_of, is_json, json_option, print_json
 from recorder.cli.recording_id import find_recording
-from recorder.clock import utc_now
+from recorder.clock import to_iso, utc_now
 from recorder.errors import AccordError, CatalogueError
+from recorder.features.packs import verify_pack
 from recorder.processes.services import Context
 from recorder.seal import document_source, revocation, signing
 from recorder.seal import verification as seals
@@ -46,7 +47,8 @@ def verify(
     """Verify recordings against their seals.
 
     WHAT is the id of a recording, its place in the bucket (TENANT/YYYY/MM/DD/ID/), a folder with its files,
-    or the unpacked archive of a tenant that left. Exits with 1 if one is not as it was sealed."""
+    a pack (a ZIP file), or the unpacked archive of a tenant that left. Exits with 1 if one is not as it was
+    sealed."""
     public = signing.load_public(root) if root else context.root()
     keyring = None if kek is None else Keyring(load_kek(kek))
     revoked = dict(revocation.read_all(revocations, public))
@@ -56,6 +58,8 @@ def verify(
     for name in what:
         if (folder := find_handover_folder(Path(name))) is not None:
             result = _verify_archive(HandoverCheck(folder, public, now, revoked), name)
+        elif Path(name).is_file():
+            result = _verify_pack(name, public, revoked)
         else:
             result = _verify_recording(context, name, public, keyring, now, revoked)
         results.append(result)
@@ -108,6 +112,22 @@ def _verify_archive(check: HandoverCheck, name: str) -> Record:
     }
 
 
+def _verify_pack(name: str, root: Ed25519PublicKey, revoked: Mapping[str, datetime]) -> Record:
+    """Verify a pack by the program that is published for whoever receives one."""
+    found = verify_pack.verify_pack(name, root, {key: to_iso(since) for key, since in revoked.items()})
+    return {
+        "name": name,
+        "intact": found.intact,
+        "facts": dict(found.facts),
+        "points": [fields_of(each, "name", "state", "text") for each in found.points],
+        "findings": [
+            {**fields_of(each, "code", "where", "message"), "blocks": []}
+            for point in found.points
+            for each in point.findings
+        ],
+    }
+
+
 def _root_in(folder: Path) -> str | None:
     """The id of the root's key in an archive, which proves nothing: a forger could have added it."""
     try:
@@ -121,6 +141,10 @@ def _print_result(result: Record) -> None:
     for each in result["findings"]:
         blocks = f", blocks {', '.join(map(str, each['blocks']))}" if each["blocks"] else ""
         click.echo(f"  {each['code']}  {each['where']}{blocks}: {each['message']}")
+    if "points" in result:
+        for each in result["points"]:
+            click.echo(f"  {verify_pack.MARKS[each['state']]}: {each['text']}")
+        return
     if "checks" in result:
         click.echo(f"  verified: {', '.join(result['checks'])}")
         return

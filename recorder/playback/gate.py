@@ -35,7 +35,7 @@ from recorder.lifecycle import plans
 from recorder.lifecycle.amendment_service import recording_status
 from recorder.playback import channel_mute, grants
 from recorder.playback import playback_report as stretches
-from recorder.playback.audio_reader import MASKED, PEAKS
+from recorder.playback.audio_reader import MASKED, PEAKS, OpenObject
 from recorder.playback.authorization import LOOK_AGAIN, NO_ADMISSIONS, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, ListenRow, PermittedUse
 from recorder.playback.interface import (
@@ -244,25 +244,33 @@ class Gate:
         if (why := self.why_no_download(who)) is not None:
             self._guard.refuse(who, why, "downloads are not allowed", recording_id, purpose)
 
-    @connected()
-    def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
-        """See :class:`GateInterface`."""
+    def _permit_file(self, who: Actor, recording_id: str, purpose: str) -> VerifiedRecording:
+        """A recording of which a user may have files now, for a purpose. Raises :class:`AccessError`."""
         row = self._guard.row(who, recording_id, purpose)
         self._check_download(who, row.id, purpose)
         sealed = self._guard.open(who, row)
         self._check_purpose(who, sealed, purpose)
+        return sealed
+
+    def _open_file(self, who: Actor, sealed: VerifiedRecording, purpose: str, name: str) -> OpenObject:
+        admission = self._guard.admit(who, sealed, purpose)
+        with self._guard.reported(who, sealed.row, name, purpose):
+            return self._guard.sounds.open(admission, name)
+
+    @connected()
+    def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
+        """See :class:`GateInterface`."""
+        sealed = self._permit_file(who, recording_id, purpose)
         manifest = sealed.manifest
         stored = manifest.object(name) if name in SOUNDS else None
         source = stored or (manifest.object(SOUNDS[0]) if name == channel_mute.NAME else None)
         if source is None:
             raise AccessError(
                 "access.no_sound",
-                f"recording {row.id} has no {printable(name)}",
+                f"recording {sealed.row.id} has no {printable(name)}",
                 "choose another format: a recording has those of its line",
             )
-        admission = self._guard.admit(who, sealed, purpose)
-        with self._guard.reported(who, sealed.row, source.name, purpose):
-            sound = self._guard.sounds.open(admission, source.name)
+        sound = self._open_file(who, sealed, purpose, source.name)
 
         def read(start: int, end: int) -> Iterator[bytes]:
             whole = start, sound.length if stored is None else end
@@ -284,27 +292,35 @@ class Gate:
         row, looked_at = sealed.row, self._guard.now()
         with self._guard.reported(who, row, name, purpose):
             first = next(pieces, b"")
-            body = {"user": who.user, "recording": row.id, "purpose": purpose, "name": name}
-            grants.note_event(
-                who.tenant,
-                grants.DOWNLOADED,
-                body,
-                recording=row.id,
-                now=looked_at,
-                entropy=self._guard.entropy,
-            )
-            log.info("gate.downloaded", recording=row.id, purpose=purpose, object=name)
+            self._note_download(who, row, purpose, name)
             verified = chain((first,), pieces)
-            for piece in channel_mute.as_wav(verified, sealed.manifest) if convert else verified:
-                now = self._guard.now()
-                if now - looked_at >= LOOK_AGAIN:
-                    self._guard.check_active(who, row.id, purpose)
-                    self._check_download(who, row.id, purpose)
-                    current = self._guard.existing_row(who, row.id, purpose)
-                    self._check_purpose(who, self._guard.open_cached(current), purpose)
-                    looked_at = now
-                metrics.LISTEN_BYTES.inc(len(piece))
-                yield piece
+            content = channel_mute.as_wav(verified, sealed.manifest) if convert else verified
+            yield from self._send_checked(who, row, purpose, content, looked_at)
+
+    def _note_download(self, who: Actor, row: RecordingRow, purpose: str, name: str) -> int:
+        """Log that somebody is about to be sent a file; returns the leaf's number."""
+        body = {"user": who.user, "recording": row.id, "purpose": purpose, "name": name}
+        now, entropy = self._guard.now(), self._guard.entropy
+        leaf = grants.note_event(
+            who.tenant, grants.DOWNLOADED, body, recording=row.id, now=now, entropy=entropy
+        )
+        log.info("gate.downloaded", recording=row.id, purpose=purpose, object=name)
+        return leaf
+
+    def _send_checked(
+        self, who: Actor, row: RecordingRow, purpose: str, pieces: Iterator[bytes], looked_at: datetime
+    ) -> Iterator[bytes]:
+        """A file's pieces, as long as the user may have it; what permits it was seen at ``looked_at``."""
+        for piece in pieces:
+            now = self._guard.now()
+            if now - looked_at >= LOOK_AGAIN:
+                self._guard.check_active(who, row.id, purpose)
+                self._check_download(who, row.id, purpose)
+                current = self._guard.existing_row(who, row.id, purpose)
+                self._check_purpose(who, self._guard.open_cached(current), purpose)
+                looked_at = now
+            metrics.LISTEN_BYTES.inc(len(piece))
+            yield piece
 
     @connected()
     def close(self, who: Actor, grant_id: str, play: str) -> None:

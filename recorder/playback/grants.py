@@ -140,10 +140,11 @@ def note_event(
     recording: str | None,
     now: datetime,
     entropy: Entropy,
-) -> None:
-    """Append a leaf about a recording that has no row of its own: a refusal, a damaged block."""
+) -> int:
+    """Append a leaf about a recording that has no row of its own: a refusal, a damaged block. Returns its
+    number."""
     with writing():
-        append(tenant, kind, body, now, entropy, recording=recording)
+        return append(tenant, kind, body, now, entropy, recording=recording).number
 
 
 def note_broken_seal(

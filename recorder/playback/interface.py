@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
@@ -12,6 +12,7 @@ from recorder.errors import AccessError
 from recorder.identity.api_tokens import TokenRow
 from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import Amendment
+from recorder.seal.amendment_chain import Chain
 from recorder.seal.manifest import Manifest, Parties
 from recorder.seal.usage_terms import Terms
 from recorder.verified_state import VerifiedState
@@ -128,6 +129,40 @@ class RecordingCopy:
     name: str = ""
     length: int = 0
     sound: Callable[[], Iterator[bytes]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedSound(VerifiedState):
+    """A sound that was sent whole: the ``sha256`` (hex) and ``length`` of its bytes, and the sealed
+    ``object`` that it is of. ``as_sealed``: these are the object's own plain bytes; otherwise it was
+    decoded from them. ``leaf`` is the number of the leaf that was appended before its first byte."""
+
+    name: str
+    object: str
+    sha256: str
+    length: int
+    as_sealed: bool
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRelease(VerifiedState):
+    """A recording that a user takes away whole, for a purpose: what was verified of it, and its sounds by
+    ``names`` (``audio.opus``, ``audio.wav``).
+
+    ``send`` yields the bytes of one, in order, and returns what was sent: a leaf is in the log before the
+    first piece of the first, every piece is verified, and it ends once the user may no longer have it. It
+    raises as :class:`OpenSound`. Who verifies that makes a class of its own."""
+
+    row: RecordingRow
+    chain: Chain
+    terms: Terms
+    parties: Parties
+    who: Actor
+    purpose: str
+    at: datetime
+    names: tuple[str, ...]
+    send: Callable[[str], Generator[bytes, None, ReleasedSound]]
 
 
 Passages = tuple[tuple[int, int], ...]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from recorder.features.offboarding.download import HandoverExit
 from recorder.features.subject_requests.personal_copy import PersonalCopyExit
-from recorder.playback.gate import Gate
+from recorder.playback.pack_gate import PackGate
 
 
-class PanelGate(PersonalCopyExit, HandoverExit, Gate):
-    """The panel's gate: playback, copies for persons, and the handover of a customer who leaves."""
+class PanelGate(PersonalCopyExit, HandoverExit, PackGate):
+    """The panel's gate: playback, packs, copies for persons, and the handover of a customer who leaves."""

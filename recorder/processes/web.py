@@ -16,6 +16,7 @@ from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.own_call.admissions import OwnCallAdmissions
 from recorder.features.own_call.rules import code_keys
+from recorder.features.packs.service import Packs
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
@@ -26,6 +27,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import find_plan
 from recorder.processes import object_store
 from recorder.processes.admissions import PanelAdmissions
+from recorder.processes.checkpoint_witnesses import certificates
 from recorder.processes.gate import PanelGate
 from recorder.processes.readiness import CatalogueChecks, SecretCheck, check_keyring, check_signing_key
 from recorder.processes.services import Context
@@ -57,6 +59,10 @@ def run(context: Context) -> None:
     branding = CurrentBranding(context.trust(), utc_now)
     rename_provider(apply_branding(brand, branding()).name, now=utc_now(), entropy=os.urandom)
     sources, secret = open_sources(context.settings.prompts), SecretCheck(context.web_secret())
+    changes = None
+    if signer is not None:
+        changes = Changes(store, context.root(), signer, revoked=context.revoked())
+    packs = None if changes is None else Packs(changes, certificates(context.settings) or b"")
     panel = PanelState(
         WebConfig(
             secret_key=context.web_secret(),
@@ -83,11 +89,12 @@ def run(context: Context) -> None:
         factors=SecondFactorService(
             store, context.keyring(), context.trust(), signer, now=utc_now, entropy=os.urandom
         ),
-        changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        changes=changes,
         outbox=context.outbox(),
         sources=sources,
         registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
+        packs=packs,
         number_proofs=open_number_proofs(context, sources),
         call_policy=context.call_policy(),
         branding=branding,

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.auditlog import object_kinds, signed_note
 from recorder.auditlog.signed_note import Head
 from recorder.clock import Uptime
+from recorder.domain.parties import Party
 from recorder.seal import (
     amendment,
     amendment_kinds,
@@ -37,6 +38,7 @@ from recorder.seal import (
     invitation,
     offboarding,
     own_call,
+    pack_statement,
     retention_limit,
     revocation,
     second_factor,
@@ -80,6 +82,7 @@ from recorder.seal.invitation import Invitation
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.offboarding import HandedOver, StatementBody
 from recorder.seal.own_call import OwnCallCode
+from recorder.seal.pack_statement import PackFile, PackSound, PackStatement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
 from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
@@ -313,7 +316,17 @@ def _documents(folder: Path) -> dict[str, str]:
             LimitLifted(TENANT, ID, "0" * 64, NOW, BY), signer
         ).decode(),
     }
-    return texts | statements | _put(folder, signer, entropy)
+    return texts | statements | _put(folder, signer, entropy) | {"pack": _pack(signer)}
+
+
+def _pack(signer: signing.Signer) -> str:
+    files = tuple(PackFile(name, "0" * 64, 3) for name in ("data/report.html", "data/sound/call.opus"))
+    sounds = (PackSound("data/sound/call.opus", "audio.opus", True),)
+    statement = PackStatement(
+        TENANT, RECORDING, "0" * 64, ("1" * 64,), "whole", sounds, files, Party("e164", "+32470123456"),
+        "agreement", "A lawyer", "fr", ID, "customer_admin", 7, NOW,
+    )  # fmt: skip
+    return pack_statement.KIND.write(statement, signer).decode()
 
 
 def _put(folder: Path, signer: signing.Signer, entropy: RepeatableEntropy) -> dict[str, str]:

@@ -19,10 +19,11 @@ OPEN: Final = (
     "disputes.show_outcome", "disputes.welcome", "disputes.withdraw_consent", "health.", "language.",
     "own_call.check_", "own_call.answer_invitation", "own_call.enter_code", "own_call.leave",
     "own_call.play_call", "own_call.request_answer", "own_call.take_back", "own_call.show_",
-    "playback.close_listen", "playback.renew_grant", "playback.report_listening", "playback.send_audio",
-    "registration.", "rooms.give_command", "rooms.report_presence", "rooms.request_room_grant",
-    "rooms.show_room", "rooms.stream_events", "rooms.tell_time", "static", "team.accept",
-    "team.confirm_address", "team.lost_password", "team.reset_password",
+    "packs.send_root", "packs.send_verifier", "packs.show_check", "playback.close_listen",
+    "playback.renew_grant", "playback.report_listening", "playback.send_audio", "registration.",
+    "rooms.give_command", "rooms.report_presence", "rooms.request_room_grant", "rooms.show_room",
+    "rooms.stream_events", "rooms.tell_time", "static", "team.accept", "team.confirm_address",
+    "team.lost_password", "team.reset_password",
 )  # fmt: skip
 """The beginnings of the endpoints that guests may use: their dispute or their own
 call, and what everybody may use. The gate

@@ -13,11 +13,13 @@ from web.state import visitor
 
 OPEN: Final = (
     "account.", "api.", "brand.", "branding.", "call_list.home", "disputes.answer_invitation",
-    "disputes.enter_room", "disputes.goodbye", "disputes.show_outcome", "disputes.show_queue", "health.",
-    "language.", "playback.close_listen", "playback.renew_grant", "playback.report_listening",
-    "playback.send_audio", "provider.", "registration.", "rooms.give_command", "rooms.report_presence",
+    "disputes.enter_room", "disputes.goodbye", "disputes.show_outcome", "disputes.show_queue",
+    "health.", "language.", "packs.send_root", "packs.send_verifier", "packs.show_check",
+    "playback.close_listen", "playback.renew_grant", "playback.report_listening", "playback.send_audio",
+    "provider.", "registration.", "rooms.give_command", "rooms.report_presence",
     "rooms.request_room_grant", "rooms.show_room", "rooms.stream_events", "rooms.tell_time", "static",
-    "team.accept", "team.change_address", "team.confirm_address", "team.lost_password", "team.reset_password",
+    "team.accept", "team.change_address", "team.confirm_address", "team.lost_password",
+    "team.reset_password",
 )  # fmt: skip
 """The beginnings of the endpoints that they may use: their own account and pages, what everybody may use, and
 the rooms of the disputes that support was called to, where the gate checks each request.

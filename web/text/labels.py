@@ -17,7 +17,7 @@ from recorder.fault_log import FaultLog
 from recorder.features.live.queries import CommandRow
 from recorder.playback.call_history import LISTENED, WAS_REFUSED, HistoryEntry
 from recorder.prompts.purposes import standard
-from web.language import current_language
+from web.language import reader_locale
 from web.text import errors, formats, plans, sentences, subject_requests
 from web.text import numbers as numbers_text
 from web.text import retention as retention_text
@@ -87,12 +87,12 @@ def left_out(faults: FaultLog) -> list[str]:
 def purpose(code: str) -> str:
     """A purpose's label."""
     known = standard().get(code)
-    return known.label(current_language()) if known else code
+    return known.label(reader_locale().language) if known else code
 
 
 def purpose_explanation(code: str) -> str:
     known = standard().get(code)
-    return known.explanation(current_language()) if known else ""
+    return known.explanation(reader_locale().language) if known else ""
 
 
 def init_app(app: Flask) -> None:

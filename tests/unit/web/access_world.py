@@ -720,6 +720,7 @@ FORMS: Mapping[str, Form | FormOf] = {
     "numbers.switch_on_keep_question": _keep_digest,
     "playback.close_listen": {"play": PLAY},
     "playback.download": {"purpose": "agreement", "format": "audio.wav"},
+    "packs.make_pack": {"purpose": "agreement", "language": "fr"},
     "playback.report_listening": {"play": PLAY, "played": "0-1000"},
     "playback.request_grant": {"purpose": "agreement"},
     "provider.invite_customer": {
