@@ -15,7 +15,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.auditlog import consistency_proof, leaf_lookup, merkle, signed_note
+from recorder import merkle
+from recorder.auditlog import consistency_proof, leaf_lookup, signed_note
 from recorder.auditlog.checkpoint import read_at
 from recorder.auditlog.inclusion_proof import endorsement_of, verify_checkpoint
 from recorder.auditlog.signed_note import Head
