@@ -22,6 +22,8 @@ STATES = (
     "none",
     "choose",
     "unannounced",
+    "pack",
+    "pack check",
     "listen",
     "agreed",
     "missing",
@@ -74,7 +76,7 @@ def open_page(somebody, name: str) -> None:
             expect(somebody.page.get_by_role("alert")).to_be_visible()
             somebody.expect_refusal("422")
         return
-    somebody.log_in("paul" if name == "retention" else "claire")
+    somebody.log_in("paul" if name in ("retention", "pack") else "claire")
     if name in ("listen", "agreed", "warned", "over"):
         somebody.page.clock.install()
         somebody.listen("agreed" if name == "agreed" else "short")
@@ -93,6 +95,8 @@ def open_page(somebody, name: str) -> None:
         "filtered": "/recordings?q=470&from=2026-01-01&show=recorded",
         "none": "/recordings?q=999999",
         "choose": f"/recordings/{ids['short']}",
+        "pack check": "/verify",
+        "pack": f"/recordings/{ids['short']}/pack",
         "unannounced": f"/recordings/{ids['unannounced']}",
         "destroy": "/live",
         "missing": "/nowhere",
