@@ -293,12 +293,15 @@ def renew_dial_code(dispute_id: str, guest_id: str) -> ResponseReturnValue:
     dispute = find_handled(dispute_id)
     guest = _guest(dispute, guest_id)
     try:
-        code = invitations().renew_dial_code(current_visitor().user, dispute.id, guest_id)
+        issued = invitations().renew_dial_code(current_visitor().user, dispute.id, guest_id)
     except REFUSALS as error:
         return _page(dispute, refusal(error), guest_id), 422
-    if code is None:
+    if issued is None:
         abort(404)
-    return render_template("disputes/dial_code.html", dispute=dispute, name=guest.name, code=grouped(code))
+    return render_template(
+        "disputes/dial_code.html", dispute=dispute, name=guest.name, code=grouped(issued.code),
+        is_mailed=issued.mailed,
+    )  # fmt: skip
 
 
 def show_issued(dispute: Dispute, issued: IssuedGuestLink, name: str) -> ResponseReturnValue:

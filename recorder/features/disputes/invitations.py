@@ -22,11 +22,12 @@ from recorder.catalogue.records import UserRow
 from recorder.clock import truncate
 from recorder.domain import names
 from recorder.domain.parties import E164
+from recorder.domain.phone_numbers import format_international
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
 from recorder.errors import AccordError, CatalogueError, DisputeError
 from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, may_withdraw
-from recorder.features.disputes.dial_in import RENEWED, DialIn
+from recorder.features.disputes.dial_in import RENEWED, DialIn, grouped
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.features.disputes.sole_handler import SoleHandler, find_sole_handler
@@ -70,6 +71,9 @@ NEUTRAL_MAIL: Final = "dispute_neutral"
 REMINDER_MAIL: Final = "dispute_reminder"
 """The kind of mail that reminds a guest of an invitation, once."""
 
+DIAL_CODE_MAIL: Final = "dispute_dial_code"
+"""The kind of mail that brings a guest another code for the telephone."""
+
 REMINDER_AFTER: Final = timedelta(days=4)
 """How long after an invitation its reminder is sent, unless the guest has answered."""
 
@@ -87,6 +91,14 @@ class IssuedGuestLink:
     code: str | None
     mailed: bool
     dial_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedDialCode:
+    """Another ``code`` for the telephone, which is ``mailed`` to whoever was invited by mail."""
+
+    code: str
+    mailed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +231,23 @@ class GuestInvitations:
         )
         return self._send_link(person, dispute, invited, address, times, sections)
 
-    def renew_dial_code(self, person: UserRow, dispute: str, guest: str) -> str | None:
-        """Give the person who was recorded another code for the telephone; the old one is dead at once.
-        ``None`` where they have none. Raises ``dispute.no_guest``, ``dispute.may_not``,
-        ``dispute.closed``."""
+    def renew_dial_code(self, person: UserRow, dispute: str, guest: str) -> IssuedDialCode | None:
+        """Give the person who was recorded another code for the telephone; the old one is dead at once, and
+        a mail brings the new one to the address that was invited. ``None`` where they have none. Raises
+        ``dispute.no_guest``, ``dispute.may_not``, ``dispute.closed``."""
         now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
         with tenant_lock(person.tenant):
             found = self.disputes.find_handled(person, dispute)
             found.check_open()
-            if self.dial_in is None or found.find_guest(guest).role != EXTERNAL_PARTY:
+            recipient = found.find_guest(guest)
+            if self.dial_in is None or recipient.role != EXTERNAL_PARTY:
                 return None
             body = {"dispute": found.id, "guest": guest, "actor": person.id}
             append(person.tenant, RENEWED, body, now, entropy)
-            return self.dial_in.code_of(found, guest, now)
+            code = self.dial_in.code_of(found, guest, now)
+            if code is None:
+                return None
+            return IssuedDialCode(code, self._mail_dial_code(found, recipient, self.dial_in, code))
 
     def withdraw_invitation(self, person: UserRow, dispute: str, guest: str) -> None:
         """Withdraw an invitation, also one that was accepted: link and session end at once. Raises
@@ -445,6 +461,25 @@ class GuestInvitations:
             by_phone = self._dial_in_section(dial_code, invited.language)
             mailed = self._send_mail(dispute, invited, invited.address, path, by, sections, by_phone)
         return IssuedGuestLink(invited.guest, path, code, mailed, dial_code)
+
+    def _mail_dial_code(self, dispute: Dispute, recipient: Guest, dial_in: DialIn, code: str) -> bool:
+        """Queue the mail with another code, and drop the reminder that still names the old one. Returns
+        whether mail can be sent."""
+        if recipient.address is None:
+            return False
+        drop_mail(dispute.tenant, recipient.id, kind=REMINDER_MAIL)
+        customer = catalogue.tenant(dispute.tenant)
+        values = {
+            "name": recipient.name,
+            "customer": "" if customer is None else customer.name,
+            "number": format_international(dial_in.number),
+            "code": grouped(code),
+        }
+        message = MailMessage(DIAL_CODE_MAIL, recipient.language, values)
+        now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
+        return self.outbox.enqueue(
+            dispute.tenant, recipient.address, message, now, entropy, about=recipient.id
+        )
 
     def _dial_in_section(self, code: str | None, language: str) -> tuple[MailSection, ...]:
         """What a mail says of listening by telephone."""

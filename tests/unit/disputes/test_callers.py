@@ -297,7 +297,7 @@ def test_an_ended_code_lets_nobody_in_where_its_end_was_removed(scene, phones) -
     with connected():
         before = RoomCodeTable.select().where(RoomCodeTable.user_id == jan.id).dicts().get()
     invitations = phones.desk.invitations
-    assert invitations.renew_dial_code(scene.claire, dispute.id, jan.id) != code
+    assert invitations.renew_dial_code(scene.claire, dispute.id, jan.id).code != code
     assert phones.step(CODE, code, "before").to == RETRY
     with writing():
         assert LeafTable.delete().where(LeafTable.kind == RENEWED).execute() == 1

@@ -7,17 +7,19 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.dispute import RoomCodeTable
 from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.roles import PROVIDER
 from recorder.errors import DisputeError
 from recorder.features.disputes import dial_in
-from recorder.features.disputes.dial_in import ENTRY_LASTS, DialIn
-from recorder.features.disputes.invitations import LIFETIME
+from recorder.features.disputes.dial_in import ENTRY_LASTS, DialIn, grouped
+from recorder.features.disputes.invitations import DIAL_CODE_MAIL, LIFETIME, MAIL, REMINDER_MAIL
 from recorder.features.tenants.registration import Registration
 from recorder.identity import users
+from recorder.mail.outbox import Outbox, open_mail
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import ACCEPTED
 from recorder.seal.keyring import Keyring, make_secret
@@ -70,9 +72,9 @@ def test_a_renewed_code_replaces_the_old_one_at_once_and_leaves_the_link(scene, 
     issued = scene.invite(dispute)
     old = code_of(scene, service, dispute)
     invitations = replace(scene.invitations, dial_in=service)
-    first = invitations.renew_dial_code(scene.claire, dispute.id, issued.guest)
+    first = invitations.renew_dial_code(scene.claire, dispute.id, issued.guest).code
     assert leads_to(scene, service, old) is None
-    second = invitations.renew_dial_code(scene.claire, dispute.id, issued.guest)
+    second = invitations.renew_dial_code(scene.claire, dispute.id, issued.guest).code
     assert len({old, first, second}) == 3
     assert leads_to(scene, service, first) is None
     assert leads_to(scene, service, second) == issued.guest
@@ -280,3 +282,41 @@ def test_an_invitation_says_how_to_call(scene, service) -> None:
     sentence = service.sentence("123456789", "fr").replace("\u00a0", " ")
     assert sentence == "Ou par téléphone : composez le +32 2 555 01 99 et saisissez le code 123 456 789."
     assert service.sentence("123456789", "xx").startswith("Or by telephone: dial ")
+
+
+def test_a_renewed_code_is_mailed_to_who_was_invited_by_mail_and_no_reminder_names_the_old_one(
+    scene, service
+) -> None:
+    scene.outbox = Outbox(scene.house.keyring, "https://accord.example.com")
+    invitations = replace(scene.invitations, dial_in=service)
+    dispute = scene.open()
+    issued = invitations.invite(
+        scene.claire, dispute.id, name="Jan", language="nl", address="jan@example.com"
+    )
+    assert {kind for kind, _text in mails(scene)} == {MAIL, REMINDER_MAIL}
+    first = invitations.renew_dial_code(scene.claire, dispute.id, issued.guest)
+    second = invitations.renew_dial_code(scene.claire, dispute.id, issued.guest)
+    assert (first.mailed, second.mailed) == (True, True)
+    texts = dict(mails(scene))
+    assert texts.keys() == {MAIL, DIAL_CODE_MAIL}, "one mail, with the newest code"
+    assert " ".join(grouped(second.code).split()) in texts[DIAL_CODE_MAIL]
+    assert "+32 2 555 01 99" in texts[DIAL_CODE_MAIL]
+    assert issued.path in texts[MAIL], "the link still works"
+
+
+def test_a_renewed_code_is_told_by_who_passed_the_link_on(scene, service) -> None:
+    scene.outbox = Outbox(scene.house.keyring, "https://accord.example.com")
+    dispute = scene.open()
+    issued = scene.invite(dispute)
+    renewed = replace(scene.invitations, dial_in=service).renew_dial_code(
+        scene.claire, dispute.id, issued.guest
+    )
+    assert not renewed.mailed
+    assert not list(mails(scene))
+
+
+def mails(scene) -> list[tuple[str, str]]:
+    """What waits to be sent, by kind."""
+    with connected():
+        rows = list(OutgoingMailTable.select())
+    return [(row.kind, open_mail(row, scene.house.keyring).content.text) for row in rows]
