@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 import click
+import structlog
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import KeepOptions, LineRow, TenantRow
@@ -20,6 +21,8 @@ from recorder.features.tenants.line_proposals import drop_proposals
 from recorder.features.tenants.lines import announcement_unknown
 from recorder.lifecycle.line_proposals import UNCHANGED, LineProposal, find_proposals
 from recorder.processes.services import Context
+
+log = structlog.get_logger()
 
 COLUMNS = ("number", "proposed", "before", "after")
 
@@ -67,6 +70,7 @@ def withdraw_proposal(context: Context, tenant_name: str, number: str) -> None:
     line, pending = _find(owner, number)
     if not drop_proposals(owner.id, {line.id: pending.number}, now=utc_now(), entropy=os.urandom):
         raise _unknown(line)
+    log.info("line.proposal_withdrawn", tenant=owner.id, line=line.id)
     print_result(_record(line, pending), f"withdrawn: nothing changes for {line.number}")
 
 
