@@ -208,6 +208,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
         notes=notes_context(dispute),
         sends=panel_state().outbox.sends,
         alone=disputes().is_alone(current_visitor().user, dispute),
+        may_hand_over=gate().why_no_download(who()) is None,
     )
 
 

@@ -45,6 +45,14 @@ def test_a_difference_is_opened_from_the_calls_page(claire, house, bakery, call)
     assert queries.recording(bakery.id, call) is not None
 
 
+def test_who_may_download_makes_a_pack_from_the_questions_page(claire, browser, house, call) -> None:
+    page, pack = open_difference(claire, house, call), f"/recordings/{call}/pack"
+    assert pack not in claire.get(page).text
+    paul = browser("paul")
+    assert f'href="{pack}"' in paul.get(page).text
+    assert paul.get(pack).status_code == 200
+
+
 def test_a_difference_is_about_several_calls(claire, house, bakery, call, rival) -> None:
     second = house.call(bakery, at=house.clock() - timedelta(minutes=30))
     stranger = Party("e164", "+32470999888")
