@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from recorder.auditlog.append import append, tenant_lock
 from recorder.auditlog.leaf_lookup import line_leaves
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
@@ -25,7 +27,7 @@ from recorder.features.tenants.line_proposals import (
 )
 from recorder.features.tenants.setup import current_settings, switch_off
 from recorder.lifecycle.line_history import end_line
-from recorder.lifecycle.line_proposals import find_proposals
+from recorder.lifecycle.line_proposals import PROPOSED, find_proposals
 from tests.unit.catalogue.promised_world import PromisedWorld
 
 pytestmark = pytest.mark.postgresql
@@ -256,3 +258,39 @@ def test_only_what_callers_hear_is_proposed(world) -> None:
     before = contents(world)
     assert change(world, mode="notice", beep="both") == "refused"
     assert contents(world) == before
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        30,
+        [],
+        {},
+        {"keep_days": "90"},
+        {"keep_days": True},
+        {"keep_days": 90, "purpose": None},
+        {"keep_days": 90, "destroy": "no"},
+        {"keep_days": 90, "wording": "loud"},
+        {"keep_days": 90, "wording": ["short"]},
+        {"keep_days": 90, "further": 1},
+    ],
+)
+def test_a_malformed_proposal_is_refused_alone(world, keep) -> None:
+    other = lines.create_line(world.tenant, number="101", announcement=world.announced()[0], **world.at)
+    good = {"line": other.id, "announcements": [*other.announcements], "keep": {"keep_days": 90}}
+    bad = {"line": world.line.id, "announcements": [*world.announced()], "keep": keep}
+    assert change(world, keep=KeepOptions(60)) == "proposed"
+    view = view_of(world)
+    with tenant_lock(world.tenant):
+        for body in (bad, good):
+            append(world.tenant, PROPOSED, body, **world.at)
+    with capture_logs() as logs:
+        found = find_proposals(world.tenant)
+    assert {line: each.keep for line, each in found.items()} == {other.id: KeepOptions(90)}
+    (event,) = logs
+    assert (event["event"], event["log_level"]) == ("line.proposal_unreadable", "error")
+    leaf = next(each for each in line_leaves(world.tenant) if each.number == event["leaf"])
+    assert (event["line"], leaf.body) == (world.line.id, bad), "the leaf stays as evidence"
+    assert error_of(world, view.digest) == "line.changed", "what it replaced is not accepted either"
+    assert change(world, keep=KeepOptions(60)) == "proposed", "the change is proposed again"
+    assert find_proposals(world.tenant).keys() == {world.line.id, other.id}
