@@ -19,13 +19,14 @@ from recorder.errors import AccordError, NoteError, RetentionError
 from recorder.features.notes import rules as note_rules
 from recorder.features.notes import service as notes
 from recorder.identity import users
+from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import LONGEST_REVIEW
 from recorder.prompts.purposes import standard
 from web.call_list.archive import open_any
 from web.gate import gate, who
 from web.playback.retention_view import DEFAULT_REVIEW, handlers, local_date, parse_date, start_of_day
 from web.retention.page_helpers import author, tell
-from web.state import changes, current_visitor, now, panel_state
+from web.state import changes, current_visitor, now, page_faults, panel_state
 from web.text import errors, labels
 
 LABEL: Final = "label"
@@ -61,9 +62,9 @@ class Selection:
 
     @property
     def colleagues(self) -> list[tuple[str, str]]:
-        """Whom an admin can ask to handle them, by id and name; whether somebody may hear each is checked
-        with each."""
-        rows = users.users(current_visitor().tenant.id) if current_visitor().admin else ()
+        """Whom an admin, or who handles some recordings already, can ask to handle them, by id and name;
+        whether somebody may hear each is checked with each."""
+        rows = users.users(current_visitor().tenant.id) if _hands_over() else ()
         active = [each for each in rows if each.revoked_at is None and each.role in (ADMIN, CUSTOMER)]
         return [(each.id, each.name) for each in sorted(active, key=lambda each: each.name.casefold())]
 
@@ -89,6 +90,13 @@ class Selection:
         return local_date(now() + LONGEST_REVIEW - timedelta(days=1))
 
 
+def _hands_over() -> bool:
+    """Whether the visitor can ask somebody else: the signed amendment decides about each recording."""
+    visitor = current_visitor()
+    holds = () if visitor.admin else amendments.readable_holds(page_faults(), visitor.tenant.id)
+    return visitor.admin or any(each.owner == visitor.user.id for each in holds)
+
+
 def may_select() -> bool:
     """Whether the visitor may do anything with a recording of the list."""
     return current_visitor().user.role in note_rules.AUTHORS
@@ -107,7 +115,7 @@ def apply() -> Selection:
             return _wrong(selection, "new_label", errors.error(error.error_id))
         number, reasons = _each(ids, lambda recording: _label(recording, text))
         return _result(selection, reasons, _label_sentence(number, text))
-    handler = form.get("handler", "") if current_visitor().admin else current_visitor().user.id
+    handler = form.get("handler") or current_visitor().user.id
     try:
         review = start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review")
     except RetentionError as error:
@@ -170,11 +178,14 @@ def _label(recording: str, text: str) -> str:
 
 
 def _keep(recording: str, handler: str, review: datetime) -> str:
-    """Keep a recording for an open question that somebody handles; an admin hands one that is kept already
-    to them."""
+    """Keep a recording for an open question that somebody handles; an admin, or who handles it, hands one
+    that is kept already to them."""
     status = gate().facts(who(), recording).status
-    holds = [each for each in status.terms.holds if current_visitor().admin or each.data.owner == handler]
+    admin, user = current_visitor().admin, current_visitor().user.id
+    holds = [each for each in status.terms.holds if admin or each.data.owner == user]
     others = [each for each in holds if each.data.owner != handler]
+    if not (admin or holds or handler == user):
+        return errors.error("retention.not_yours")
     if holds and not others:
         return str(_("This person handles it already."))
     if not holds and not status.may_hold():

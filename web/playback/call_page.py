@@ -30,6 +30,7 @@ from recorder.features.own_call import codes as own_calls
 from recorder.features.own_call.tenant_rule import rule_of
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
+from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.playback import call_history
 from recorder.playback.interface import CallFacts, Grant
 from recorder.seal.amendment_kinds import ConsentAdded
@@ -127,6 +128,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         purpose=facts.grant.purpose if facts.grant else facts.preselected,
         only_choice=len(allowed) == 1,
         form=form,
+        missed_error="" if form is None else _missed_error(form, status),
         withheld=None if allowed else _why_withheld(facts),
         contact=_contact(status.row),
         caller_name=facts.parties.caller_name,
@@ -272,6 +274,15 @@ def _later(facts: CallFacts) -> tuple[tuple[Any, str], ...]:
         return ()
     names = {each.id: each.name for each in users.users(facts.status.row.tenant)}
     return tuple((each, names.get(each.by.id or "", "")) for each in added)
+
+
+def _missed_error(form: FilledForm, status: RecordingStatus) -> str:
+    """The error of a form about a hold that the page does not show to the visitor any more: it was released
+    or handed over meanwhile."""
+    name, _dash, number = form.name.partition("-")
+    holds, visitor = status.terms.holds, current_visitor()
+    shown = {str(each.number) for each in holds if visitor.admin or each.data.owner == visitor.user.id}
+    return "" if name not in ("handler", "lift") or number in shown else form.error
 
 
 def _state_without_facts(recording_id: str) -> ResponseReturnValue | None:

@@ -362,7 +362,10 @@ def test_difference_is_handed_over(house, browser, bakery, call, clock) -> None:
     assert "Luc s’en occupe." in paul.get("/recordings").text
     log = paul.get("/access-log").text
     assert "Le différend a été confié à quelqu’un d’autre." in log
-    assert paul.send(retention_page(call, "/lift"), hold="1").status_code == 403, "that one has ended"
+    for path in ("/lift", "/handler"):
+        refused = paul.send(retention_page(call, path), hold="1", handler=luc)
+        assert refused.status_code == 403, "that one has ended"
+        assert "Entre-temps, il a été libéré ou confié à quelqu’un d’autre." in refused.text
     assert browser("luc").send(retention_page(call, "/lift"), hold="2").status_code == 303
     assert amendments.holds(bakery.id) == ()
     assert house.changes.look(bakery.id, call).terms.holds == ()
@@ -390,6 +393,7 @@ def test_who_handles_it_hands_it_over_and_nobody_else(house, browser, bakery, ca
     for hold in ("1", "2"):
         answer = claire.send(path, hold=hold, handler=ids["claire"])
         assert answer.status_code == 403, "neither the hold that she handed over nor the one that he handles"
+        assert "Seul un administrateur, ou la personne qui s’en occupe" in answer.text
     assert [each.owner for each in amendments.holds(bakery.id)] == [ids["luc"]]
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue.database import connected
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.features.notes import service as notes
@@ -127,13 +128,21 @@ def test_colleague_chooses_neither_other_lines_nor_a_handler(
     for action in ("label", "keep"):
         answer = luc.send(
             "/recordings/selection", recording=recordings[:2], action=action, new_label="Devis",
-            review=review(clock), handler=bakery.people["claire"].id,
+            review=review(clock),
         )  # fmt: skip
         assert "Not possible for 1 recording:" in text_of(answer.text)
         assert "+32 470" not in text_of(answer.text).split("Not possible")[1].split("Wednesday")[0]
     assert [labels(bakery.id, each) for each in recordings[:2]] == [[], ["Devis"]]
     assert {*owners(bakery.id)} == {recordings[1]}
     assert bakery.people["claire"].id not in owners(bakery.id)[recordings[1]]
+    with connected():
+        RecordingTable.update(line_id=bakery.line.id).where(other).execute()
+    answer = luc.send(
+        "/recordings/selection", recording=recordings, action="keep", review=review(clock),
+        handler=bakery.people["claire"].id,
+    )  # fmt: skip
+    assert text_of(answer.text).count("the person who is handling it, can release it or hand it over.") == 2
+    assert owners(bakery.id) == {recordings[1]: [bakery.people["claire"].id]}, "what he handled"
     assert english(browser("audit")).send("/recordings/selection", recording=recordings).status_code == 403
 
 
@@ -163,6 +172,35 @@ def test_colleague_is_handed_all_with_one_mail(mail_panel, house, bakery, record
     assert text_of(again.text).count("This person handles it already.") == 3
     delivery.send_due(house.services, box.server)
     assert len(box.mails) == 1
+
+
+def test_who_handles_several_hands_them_over_with_one_mail(
+    mail_panel, house, bakery, recordings, clock, box
+) -> None:
+    """By the signed amendment: a row that says that somebody handles a recording hands nothing over."""
+    password_hash = bakery.people["claire"].password_hash
+    luc = house.user(bakery.id, "luc@bakery.example", name="Luc", language="en", password_hash=password_hash)
+    claire = english(mail_panel("claire"))
+    assert 'name="handler"' not in claire.get("/recordings?select=yes").text, "nothing to hand over"
+    form = {"action": "keep", "review": review(clock)}
+    assert claire.send("/recordings/selection", recording=recordings[:2], **form).status_code == 303
+    english(mail_panel("paul")).send("/recordings/selection", recording=recordings[2:], **form)
+    page = claire.get("/recordings?select=yes").text
+    assert f'<option value="{luc.id}">Luc</option>' in page
+    assert "You can ask a colleague to handle what you are handling." in text_of(page)
+    with connected():
+        row = AmendmentTable.get(AmendmentTable.recording == recordings[2])
+        owner = bakery.people["claire"].id
+        AmendmentTable.update(data=row.data | {"owner": owner}).where(AmendmentTable.id == row.id).execute()
+    answer = claire.send("/recordings/selection", recording=recordings, **form, handler=luc.id)
+    text = text_of(answer.text)
+    assert "2 recordings are kept for an open question. Not possible for 1 recording:" in text
+    assert "Only an admin, or the person who is handling it, can release it or hand it over." in text
+    found = owners(bakery.id)
+    assert [found[each] for each in recordings[:2]] == [[luc.id], [luc.id]]
+    delivery.send_due(house.services, box.server)
+    (mail,) = box.mails
+    assert "Number of calls: 2" in text_of_mail(mail)
 
 
 def test_recordings_are_downloaded_as_one_file(browser, house, bakery, rival, recordings) -> None:
