@@ -159,8 +159,11 @@ def open_own_calls(
             person, wants=wants, language=language, now=services.now(), entropy=services.entropy
         )
 
+    def take_back_requests(person: VerifiedNumber) -> int:
+        return requests.take_back_all(person, now=services.now(), entropy=services.entropy)
+
     return OwnCallPhone(
         OwnCalls(changes, policy), code_keys(services.keyring), gate, folder.write,
         lambda name, language: services.snapshot / ROOM_PROMPTS / f"{name}-{language}.wav",
-        enter_request, time.monotonic, speech,
+        enter_request, take_back_requests, time.monotonic, speech,
     )  # fmt: skip

@@ -7,15 +7,18 @@ same bytes, so a hash that is sealed with a recording can be reproduced.
 from __future__ import annotations
 
 import hashlib
+import io
+import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.prompts.dsp import RATE, Samples, join_clips, normalise, resample, trim_silence, wav_bytes
+from recorder.prompts.purposes import standard
 from recorder.prompts.sentences import (
     ASKED_FOR,
     PURPOSES,
@@ -47,7 +50,10 @@ ROOM_SENTENCES: Final = (
 """What callers to rooms hear whole: as they call; in the room, of its keys and why one did nothing; of who
 comes and goes; and of the outcome that they confirm."""
 
-OWN_CALL_SENTENCES: Final = ("own-menu", "own-keys", "own-wait", "own-request", "goodbye")
+OWN_CALL_SENTENCES: Final = (
+    "own-menu", "own-keys", "own-requests", "own-wait", "own-request", "own-taken-back", "own-impossible",
+    "goodbye",
+)  # fmt: skip
 """What somebody hears who has opened their own call by telephone, whose language is known."""
 
 COUNTED_UP_TO: Final = 5
@@ -86,6 +92,12 @@ class Rendered:
     def sha256(self) -> str:
         """The SHA-256 of the WAV's bytes, in hex."""
         return hashlib.sha256(self.wav).hexdigest()
+
+    @property
+    def pcm(self) -> bytes:
+        """Its samples alone: PCM 16 bit, little-endian, one channel."""
+        with wave.open(io.BytesIO(self.wav)) as sound:
+            return bytes(sound.readframes(sound.getnframes()))
 
 
 def announcement(
@@ -306,15 +318,57 @@ def room_people(
     return _render(language, _people_parts(people, language), sources, sample_rate)
 
 
+CallSide = Literal["company", "you", "others"]
+
+CALL_SIDES: tuple[CallSide, ...] = ("company", "you", "others")
+"""Who listens to somebody's own call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallListen:
+    """A listen to somebody's own call: whose it was, the code of its purpose, and how many days ago."""
+
+    side: CallSide
+    purpose: str
+    days_ago: int
+
+
 def own_call_listens(
-    language: str, company: int, own: int, others: int, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+    language: str,
+    counts: Mapping[CallSide, int],
+    latest: Sequence[CallListen],
+    *,
+    sources: Sources = SHIPPED,
+    sample_rate: int = 8000,
 ) -> Rendered:
-    """How often somebody's own call was listened to: by the ``company``, by themselves, by others."""
+    """Who has listened to somebody's own call: how often each side did, and the ``latest`` listens."""
     parts = list[ClipText]()
-    for name, count in (("company", company), ("you", own), ("others", others)):
-        digits = [clip_text("digit", language, key=int(each)) for each in str(count)]
-        parts += [clip_text(f"room-own-{name}", language), *digits]
-    return _render(language, [*parts, clip_text("room-own-days", language)], sources, sample_rate)
+    for side, count in counts.items():
+        parts += [clip_text(f"room-own-{side}", language), *_digits(count, language)]
+    if latest:
+        parts.append(clip_text("room-own-latest", language))
+    for each in latest:
+        by = "by-company" if each.side == "company" else each.side
+        why = each.purpose if each.purpose in standard() else "other"
+        parts += [clip_text(f"room-own-{by}", language), clip_text(f"heard-for-{why}", language)]
+        ago = [clip_text("room-own-days-ago", language), *_digits(each.days_ago, language)]
+        parts += ago if each.days_ago > 0 else [clip_text("room-own-today", language)]
+    return _render(language, parts, sources, sample_rate)
+
+
+def own_call_days_left(
+    language: str, days: int | None, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+) -> Rendered:
+    """How many days are left until somebody's own call is deleted; ``None`` for one that is kept for an open
+    question."""
+    parts = [clip_text("room-own-held", language)]
+    if days is not None:
+        parts = [clip_text("room-own-days-left", language), *_digits(days, language)]
+    return _render(language, parts, sources, sample_rate)
+
+
+def _digits(number: int, language: str) -> list[ClipText]:
+    return [clip_text("digit", language, key=int(each)) for each in str(number)]
 
 
 def room_name(language: str, words: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:

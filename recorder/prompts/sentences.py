@@ -127,7 +127,7 @@ def _check(found: _Catalogue) -> None:
         if len(words) != 10:
             raise ValueError(f"key {language}: ten words, for 0 to 9")
     for code in standard():
-        for clip in (f"for-{code}", f"recorded-for-{code}", f"may-we-record-for-{code}"):
+        for clip in (f"for-{code}", f"recorded-for-{code}", f"may-we-record-for-{code}", f"heard-for-{code}"):
             if clip not in found.sentences:
                 raise ValueError(f"the purpose {code} has no clip {clip}")
 

@@ -37,7 +37,7 @@ from web.text import errors
 
 __all__ = ["blueprint", "guest_views"]
 
-SENTENCES: Final = ("code", "wrong", "own-menu", "own-request")
+SENTENCES: Final = ("code", "wrong", "own-menu", "own-requests", "own-request")
 """What an admin hears of the telephone before switching it on (:func:`room_sentence`)."""
 
 SAMPLE: Final = "123456"

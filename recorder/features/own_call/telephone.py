@@ -7,11 +7,13 @@ the same answer. What is dialled is the number in the signed code, once the call
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,13 +23,14 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ROLES
 from recorder.domain.room_caller import ASK, LEAVE, CallerDirection
-from recorder.errors import AccordError
+from recorder.errors import AccordError, SubjectRequestError
 from recorder.features.own_call import codes, rules
 from recorder.features.own_call.admissions import verify_number
 from recorder.features.own_call.opening import OwnCalls
 from recorder.identity import users
 from recorder.identity.secret_tokens import new_token, token_hash
 from recorder.playback import call_history
+from recorder.playback.call_history import HistoryEntry
 from recorder.playback.interface import (
     TELEPHONE,
     Actor,
@@ -36,7 +39,7 @@ from recorder.playback.interface import (
     ConferenceListener,
 )
 from recorder.prompts import composer
-from recorder.prompts.composer import SHIPPED
+from recorder.prompts.composer import SHIPPED, CallListen, CallSide
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
 from recorder.verification_calls.verified_number import VerifiedNumber
@@ -68,9 +71,12 @@ PERSON: Final = {
 }  # fmt: skip
 """What people call a guest who was recorded."""
 
-HEAR, WHAT_WAS_ASKED, LISTENERS, AGAIN = "1", "2", "3", ""
-WANTS: Final = {"4": "copy", "5": "erasure"}
+HEAR, WHAT_WAS_ASKED, LISTENERS, REQUESTS, TAKE_BACK, AGAIN = "1", "2", "3", "0", "8", ""
+WANTS: Final = {"4": "copy", "5": "erasure", "6": "withdrawal", "7": "listening"}
 """The keys of a request, and what it asks for."""
+
+LATEST: Final = 3
+"""How many listens are read out."""
 
 log = structlog.get_logger()
 
@@ -100,7 +106,8 @@ class _Person:
 @dataclass
 class OwnCallPhone:
     """Opens calls to callers. ``write`` puts a sound where the switch can open it, ``sentence`` names the
-    file of one in a language, and ``enter_request`` registers what a person asks for."""
+    file of one in a language, ``enter_request`` registers what a person asks for, and
+    ``take_back_requests`` takes back what they have no answer to."""
 
     calls: OwnCalls
     keys: Sequence[bytes]
@@ -108,6 +115,7 @@ class OwnCallPhone:
     write: Callable[[Iterator[bytes]], Path]
     sentence: Callable[[str, str], Path]
     enter_request: Callable[[VerifiedNumber, str, str], object]
+    take_back_requests: Callable[[VerifiedNumber], object]
     monotonic: Callable[[], float]
     sources: Sources = SHIPPED
     writers: ThreadPoolExecutor = field(
@@ -170,11 +178,12 @@ class OwnCallPhone:
         person.quiet = person.quiet + 1 if key == AGAIN and person.sound is None else 0
         if person.quiet >= QUIET:
             return CallerDirection(LEAVE, str(self.sentence("goodbye", who.language)))
-        if key in WANTS:
-            self._request(who, person.recording, WANTS[key])
-            return self._say("own-request", who)
+        if key in WANTS or key == TAKE_BACK:
+            return self._say(self._change_requests(who, person.recording, key), who)
+        if key == REQUESTS:
+            return self._say("own-requests", who)
         if key == LISTENERS:
-            path = self._count_listens(who, person.recording)
+            path = self._write_listens(who, person.recording)
             return CallerDirection(ASK, str(path), session=who.session or "")
         if key in (HEAR, WHAT_WAS_ASKED) and person.sound is None:
             person.sound = self.writers.submit(self._write, who, person.recording, key == WHAT_WAS_ASKED)
@@ -193,41 +202,65 @@ class OwnCallPhone:
         return CallerDirection(ASK, str(path), session=who.session or "")
 
     def _write(self, who: Actor, recording: str, is_part: bool) -> Path:
-        """In a thread of its own: write the call, or what was announced and asked in it, through the gate."""
+        """In a thread of its own: write the call, or what was announced and asked in it and how long it is
+        kept, through the gate."""
         facts = self.gate.facts(who, recording)
+        if is_part and facts.status.terms.holds:  # it stops every other listening
+            return self.write(
+                iter([composer.own_call_days_left(who.language, None, sources=self.sources).pcm])
+            )
         purpose = next((each.code for each in facts.choices if each.allowed), "")
         grant = self.gate.grant(who, recording, purpose)
         pieces = self.gate.open_together([ConferenceListener(who, grant)])
         try:
-            return self.write(_parts(pieces, _passages(facts)) if is_part else pieces)
+            if not is_part:
+                return self.write(pieces)
+            days = max(0, (facts.status.terms.until - self.calls.changes.now()).days)
+            days_left = composer.own_call_days_left(who.language, days, sources=self.sources)
+            return self.write(chain(_parts(pieces, _passages(facts)), [days_left.pcm]))
         finally:
             self.gate.close(who, grant.id, TELEPHONE)
 
-    def _count_listens(self, who: Actor, recording: str) -> Path:
-        """The file of how often the call was listened to, by whom."""
-        roles = [
-            (each.user, each.role)
+    def _write_listens(self, who: Actor, recording: str) -> Path:
+        """The file of how often the call was listened to, by whom, and what for the last times."""
+        now = self.calls.changes.now()
+        listens = [
+            CallListen(_side(each, who), each.purpose, (now - each.at).days)
             for each in call_history.history(who.tenant, recording)
             if each.how != call_history.WAS_REFUSED
         ]
-        own = sum(user == who.user for user, _role in roles)
-        company = sum(role in ROLES for _user, role in roles)
+        sides = Counter(each.side for each in listens)
         sentence = composer.own_call_listens(
-            who.language, company, own, len(roles) - own - company, sources=self.sources
+            who.language,
+            {side: sides[side] for side in composer.CALL_SIDES},
+            listens[:LATEST],
+            sources=self.sources,
         )
         path = self.sentence(f"listens-{sentence.sha256}", who.language)
         if not path.exists():
             write_file(path, sentence.wav)
         return path
 
-    def _request(self, who: Actor, recording: str, wants: str) -> None:
+    def _change_requests(self, who: Actor, recording: str, key: str) -> str:
+        """Ask for something, or take it all back. Returns the sentence that says so."""
         changes = self.calls.changes
         try:
-            self.enter_request(
-                verify_number(who, recording, changes.trust, changes.now()), wants, who.language
-            )
-        except AccordError as error:  # they asked for it before
+            person = verify_number(who, recording, changes.trust, changes.now())
+            if key == TAKE_BACK:
+                self.take_back_requests(person)
+                return "own-taken-back"
+            status = self.gate.facts(who, recording).status
+            offers = {"withdrawal": status.may_withdraw, "listening": status.may_hold}
+            wants = WANTS[key]
+            if wants in offers and not offers[wants]():
+                return "own-impossible"
+            self.enter_request(person, wants, who.language)
+        except SubjectRequestError as error:  # they asked for it before
             log.info("own_call.refused", error_id=error.error_id, error=error.message)
+        except AccordError as error:
+            log.info("own_call.refused", error_id=error.error_id, error=error.message)
+            return "own-impossible"
+        return "own-request"
 
     def end(self, channel: str) -> None:
         """Somebody has hung up: their session ends; or, if they only entered a code, the number that took
@@ -263,6 +296,12 @@ class OwnCallPhone:
 
     def _say(self, name: str, who: Actor) -> CallerDirection:
         return CallerDirection(ASK, str(self.sentence(name, who.language)), session=who.session or "")
+
+
+def _side(entry: HistoryEntry, who: Actor) -> CallSide:
+    if entry.user == who.user:
+        return "you"
+    return "company" if entry.role in ROLES else "others"
 
 
 def _passages(facts: CallFacts) -> list[tuple[int, int]]:

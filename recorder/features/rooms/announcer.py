@@ -7,9 +7,7 @@ thread, and is in memory until the switch has opened it.
 
 from __future__ import annotations
 
-import io
 import tomllib
-import wave
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -167,8 +165,7 @@ class RoomAnnouncer:
         proposal: str = "",
     ) -> None:
         def write() -> Path:
-            with wave.open(io.BytesIO(make().wav)) as sound:
-                return self.folder.write(iter([sound.readframes(sound.getnframes())]), tail_ms=0)
+            return self.folder.write(iter([make().pcm]), tail_ms=0)
 
         task = self.threads.submit(write)
         self._queue.append(_Announcement(number, caller.who.language, task, instead, proposal))

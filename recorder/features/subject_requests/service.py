@@ -225,6 +225,15 @@ def take_back(person: VerifiedNumber, request_id: str, *, now: datetime, entropy
     close(person.tenant, request_id, how=TAKEN_BACK, who=person.guest, now=now, entropy=entropy)
 
 
+def take_back_all(person: VerifiedNumber, *, now: datetime, entropy: Entropy) -> int:
+    """Take back whatever a person asks for about their own call and has no answer to. Returns how many
+    requests that were."""
+    found = [each for each in own_requests(person.tenant, person.recording) if each.open]
+    for each in found:
+        take_back(person, each.id, now=now, entropy=entropy)
+    return len(found)
+
+
 def find_request(tenant: str, request_id: str) -> RequestRow:
     """A customer's request. Raises :class:`SubjectRequestError`: ``subject_request.not_found``,
     ``subject_request.not_logged``."""

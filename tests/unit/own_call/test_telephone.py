@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from recorder.mail.outbox import Outbox
 from recorder.playback import call_history
 from recorder.playback.conference_gate import ConferenceGate
 from recorder.prompts import composer
+from recorder.prompts.composer import CallListen
 from recorder.spool.snapshot import ROOM_PROMPTS
 from recorder.verification_calls import register
 from recorder.verification_calls.policy import CallPolicy
@@ -50,6 +52,7 @@ class Line:
             lambda person, wants, language: requests.enter_own(
                 person, wants=wants, language=language, **scene.when
             ),
+            lambda person: requests.take_back_all(person, **scene.when),
             lambda: self.seconds,
         )  # fmt: skip
         dial_in = DialIn("+3225550199", house.keyring, house.trust)
@@ -118,13 +121,17 @@ def test_a_caller_hears_their_call_after_both_codes(scene, line) -> None:
     whole = line.play("1")
     duration = scene.facts().status.row.duration_ms
     assert len(whole) == duration * BYTES_A_MS
-    announced = scene.facts().status.chain.manifest.announced
+    status = scene.facts().status
+    announced = status.chain.manifest.announced
+    days_left = composer.own_call_days_left("fr", (status.terms.until - line.house.clock()).days)
     part = line.play("2")
-    assert part == whole[announced.offset_ms * BYTES_A_MS : announced.end_ms * BYTES_A_MS]
+    passage = whole[announced.offset_ms * BYTES_A_MS : announced.end_ms * BYTES_A_MS]
+    assert part == passage + days_left.pcm
     history = call_history.history(scene.customer.id, scene.call)
     assert [each.role for each in history if each.how == "listened"] == ["external_party"] * 2
     count = line.step(ANSWER, "3")
-    expected = composer.own_call_listens("fr", 0, 2, 0)
+    own = CallListen("you", "agreement", 0)
+    expected = composer.own_call_listens("fr", {"company": 0, "you": 2, "others": 0}, [own, own])
     assert Path(count.sound).read_bytes() == expected.wav
     line.seconds += OPENED_S
     line.phone.tidy()
@@ -134,15 +141,56 @@ def test_a_caller_hears_their_call_after_both_codes(scene, line) -> None:
     assert not users.is_session_valid(user.tenant, user.id, session, line.house.clock())
 
 
-def test_a_caller_asks_for_a_copy_and_for_deletion(scene, line) -> None:
+def test_a_caller_hears_the_latest_listens_with_side_purpose_and_days(scene, line) -> None:
+    claire = scene.actor(scene.customer.people["claire"])
+    for _ in range(2):
+        grant = scene.house.gate.grant(claire, scene.call, "agreement")
+        list(scene.house.gate.open(claire, grant.id, "audio.opus").read(0, 10))
+        scene.house.clock.forward(days=2)
     line.open()
-    for key in ("4", "5", "5"):
+    heard = Path(line.step(ANSWER, "3").sound).read_bytes()
+    listens = [CallListen("company", "agreement", days) for days in (2, 4)]
+    assert heard == composer.own_call_listens("fr", {"company": 2, "you": 0, "others": 0}, listens).wav
+
+
+def test_a_call_on_legal_hold_is_said_to_be_kept(scene, line) -> None:
+    changes = scene.house.changes
+    changes.hold(
+        changes.look(scene.customer.id, scene.call), scene.by, owner=scene.by.id, purposes=["agreement"],
+        reason="An open question.", review_at=line.house.clock() + timedelta(days=90),
+    )  # fmt: skip
+    line.open()
+    assert line.play("2") == composer.own_call_days_left("fr", None).pcm
+    assert call_history.history(scene.customer.id, scene.call) == ()
+
+
+def _wants(scene) -> set[str]:
+    return {each.wants for each in own_requests(scene.customer.id, scene.call) if each.open}
+
+
+def test_a_caller_asks_for_what_the_page_offers_and_takes_it_back(scene, line) -> None:
+    line.open()
+    assert line.sound(line.step(ANSWER, "0")) == "own-requests-fr"
+    for key in ("4", "5", "5", "7"):
         assert line.sound(line.step(ANSWER, key)) == "own-request-fr"
-    assert {each.wants for each in own_requests(scene.customer.id, scene.call)} == {"copy", "erasure"}
-    assert line.sound(line.step(ANSWER, "0")) == "own-keys-fr"
+    assert _wants(scene) == {"copy", "erasure", "listening"}
+    assert line.sound(line.step(ANSWER, "8")) == "own-taken-back-fr"
+    assert not _wants(scene)
+    assert line.sound(line.step(ANSWER, "4")) == "own-request-fr", "it can be asked for again"
     assert line.sound(line.step(ANSWER, "9")) == "own-keys-fr"
     last = [line.step(ANSWER, "") for _ in range(QUIET)][-1]
     assert (last.to, line.sound(last)) == (LEAVE, "goodbye-fr")
+
+
+def test_only_an_agreement_can_be_withdrawn(scene, line) -> None:
+    line.open()
+    assert line.sound(line.step(ANSWER, "6")) == "own-impossible-fr"
+    assert not _wants(scene)
+    line.step(END)
+    scene.call = scene.house.call(scene.customer, mode="opt-in")
+    line.open()
+    assert line.sound(line.step(ANSWER, "6")) == "own-request-fr"
+    assert _wants(scene) == {"withdrawal"}
 
 
 def test_a_right_code_has_the_answer_of_a_wrong_one(scene, line) -> None:
