@@ -281,8 +281,8 @@ def _missed_error(form: FilledForm, status: RecordingStatus) -> str:
     or handed over meanwhile."""
     name, _dash, number = form.name.partition("-")
     holds, visitor = status.terms.holds, current_visitor()
-    shown = {str(each.number) for each in holds if visitor.admin or each.data.owner == visitor.user.id}
-    return "" if name not in ("handler", "lift") or number in shown else form.error
+    visible = {str(each.number) for each in holds if visitor.admin or each.data.owner == visitor.user.id}
+    return "" if name not in ("handler", "lift") or number in visible else form.error
 
 
 def _state_without_facts(recording_id: str) -> ResponseReturnValue | None:

@@ -148,9 +148,9 @@ def test_a_caller_hears_the_latest_listens_with_side_purpose_and_days(scene, lin
         list(scene.house.gate.open(claire, grant.id, "audio.opus").read(0, 10))
         scene.house.clock.forward(days=2)
     line.open()
-    heard = Path(line.step(ANSWER, "3").sound).read_bytes()
+    sound = Path(line.step(ANSWER, "3").sound).read_bytes()
     listens = [CallListen("company", "agreement", days) for days in (2, 4)]
-    assert heard == composer.own_call_listens("fr", {"company": 2, "you": 0, "others": 0}, listens).wav
+    assert sound == composer.own_call_listens("fr", {"company": 2, "you": 0, "others": 0}, listens).wav
 
 
 def test_a_call_on_legal_hold_is_said_to_be_kept(scene, line) -> None:

@@ -380,10 +380,10 @@ def test_the_telephone_is_heard_and_told_where_there_is_one(house, bakery, call,
     paul = browsers(prepared(house.app(config, dial_in=number)))("paul")
     page = paul.get("/settings/my-call").text
     addresses = re.findall(r'src="(/settings/my-call/sentences/\d\.wav[^"]*)"', page)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     for address in addresses:
         sound = paul.get(address)
         assert (sound.status_code, sound.data[:4]) == (200, b"RIFF")
-    assert paul.get("/settings/my-call/sentences/4.wav").status_code == 404
+    assert paul.get("/settings/my-call/sentences/5.wav").status_code == 404
     switch_on(paul)
     assert format_international("+3225550199") in paul.send(f"/recordings/{call}/my-call").text
